@@ -1,0 +1,14 @@
+//! The mailbox of one resource or link: ordered, counted, acknowledged, outliving its socket (XEP-0198).
+//!
+//! A [`Mailbox`] has two sides. *Outwards* it holds what waits for the peer, in order, until it is written (without
+//! stream management) or acknowledged (with it). *Inwards* it counts what the peer sent, and knows the longest prefix
+//! of it that is settled: only that is ever acknowledged. Both are leaf locks: whoever holds one takes no other, and
+//! pushing, draining and acknowledging need no turn of the account.
+
+mod inward;
+mod mailbox;
+mod outward;
+
+pub use inward::Receipt;
+pub use mailbox::{Limits, Mailbox, Signal};
+pub use outward::{Drained, Entry, EntryId, PushError, Released, StoredId, TooHigh};

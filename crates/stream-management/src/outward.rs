@@ -1,0 +1,229 @@
+//! What waits for the peer: in order, until it is written or acknowledged.
+
+use std::collections::VecDeque;
+
+use machine::Moment;
+use stanza::{Parcel, Target};
+
+use crate::{Limits, Receipt};
+
+/// Names an entry of one mailbox for as long as it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryId(pub u64);
+
+/// Names a stored stanza of an account (the table of waiting stanzas).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StoredId(pub i64);
+
+/// One stanza that waits for the peer.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The copy to be written.
+    pub parcel: Parcel,
+    /// The sender's receipt, which this delivery settles.
+    pub receipt: Option<Receipt>,
+    /// Whether the stanza may be stored when it cannot be delivered (RFC 6121 §8.5, XEP-0160).
+    pub storable: bool,
+    /// The row that holds a durable copy, to be deleted once delivered.
+    pub stored: Option<StoredId>,
+    /// When it was put in.
+    pub pushed: Moment,
+}
+
+/// Why an entry was not taken. It comes back to be bounced.
+#[derive(Debug)]
+pub enum PushError {
+    /// The mailbox is closed and emptied: the account no longer has this session.
+    Closed(Box<Entry>),
+    /// Far beyond its limits: the peer does not read, and its session is about to end.
+    Full(Box<Entry>),
+}
+
+/// Entries that left the mailbox because the peer has them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Released {
+    /// Rows that are no longer needed.
+    pub stored: Vec<StoredId>,
+}
+
+/// The peer acknowledged more than it was sent (XEP-0198 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooHigh {
+    /// What the peer claims.
+    pub handled: u32,
+    /// What it was sent.
+    pub sent: u32,
+}
+
+/// The outcome of one drain.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Stanzas written to the buffer.
+    pub stanzas: usize,
+    /// Whether more are waiting.
+    pub more: bool,
+}
+
+/// Room kept for the next entries when all are gone; more is given back, for idle sessions are many.
+const IDLE_CAPACITY: usize = 8;
+
+/// The outward side of one session.
+#[derive(Default)]
+pub(crate) struct Outward {
+    entries: VecDeque<(EntryId, Entry)>,
+    next_id: u64,
+    /// The first so many were handed to the connection and are not yet confirmed or acknowledged.
+    handed: usize,
+    /// Bytes of all entries.
+    bytes: usize,
+    /// Acknowledgement numbers when stream management is on.
+    counted: Option<Counted>,
+    closed: bool,
+    overflowed: bool,
+}
+
+/// The peer's count, modulo 2³² (XEP-0198 §4).
+#[derive(Default, Clone, Copy)]
+struct Counted {
+    acknowledged: u32,
+    /// The first so many entries were handed over before counting began; they are confirmed by writing.
+    uncounted: usize,
+}
+
+impl Outward {
+    /// Puts an entry at the end. `Ok(true)`: the mailbox has just gone beyond its limits.
+    pub(crate) fn push(&mut self, entry: Entry, limits: &Limits) -> Result<bool, PushError> {
+        if self.closed {
+            return Err(PushError::Closed(Box::new(entry)));
+        }
+        let over = self.bytes > limits.bytes || self.entries.len() >= limits.stanzas;
+        // What is on its way while the session is being ended still fits; the factor bounds it.
+        if self.bytes > limits.bytes.saturating_mul(2) || self.entries.len() >= limits.stanzas.saturating_mul(2) {
+            return Err(PushError::Full(Box::new(entry)));
+        }
+        self.bytes += entry.parcel.byte_len();
+        let id = EntryId(self.next_id);
+        self.next_id += 1;
+        self.entries.push_back((id, entry));
+        let newly = over && !self.overflowed;
+        self.overflowed |= over;
+        Ok(newly)
+    }
+
+    /// Writes waiting entries until `out` holds `bytes_max` bytes or more, or `stanzas_max` were written.
+    pub(crate) fn drain(&mut self, out: &mut Vec<u8>, target: Target, bytes_max: usize, stanzas_max: usize) -> Drained {
+        let mut stanzas = 0;
+        for (_, entry) in self.entries.range(self.handed..) {
+            if out.len() >= bytes_max || stanzas >= stanzas_max {
+                break;
+            }
+            entry.parcel.emit(out, target);
+            stanzas += 1;
+        }
+        self.handed += stanzas;
+        Drained { stanzas, more: self.handed < self.entries.len() }
+    }
+
+    /// Counting begins (`<enable/>`). What was handed over before is confirmed by writing, not by counting.
+    pub(crate) fn enable(&mut self) {
+        self.counted = Some(Counted { acknowledged: 0, uncounted: self.handed });
+    }
+
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counted.is_some()
+    }
+
+    /// The first `stanzas` handed over were written to the socket. What was handed over while counting waits on.
+    pub(crate) fn written(&mut self, stanzas: usize, receipts: &mut Vec<Receipt>) -> Released {
+        let stanzas = match &mut self.counted {
+            None => stanzas,
+            Some(counted) => {
+                let early = stanzas.min(counted.uncounted);
+                counted.uncounted -= early;
+                early
+            }
+        };
+        self.release(stanzas, receipts)
+    }
+
+    /// The peer has handled `h` stanzas (XEP-0198 §4).
+    pub(crate) fn acknowledge(&mut self, h: u32, receipts: &mut Vec<Receipt>) -> Result<Released, TooHigh> {
+        let Some(counted) = self.counted else { return Ok(Released::default()) };
+        let newly = h.wrapping_sub(counted.acknowledged) as usize;
+        let open = self.handed - counted.uncounted;
+        if newly > open {
+            return Err(TooHigh { handled: h, sent: counted.acknowledged.wrapping_add(open as u32) });
+        }
+        if newly == 0 {
+            return Ok(Released::default());
+        }
+        // Whoever has a counted stanza has all that was written before it.
+        self.counted = Some(Counted { acknowledged: h, uncounted: 0 });
+        Ok(self.release(newly + counted.uncounted, receipts))
+    }
+
+    /// Entries handed to the connection and not yet acknowledged, when stream management is on.
+    pub(crate) fn unacknowledged(&self) -> usize {
+        self.counted.map_or(0, |counted| self.handed - counted.uncounted)
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.entries.len() - self.handed
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &(EntryId, Entry)> {
+        self.entries.iter()
+    }
+
+    /// Durable copies exist now. Gives the rows of entries that have left meanwhile, and the receipts to settle.
+    pub(crate) fn mark_stored(&mut self, rows: &[(EntryId, StoredId)], receipts: &mut Vec<Receipt>) -> Vec<StoredId> {
+        let mut superfluous = Vec::new();
+        for (id, row) in rows {
+            match self.entries.binary_search_by_key(id, |(id, _)| *id) {
+                Ok(place) => {
+                    if let Some((_, entry)) = self.entries.get_mut(place) {
+                        entry.stored = Some(*row);
+                        receipts.extend(entry.receipt.take());
+                    }
+                }
+                Err(_) => superfluous.push(*row),
+            }
+        }
+        superfluous
+    }
+
+    /// The session is over: gives all that the peer does not have, in order.
+    pub(crate) fn close(&mut self) -> Vec<Entry> {
+        self.closed = true;
+        self.handed = 0;
+        self.bytes = 0;
+        std::mem::take(&mut self.entries).into_iter().map(|(_, entry)| entry).collect()
+    }
+
+    fn release(&mut self, stanzas: usize, receipts: &mut Vec<Receipt>) -> Released {
+        let stanzas = stanzas.min(self.handed);
+        let mut released = Released::default();
+        for (_, entry) in self.entries.drain(..stanzas) {
+            self.bytes -= entry.parcel.byte_len();
+            receipts.extend(entry.receipt);
+            released.stored.extend(entry.stored);
+        }
+        self.handed -= stanzas;
+        if self.entries.is_empty() && self.entries.capacity() > IDLE_CAPACITY {
+            self.entries = VecDeque::new();
+        }
+        released
+    }
+}
