@@ -1,0 +1,116 @@
+//! The section `[limits]`: a name, a default and a stated behaviour for everything that could grow without end.
+
+use std::time::Duration;
+
+use super::schema::section;
+use super::sections::MINUTE;
+use super::value::{ByteSize, Network, OrOff, Rate};
+
+section! {
+    /// Everything that could grow without end.
+    pub struct Limits {
+        /// The largest stanza. A larger one ends the stream (`policy-violation`). RFC 6120 §13.12 wants at least 10000 bytes.
+        stanza_bytes: ByteSize = ByteSize(256 << 10);
+        /// How deep elements may lie in each other; deeper ends the stream.
+        depth: usize = 64;
+        /// Attributes of one element; more end the stream.
+        attributes: usize = 64;
+        /// The longest name of an element or attribute; a longer one ends the stream.
+        name_bytes: ByteSize = ByteSize(256);
+        /// Children of one element; more end the stream.
+        children: usize = 4096;
+
+        /// How long a connection may take to log in; then it is closed.
+        unauthenticated_time: Duration = Duration::from_secs(30);
+        /// The largest element before login, when nothing large has to be said.
+        unauthenticated_stanza_bytes: ByteSize = ByteSize(16 << 10);
+        /// What a connection may send in all before it has logged in; then it is closed.
+        unauthenticated_bytes: ByteSize = ByteSize(64 << 10);
+        /// Connections that have not logged in, from everywhere; further ones are closed as they come.
+        unauthenticated_connections: usize = 10_000;
+        /// All connections; further ones are closed as they come. The server asks the system for as many open files and
+        /// says so if it does not get them.
+        connections: usize = 100_000;
+        /// Connections from one address (IPv6: from one /64); further ones are closed as they come. Think of people who
+        /// share one address behind a router.
+        connections_per_address: usize = 256;
+        /// Failed logins on one stream; then it is closed. RFC 6120 §6.4.5 wants two to five.
+        login_attempts: usize = 5;
+        /// Failed logins from one address; beyond it each is refused without a look at the password.
+        login_attempts_per_address: OrOff<Rate> = OrOff::On(Rate { count: 30, period: MINUTE });
+        /// New accounts by in-band registration from one address; beyond it registration is refused.
+        registrations_per_address: OrOff<Rate> = OrOff::On(Rate { count: 3, period: Duration::from_secs(3600) });
+
+        /// Bytes that wait for one client: not yet written to its connection, or not yet acknowledged by it. Beyond it a
+        /// client that does not read is disconnected (`resource-constraint`) and what can be kept is kept.
+        mailbox_bytes: ByteSize = ByteSize(4 << 20);
+        /// Stanzas that wait for one client, likewise.
+        mailbox_stanzas: usize = 10_000;
+        /// Stanzas that a client may leave unacknowledged (XEP-0198); beyond it the stream is closed and cannot be resumed.
+        unacknowledged_stanzas: usize = 2_000;
+        /// Stanzas that wait until one account, room or link has time for them; further ones are returned to their sender
+        /// (`resource-constraint`).
+        inbox_stanzas: usize = 2_000;
+        /// Bytes of answers and deliveries of one account or room that wait for the disk; beyond it, it takes nothing in.
+        uncommitted_bytes: ByteSize = ByteSize(1 << 20);
+        /// Stanzas for one account that are kept on disk because their delivery is not certain yet; beyond it further ones
+        /// are returned to their sender.
+        outstanding_stanzas: usize = 10_000;
+
+        /// Contacts of one account; adding more is refused (`not-allowed`).
+        roster_items: usize = 5_000;
+        /// Clients of one account at the same time; a further login is refused (`resource-constraint`).
+        resources_per_account: usize = 20;
+        /// Messages kept for an account that is away; further ones are returned to their sender. 0 keeps none.
+        offline_messages: usize = 1_000;
+        /// Bytes of such messages, likewise.
+        offline_bytes: ByteSize = ByteSize(4 << 20);
+        /// The largest vCard, picture included; a larger one is refused.
+        vcard_bytes: ByteSize = ByteSize(128 << 10);
+        /// Private data of one account (XEP-0049), all together; more is refused.
+        private_bytes: ByteSize = ByteSize(512 << 10);
+        /// Privacy lists of one account (XEP-0016); more are refused.
+        privacy_lists: usize = 20;
+        /// Entries of one privacy list, and blocked addresses (XEP-0191); more are refused.
+        privacy_items: usize = 2_000;
+        /// Addresses outside the roster to which one client has sent its presence; further ones are refused.
+        directed_presences: usize = 1_000;
+        /// Subscription requests from one sender who is no contact; beyond it they are dropped.
+        stranger_subscriptions: OrOff<Rate> = OrOff::On(Rate { count: 10, period: Duration::from_secs(3600) });
+        /// Messages from one sender to people whose contact he is not; beyond it they are returned.
+        stranger_messages: OrOff<Rate> = OrOff::On(Rate { count: 60, period: MINUTE });
+
+        /// Connections from other servers; further ones are closed as they come.
+        s2s_connections: usize = 10_000, effect later;
+        /// Domain pairs on one connection (XEP-0220 multiplexing); more are refused.
+        s2s_pairs_per_stream: usize = 100, effect later;
+        /// Stanzas from one remote domain; beyond it the connection is read more slowly.
+        s2s_stanzas: OrOff<Rate> = OrOff::On(Rate { count: 2_000, period: Duration::from_secs(1) }), effect later;
+        /// Outgoing connections that strangers can provoke (dialback, reachability and capability queries).
+        s2s_provoked_connections: OrOff<Rate> = OrOff::On(Rate { count: 60, period: MINUTE }), effect later;
+        /// Messages that wait for one remote domain; further ones are returned to their sender.
+        s2s_queue_stanzas: usize = 10_000, effect later;
+        /// Bytes of such messages, likewise.
+        s2s_queue_bytes: ByteSize = ByteSize(8 << 20), effect later;
+
+        /// Rooms that one account may own; creating more is refused.
+        rooms_per_account: usize = 20, effect later;
+        /// Occupants of one room; further ones are turned away (`service-unavailable`).
+        room_occupants: usize = 5_000, effect later;
+        /// Messages of one occupant in one room; beyond it they are returned.
+        room_messages: OrOff<Rate> = OrOff::On(Rate { count: 30, period: Duration::from_secs(10) }), effect later;
+        /// Messages that a room keeps for those who come later.
+        room_history: usize = 100, effect later;
+
+        /// Pokes that wait for an answer, all together; further ones count as unanswered at once.
+        pokes_in_flight: usize = 10_000, effect later;
+        /// Annotations of presence to one client; beyond it they wait, and only the newest about each contact is sent.
+        annotations: OrOff<Rate> = OrOff::On(Rate { count: 200, period: Duration::from_secs(1) }), effect later;
+        /// Verified client capabilities that are remembered (XEP-0115, XEP-0390); the oldest make room.
+        capabilities: usize = 10_000, effect later;
+
+        /// Addresses and blocks of addresses without per-address limits. A trusted proxy does not hand its exemption on to
+        /// those behind it.
+        exempt: Vec<Network> = Vec::new(), shown "[\"192.0.2.7/32\"]";
+    }
+}

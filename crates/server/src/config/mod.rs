@@ -1,0 +1,130 @@
+//! The configuration file: its settings, how they are read, and what is said when something is wrong with them.
+//!
+//! `sections` and `limits` declare what there is; `schema` turns a declaration into a type, a reader and documentation;
+//! `value` knows the single kinds of values; `rules` looks at the whole; `document` writes the example and the reference.
+
+mod limits;
+mod problem;
+mod rules;
+mod schema;
+mod sections;
+mod value;
+
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+use schema::{Reader, Setting};
+
+pub use limits::Limits;
+pub use problem::{Place, Problem, Problems, Severity};
+pub use sections::{
+    Attention, Authentication, Bosh, C2s, Component, Components, Configuration, Decloak, Dns, Host, Http,
+    Log, LogFormat, LogLevel, Metrics, Muc, PasswordStorage, Poke, PokeBlocked, PokeMode, Policy, Psa,
+    Registration, RevealUnknown, Runtime, S2s, Sasl, Sm, Storage, Sync,
+};
+pub use value::{
+    AccountName, ByteSize, DatabaseUrl, DnsServer, HostName, HttpPath, Network, OrOff, Origin, Rate,
+    RouteTarget,
+};
+
+/// A configuration that can be used, and what its operator should know nevertheless.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The settings.
+    pub configuration: Configuration,
+    /// Nothing in it keeps the server from starting.
+    pub warnings: Problems,
+}
+
+impl Configuration {
+    /// Reads `file`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, all at once.
+    pub fn load(file: &Path) -> Result<Loaded, Problems> {
+        let text = std::fs::read_to_string(file).map_err(|error| unreadable(file, &error))?;
+        let base = std::path::absolute(file).map_err(|error| unreadable(file, &error))?;
+        Configuration::parse(&text, file, base.parent().unwrap_or(Path::new("/")))
+    }
+
+    /// Reads the text of `file`; relative paths in it start at `base`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, all at once.
+    pub fn parse(text: &str, file: &Path, base: &Path) -> Result<Loaded, Problems> {
+        let (table, mistakes) = DeTable::parse_recoverable(text);
+        if !mistakes.is_empty() {
+            return Err(Problems::new(
+                file,
+                mistakes.iter().map(|mistake| syntax(text, mistake)).collect(),
+            ));
+        }
+        let span = table.span();
+        let root = toml::Spanned::new(span, DeValue::Table(table.into_inner()));
+        let mut reader = Reader::new(text, base, &Configuration::describe());
+        let read = Configuration::read(&root, "", &mut reader);
+        let (places, mut found) = reader.finish();
+        let mut configuration = read.unwrap_or_default();
+        if !places.is_written("data_dir") {
+            configuration.data_dir = base.join(configuration.data_dir);
+        }
+        found.extend(rules::check(&configuration, &places));
+        let problems = Problems::new(file, found);
+        if problems.prevent_start() {
+            Err(problems)
+        } else {
+            Ok(Loaded {
+                configuration,
+                warnings: problems,
+            })
+        }
+    }
+
+    /// Where the database is: `storage.url`, or a file in the data directory.
+    pub fn database(&self) -> DatabaseUrl {
+        self.storage
+            .url
+            .clone()
+            .unwrap_or_else(|| DatabaseUrl::Sqlite(self.data_dir.join("balcony.db")))
+    }
+
+    /// The socket on which the running server takes commands.
+    pub fn admin_socket(&self) -> PathBuf {
+        self.data_dir.join("admin.sock")
+    }
+
+    /// The file whose lock keeps a second server out.
+    pub fn lock_file(&self) -> PathBuf {
+        self.data_dir.join("lock")
+    }
+}
+
+fn syntax(text: &str, mistake: &toml::de::Error) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        key: String::new(),
+        place: mistake.span().map(|span| schema::place_of(text, span.start)),
+        message: format!("not TOML: {}", mistake.message()),
+        advice: "Texts stand in double quotes, lists in brackets, each setting on a line of its own."
+            .to_owned(),
+    }
+}
+
+fn unreadable(file: &Path, error: &std::io::Error) -> Problems {
+    let advice = match error.kind() {
+        std::io::ErrorKind::NotFound => {
+            "Name the right one with --config FILE; config/balcony.toml shows all there is."
+        }
+        std::io::ErrorKind::PermissionDenied => "Make it readable for the user who runs balcony.",
+        _ => "",
+    };
+    let problem = Problem {
+        severity: Severity::Error,
+        key: String::new(),
+        place: None,
+        message: format!("cannot be read: {error}"),
+        advice: advice.to_owned(),
+    };
+    Problems::new(file, vec![problem])
+}

@@ -1,0 +1,3 @@
+//! The program `balcony`: configuration, wiring, signals, command line, admin socket, metrics.
+
+pub mod config;

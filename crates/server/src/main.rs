@@ -1,0 +1,3 @@
+//! The program `balcony`.
+
+fn main() {}
