@@ -1,0 +1,128 @@
+//! One handshake as a server: the certificate chosen, the protocol agreed on, the binding data at hand.
+
+use std::io;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+use rustls::server::{Acceptor, NoServerSessionStorage};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ProtocolVersion, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::certificate::Certificate;
+use super::channel_binding::ChannelBindings;
+use super::store::Certificates;
+
+/// What stands behind the handshake: decides which application protocols are agreed to (RFC 7301).
+///
+/// A client that names none is welcome everywhere; one that names only others is refused on the listeners that have
+/// a name of their own (alert `no_application_protocol`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// After `<proceed/>` (RFC 6120 §5.4.2.3). There was no need for a name: what a client offers is not looked at.
+    StartTls,
+    /// Direct TLS for clients, `xmpp-client` (XEP-0368 §4).
+    DirectTls,
+    /// BOSH and WebSocket over HTTPS, `http/1.1` (an HTTP/1.1 upgrade makes a WebSocket, RFC 7395 §3.1).
+    Https,
+}
+
+impl Listener {
+    pub(super) const COUNT: usize = 3;
+    const ALL: [Listener; Listener::COUNT] = [Listener::StartTls, Listener::DirectTls, Listener::Https];
+
+    fn protocols(self) -> &'static [&'static [u8]] {
+        match self {
+            Listener::StartTls => &[],
+            Listener::DirectTls => &[b"xmpp-client"],
+            Listener::Https => &[b"http/1.1"],
+        }
+    }
+}
+
+/// A connection whose handshake is finished.
+#[derive(Debug)]
+pub struct Secured<IO> {
+    /// The stream to read and write from now on.
+    pub stream: TlsStream<IO>,
+    /// The certificate that this connection showed, which may be another one than a new connection would get.
+    pub certificate: Arc<Certificate>,
+}
+
+impl<IO> Secured<IO> {
+    /// The channel binding data, worked out anew at each call: to be asked once, and dropped after the login.
+    pub fn channel_bindings(&self) -> ChannelBindings {
+        ChannelBindings::of(self.stream.get_ref().1, self.certificate.end_point().cloned())
+    }
+
+    /// The version that was agreed on.
+    pub fn version(&self) -> Option<ProtocolVersion> {
+        self.stream.get_ref().1.protocol_version()
+    }
+}
+
+/// Why there is no secured connection.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// Not one certificate could be loaded.
+    #[error("no host has a usable certificate; `balcony check` says why")]
+    NoCertificate,
+    /// The peer went away, sent something else than TLS, or agreed to none of our terms. It was told by an alert
+    /// where TLS has one.
+    #[error("the TLS handshake failed: {0}")]
+    Handshake(#[from] io::Error),
+}
+
+impl Certificates {
+    /// Runs the handshake of one connection; the caller bounds its time.
+    ///
+    /// The certificate is the best one for `domain`, when the stream header named one already (STARTTLS), else for
+    /// the name in the handshake (SNI), else the default host's. A name that no certificate covers gets the default
+    /// one too: many a client asks by the machine's name and then looks for the domain.
+    pub async fn accept<IO>(
+        &self,
+        io: IO,
+        listener: Listener,
+        domain: Option<&str>,
+    ) -> Result<Secured<IO>, AcceptError>
+    where
+        IO: AsyncRead + AsyncWrite + Unpin,
+    {
+        // Boxed, so that a connection's task does not keep the room for a handshake all its life.
+        Box::pin(async move {
+            let hello = LazyConfigAcceptor::new(Acceptor::default(), io).await?;
+            let certificate = self
+                .choose(domain, &hello.client_hello())
+                .ok_or(AcceptError::NoCertificate)?;
+            let stream = hello.into_stream(certificate.config(listener)).await?;
+            Ok(Secured { stream, certificate })
+        })
+        .await
+    }
+}
+
+/// The ready configurations of one certificate, in the order of [`Listener::ALL`].
+pub(super) fn server_configs(
+    provider: &Arc<CryptoProvider>,
+    key: &Arc<CertifiedKey>,
+) -> Result<[Arc<ServerConfig>; Listener::COUNT], rustls::Error> {
+    let mut base = ServerConfig::builder_with_provider(Arc::clone(provider))
+        .with_protocol_versions(&[&TLS13, &TLS12])?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(key))));
+    // RFC 9266 §2: `tls-exporter` exists on TLS 1.2 only with the extended master secret, and nothing tells us
+    // afterwards whether it was used. All clients of the last ten years have it.
+    base.require_ems = true;
+    // No resumption: a resumed session would keep the end-point hash of a certificate since replaced, tickets would
+    // put a long-lived key between the sessions of TLS 1.2, and a login costs more than the handshake it spares.
+    base.send_tls13_tickets = 0;
+    base.session_storage = Arc::new(NoServerSessionStorage {});
+    Ok(Listener::ALL.map(|listener| {
+        let mut config = base.clone();
+        config.alpn_protocols = listener.protocols().iter().map(|name| name.to_vec()).collect();
+        Arc::new(config)
+    }))
+}
