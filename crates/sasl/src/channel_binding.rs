@@ -35,7 +35,7 @@ pub struct ChannelBindings {
     /// 32 octets exported under `EXPORTER-Channel-Binding` with an empty context (RFC 9266 §2). On TLS 1.2 only with
     /// the extended master secret.
     pub tls_exporter: Option<[u8; 32]>,
-    /// The hash of our certificate, see [`tls_server_end_point`](crate::tls_server_end_point).
+    /// The hash of our certificate; none where RFC 5929 §4.1 leaves it undefined.
     pub tls_server_end_point: Option<Vec<u8>>,
 }
 

@@ -7,7 +7,6 @@ use crate::{HashFunction, HashFunctions, Password, Verdict};
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
 use std::fmt;
-use std::hint::black_box;
 use std::num::NonZeroU32;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
@@ -142,6 +141,30 @@ impl PasswordPolicy {
         }
     }
 
+    /// What an account would have that does not exist: as costly to check as a real one.
+    fn decoy(&self) -> Stored {
+        match self {
+            PasswordPolicy::Scram { hashes, iterations } => {
+                let keys = |hash: HashFunction| {
+                    hashes.contains(hash).then(|| {
+                        Box::new(ScramKeys {
+                            salt: vec![0; Salt::BYTES],
+                            iterations: *iterations,
+                            stored_key: vec![0; hash.output_bytes()],
+                            server_key: vec![0; hash.output_bytes()],
+                        })
+                    })
+                };
+                Stored::Scram {
+                    sha1: keys(HashFunction::Sha1),
+                    sha256: keys(HashFunction::Sha256),
+                    sha512: keys(HashFunction::Sha512),
+                }
+            }
+            PasswordPolicy::Argon2id => Stored::Argon2id(String::from(ARGON2ID_DECOY)),
+        }
+    }
+
     /// Whether [`hash`](PasswordPolicy::hash) would keep another kind of thing now. The password is known only while
     /// somebody logs in with PLAIN: that is when to hash anew.
     pub fn wants_rehash(&self, stored: &Stored) -> bool {
@@ -160,6 +183,10 @@ impl PasswordPolicy {
         }
     }
 }
+
+/// As [`PasswordPolicy::hash`] writes it, with a salt and a hash of zeros.
+const ARGON2ID_DECOY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 fn has_default_parameters(phc: &str) -> bool {
     PasswordHash::new(phc)
@@ -213,21 +240,49 @@ impl Standing {
     }
 }
 
-/// Checks a password that came by PLAIN. Slow, and as slow for an account that does not exist as for one that is kept
-/// as `policy` says.
-pub fn verify_password(lookup: &Lookup, password: &Password, policy: &PasswordPolicy) -> Verdict {
-    match lookup {
-        Lookup::Account { stored, standing } => match verify_stored(stored, password) {
-            Comparison::Equal => standing.verdict(),
-            Comparison::Different => Verdict::Rejected,
-            Comparison::Failed => Verdict::Unavailable,
-        },
-        Lookup::NoAccount => match decoy_work(password, policy) {
-            Ok(()) => Verdict::Rejected,
-            Err(HashingFailed(_)) => Verdict::Unavailable,
-        },
-        Lookup::Unavailable => Verdict::Unavailable,
-    }
+/// What came of [`check_password`].
+#[derive(Debug)]
+pub struct PasswordCheck {
+    /// For [`Exchange::password_checked`](crate::Exchange::password_checked).
+    pub verdict: Verdict,
+    /// What to store from now on, when the password was right and was kept otherwise than `policy` wants.
+    pub rehashed: Option<Stored>,
+}
+
+/// Checks a password that came by PLAIN, and hashes it anew where policy has changed (`salt` is for that). Slow, and as
+/// slow for an account that does not exist as for one that is kept as `policy` says.
+pub fn check_password(
+    lookup: &Lookup,
+    password: &Password,
+    policy: &PasswordPolicy,
+    salt: Salt,
+) -> PasswordCheck {
+    let decoy = policy.decoy();
+    let (stored, standing) = match lookup {
+        Lookup::Account { stored, standing } => (stored, Some(*standing)),
+        Lookup::NoAccount => (&decoy, None),
+        Lookup::Unavailable => {
+            return PasswordCheck {
+                verdict: Verdict::Unavailable,
+                rehashed: None,
+            };
+        }
+    };
+    let verdict = match (compare(stored, password), standing) {
+        (Comparison::Equal, Some(standing)) => standing.verdict(),
+        (Comparison::Equal, None) | (Comparison::Different, _) => Verdict::Rejected,
+        (Comparison::Failed, _) => Verdict::Unavailable,
+    };
+    let rehashed = match verdict {
+        // A failure is no reason to refuse the login: the next one will try again.
+        Verdict::Accepted if policy.wants_rehash(stored) => policy.hash(password, salt).ok(),
+        Verdict::Accepted
+        | Verdict::Rejected
+        | Verdict::AccountDisabled
+        | Verdict::CredentialsExpired
+        | Verdict::Unavailable => None,
+    };
+    PasswordCheck { verdict, rehashed }
 }
 
 enum Comparison {
@@ -236,7 +291,7 @@ enum Comparison {
     Failed,
 }
 
-fn verify_stored(stored: &Stored, password: &Password) -> Comparison {
+fn compare(stored: &Stored, password: &Password) -> Comparison {
     match stored {
         Stored::Scram { .. } => {
             let strongest = HashFunction::STRONGEST_FIRST
@@ -251,26 +306,11 @@ fn verify_stored(stored: &Stored, password: &Password) -> Comparison {
                 false => Comparison::Different,
             }
         }
+        // The comparison inside is constant-time.
         Stored::Argon2id(phc) => match Argon2::default().verify_password(password.octets(), phc.as_str()) {
             Ok(()) => Comparison::Equal,
             Err(argon2::password_hash::Error::PasswordInvalid) => Comparison::Different,
             Err(_) => Comparison::Failed,
         },
     }
-}
-
-/// Works as long as [`verify_stored`] on an account that is kept as `policy` says, for nothing.
-fn decoy_work(password: &Password, policy: &PasswordPolicy) -> Result<(), HashingFailed> {
-    let salt = Salt([0; Salt::BYTES]);
-    match policy {
-        PasswordPolicy::Scram { hashes, iterations } => {
-            for hash in hashes.strongest_first().take(1) {
-                black_box(ScramKeys::derive(hash, password, &salt.0, *iterations));
-            }
-        }
-        PasswordPolicy::Argon2id => {
-            black_box(policy.hash(password, salt)?);
-        }
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::mechanism::Family;
 use crate::scram::{AwaitCredentials, AwaitProof};
 use crate::{Lookup, Mechanism, Nonce, Offer, Password, SaslError, UnknownAccounts, external, plain};
-use jid::{BareJid, DomainPart, DomainRef};
+use stanza::Address;
 
 /// Octets of the longest message that is looked at. PLAIN needs 3 × 255 (RFC 4616 §2); a localpart, an address and a
 /// password of full length still fit.
@@ -17,20 +17,20 @@ pub enum Step {
     /// Look this account up, and bring what there is to [`Exchange::credentials`].
     NeedCredentials {
         /// The account that the client names.
-        account: BareJid,
+        account: Address,
     },
-    /// Look this account up, run [`verify_password`](crate::verify_password) where waiting hurts nobody, and bring the
+    /// Look this account up, run [`check_password`](crate::check_password) where waiting hurts nobody, and bring the
     /// verdict to [`Exchange::password_checked`].
     NeedPasswordCheck {
         /// The account that the client names.
-        account: BareJid,
+        account: Address,
         /// What it claims to be the password.
         password: Password,
     },
     /// Send `<success/>`.
     Success {
         /// Who the peer is: an account of the host, or what its certificate proves.
-        identity: BareJid,
+        identity: Address,
         /// Additional data with success (RFC 6120 §6.3.10).
         additional_data: Option<Vec<u8>>,
     },
@@ -77,7 +77,7 @@ enum State {
     AwaitInitial(Box<Opening>),
     AwaitCredentials(AwaitCredentials),
     AwaitProof(AwaitProof),
-    AwaitVerdict(BareJid),
+    AwaitVerdict(Address),
     Ended,
 }
 
@@ -86,7 +86,7 @@ enum State {
 struct Opening {
     mechanism: Mechanism,
     offer: Offer,
-    host: DomainPart,
+    host: Address,
     nonce: Nonce,
 }
 
@@ -97,7 +97,7 @@ impl Exchange {
         mechanism: Mechanism,
         initial: Option<&[u8]>,
         offer: &Offer,
-        host: &DomainRef,
+        host: &Address,
         nonce: Nonce,
     ) -> (Exchange, Step) {
         if let Err(error) = offer.admits(mechanism) {
@@ -110,7 +110,7 @@ impl Exchange {
                 let opening = Opening {
                     mechanism,
                     offer: offer.clone(),
-                    host: host.to_owned(),
+                    host: host.clone(),
                     nonce,
                 };
                 (
@@ -181,7 +181,7 @@ fn begin(
     mechanism: Mechanism,
     message: &[u8],
     offer: &Offer,
-    host: &DomainRef,
+    host: &Address,
     nonce: &Nonce,
 ) -> (Exchange, Step) {
     if message.len() > MESSAGE_BYTES_MAX {

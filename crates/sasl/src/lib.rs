@@ -12,7 +12,6 @@
 mod channel_binding;
 pub mod client;
 mod credentials;
-mod end_point;
 mod error;
 mod exchange;
 mod external;
@@ -26,9 +25,8 @@ mod unknown_accounts;
 
 pub use channel_binding::{BindingType, ChannelBindings};
 pub use credentials::{
-    HashingFailed, Lookup, PasswordPolicy, Salt, ScramKeys, Standing, Stored, verify_password,
+    HashingFailed, Lookup, PasswordCheck, PasswordPolicy, Salt, ScramKeys, Standing, Stored, check_password,
 };
-pub use end_point::tls_server_end_point;
 pub use error::{Condition, SaslError};
 pub use exchange::{Exchange, MESSAGE_BYTES_MAX, Step, Verdict};
 pub use hash_function::{HashFunction, HashFunctions};

@@ -1,7 +1,7 @@
 //! The mechanisms there are, and which of them stand in the offer of one stream (RFC 6120 §6.3.3, §6.3.4).
 
 use crate::{BindingType, ChannelBindings, HashFunction, PasswordPolicy, SaslError};
-use jid::BareJid;
+use stanza::Address;
 
 /// A SASL mechanism.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -110,7 +110,7 @@ pub struct Offer {
     pub passwords: Option<PasswordPolicy>,
     /// The identities that the peer's certificate proves, as the TLS layer verified them. Empty: no EXTERNAL.
     /// On a server-to-server stream the domain of its `from` (XEP-0178 §3).
-    pub certificate: Vec<BareJid>,
+    pub certificate: Vec<Address>,
 }
 
 impl Offer {

@@ -1,17 +1,17 @@
 //! The message of PLAIN (RFC 4616 §2).
 
 use crate::{Password, SaslError, identity};
-use jid::{BareJid, DomainRef};
+use stanza::Address;
 
 /// Whom the message names, and the password it brings.
 #[derive(Debug)]
 pub(crate) struct Claim {
-    pub(crate) account: BareJid,
+    pub(crate) account: Address,
     pub(crate) password: Password,
 }
 
 /// `[authzid] NUL authcid NUL passwd`
-pub(crate) fn parse(message: &[u8], host: &DomainRef) -> Result<Claim, SaslError> {
+pub(crate) fn parse(message: &[u8], host: &Address) -> Result<Claim, SaslError> {
     let text = std::str::from_utf8(message).map_err(|_| SaslError::Malformed("PLAIN is not UTF-8"))?;
     let mut parts = text.split('\0');
     let (Some(authzid), Some(username), Some(typed), None) =

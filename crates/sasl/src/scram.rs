@@ -11,8 +11,8 @@ use crate::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use jid::{BareJid, DomainRef};
 use message::{BindingFlag, ClientFinal, ClientFirst};
+use stanza::Address;
 use subtle::{Choice, ConstantTimeEq};
 
 /// The random part of a nonce, printable and without commas (RFC 5802 §5.1).
@@ -40,7 +40,7 @@ impl Nonce {
 #[derive(Debug)]
 pub(crate) struct AwaitCredentials {
     hash: HashFunction,
-    account: BareJid,
+    account: Address,
     /// The value that `c=` must have.
     channel_binding: String,
     client_first_bare: String,
@@ -51,7 +51,7 @@ pub(crate) struct AwaitCredentials {
 #[derive(Debug)]
 pub(crate) struct AwaitProof {
     hash: HashFunction,
-    account: BareJid,
+    account: Address,
     channel_binding: String,
     nonce: String,
     /// `client-first-message-bare "," server-first-message ","`, the beginning of the AuthMessage.
@@ -70,7 +70,7 @@ enum Owner {
 /// The proof was right.
 #[derive(Debug)]
 pub(crate) struct Proven {
-    pub(crate) account: BareJid,
+    pub(crate) account: Address,
     pub(crate) standing: Standing,
     /// `server-final-message` with the signature by which the client knows us.
     pub(crate) server_final: Vec<u8>,
@@ -83,7 +83,7 @@ impl AwaitCredentials {
         binding: Binding,
         message: &[u8],
         offer: &Offer,
-        host: &DomainRef,
+        host: &Address,
         nonce: &Nonce,
     ) -> Result<AwaitCredentials, SaslError> {
         let first = ClientFirst::parse(message)?;
@@ -102,7 +102,7 @@ impl AwaitCredentials {
         })
     }
 
-    pub(crate) fn account(&self) -> &BareJid {
+    pub(crate) fn account(&self) -> &Address {
         &self.account
     }
 

@@ -2,7 +2,7 @@
 //! (RFC 6120 §6.5.10, the security warning).
 
 use crate::{HashFunction, Salt, ScramKeys};
-use jid::BareJid;
+use stanza::Address;
 use std::fmt;
 use std::num::NonZeroU32;
 use zeroize::Zeroizing;
@@ -26,7 +26,7 @@ impl UnknownAccounts {
     }
 
     /// Keys that no password fits. The salt does not depend on the hash function, as real ones do not either.
-    pub(crate) fn keys(&self, hash: HashFunction, account: &BareJid) -> ScramKeys {
+    pub(crate) fn keys(&self, hash: HashFunction, account: &Address) -> ScramKeys {
         let derived = |label: &[u8], octets: usize| {
             let mut octets_all =
                 HashFunction::Sha512.hmac(&self.secret[..], &[label, account.as_str().as_bytes()]);
