@@ -1,0 +1,324 @@
+//! Cuts the bytes of one stream into frames, wherever the reads happen to end.
+
+use crate::{
+    ContentNamespace, Element, LimitName, Limits, StreamHeader, XmlError,
+    limits::check,
+    markup::{self, is_space},
+    namespace::Scope,
+    reference::{Piece, Reading},
+};
+
+/// What a framer expects around the elements.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Framing {
+    /// `<stream:stream …>` first, `</stream:stream>` last (RFC 6120 §4.2, §4.4).
+    Stream,
+    /// Every top-level element is a frame of its own: WebSocket messages (RFC 7395), BOSH payloads, files.
+    Elements,
+}
+
+/// How the bytes are judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Backend {
+    /// Everything through `rxml`.
+    Reference,
+}
+
+/// One piece of a stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Frame {
+    /// The stream header.
+    Open(StreamHeader),
+    /// A stanza or nonza.
+    Element(Element),
+    /// White space between elements, such as a keep-alive (RFC 6120 §4.6.1). How much of it makes one frame depends on
+    /// the reads.
+    Whitespace,
+    /// The closing stream tag.
+    Close,
+}
+
+/// Cuts one connection's input into frames. Between frames it holds nothing but what the stream header declared.
+pub struct Framer {
+    framing: Framing,
+    content: ContentNamespace,
+    backend: Backend,
+    limits: Limits,
+    phase: Phase,
+    scope: Scope,
+    /// The closing tag that ends the stream, without its `>`.
+    closing_tag: Box<[u8]>,
+    /// The front of an unfinished piece; empty between frames.
+    held: Vec<u8>,
+    unfinished: Option<Box<Reading>>,
+    failure: Option<XmlError>,
+}
+
+/// Where in the document the framer is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Before the first byte, where an XML declaration may stand.
+    Start,
+    /// Before the stream header.
+    Prolog,
+    /// Where top-level elements stand.
+    Elements,
+    /// Behind a stream header that closed itself.
+    EmptyStream,
+    /// Behind the closing stream tag.
+    Closed,
+}
+
+/// A piece that begins with `<`: its length, and its frame unless it was the XML declaration.
+type Taken = (usize, Option<Frame>);
+
+/// White space in the closing stream tag, which nobody sends.
+const CLOSING_TAG_SPACE_MAX: usize = 64;
+
+impl Framer {
+    /// A framer with the backend for production.
+    pub fn new(framing: Framing, content: ContentNamespace, limits: Limits) -> Framer {
+        Framer::with_backend(Backend::Reference, framing, content, limits)
+    }
+
+    /// A framer with the backend of choice.
+    pub fn with_backend(
+        backend: Backend,
+        framing: Framing,
+        content: ContentNamespace,
+        limits: Limits,
+    ) -> Framer {
+        Framer {
+            framing,
+            content,
+            backend,
+            limits: limits.clamped(),
+            phase: Phase::Start,
+            scope: Scope::inheriting(content.as_str()),
+            closing_tag: Box::default(),
+            held: Vec::new(),
+            unfinished: None,
+            failure: None,
+        }
+    }
+
+    /// Takes bytes from the front of `input` until one frame is complete (what follows stays in `input`), or until
+    /// `input` is empty (`None`). After an error the framer answers with that error until it is restarted.
+    pub fn next(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, XmlError> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let result = self.advance(input);
+        if let Err(failure) = result {
+            self.failure = Some(failure);
+            self.held = Vec::new();
+            self.unfinished = None;
+        }
+        result
+    }
+
+    /// Forgets the stream (RFC 6120 §5.4.3.3 after STARTTLS, §6.4.6 after SASL): the next bytes begin a new one.
+    pub fn restart(&mut self) {
+        let limits = std::mem::take(&mut self.limits);
+        *self = Framer::with_backend(self.backend, self.framing, self.content, limits);
+    }
+
+    /// Other limits from the next byte on.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits.clamped();
+    }
+
+    /// True when no byte of an unfinished element, tag or header is held.
+    pub fn is_between_frames(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Bytes of unfinished input that are held.
+    pub fn held_bytes(&self) -> usize {
+        self.held.capacity()
+    }
+
+    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, XmlError> {
+        loop {
+            if self.phase == Phase::EmptyStream {
+                self.phase = Phase::Closed;
+                return Ok(Some(Frame::Close));
+            }
+            if self.held.is_empty() {
+                let spaces = self.skip_spaces(input);
+                if spaces > 0 && self.phase == Phase::Elements {
+                    return Ok(Some(Frame::Whitespace));
+                }
+                match input.first() {
+                    None => return Ok(None),
+                    Some(b'<') if self.phase != Phase::Closed => {}
+                    Some(byte) => return Err(self.stray(*byte)),
+                }
+            }
+            match self.take_markup(input)? {
+                None => return Ok(None),
+                Some((_, None)) => {}
+                Some((_, frame)) => return Ok(frame),
+            }
+        }
+    }
+
+    /// White space where no markup has begun.
+    fn skip_spaces(&mut self, input: &mut &[u8]) -> usize {
+        let spaces = input.iter().take_while(|byte| is_space(**byte)).count();
+        *input = &input[spaces..];
+        if spaces > 0 {
+            self.leave_start();
+        }
+        spaces
+    }
+
+    /// No XML declaration may follow.
+    fn leave_start(&mut self) {
+        if self.phase == Phase::Start {
+            self.phase = match self.framing {
+                Framing::Stream => Phase::Prolog,
+                Framing::Elements => Phase::Elements,
+            };
+        }
+    }
+
+    /// What is wrong with a byte that begins no markup.
+    fn stray(&self, byte: u8) -> XmlError {
+        match (self.phase, self.framing) {
+            // The byte order marks of UTF-16.
+            (Phase::Start, _) if matches!(byte, 0xfe | 0xff) => XmlError::UnsupportedEncoding,
+            (Phase::Elements, Framing::Stream) => XmlError::BadFormat("character data between elements"),
+            _ => XmlError::NotWellFormed("character data outside the root element"),
+        }
+    }
+
+    /// Takes a tag, element or declaration that begins in what is held or at the front of `input`.
+    fn take_markup(&mut self, input: &mut &[u8]) -> Result<Option<Taken>, XmlError> {
+        if self.held.is_empty() {
+            let bytes = *input;
+            if let Some(taken) = self.judge(bytes)? {
+                *input = &bytes[taken.0..];
+                return Ok(Some(taken));
+            }
+            self.held.extend_from_slice(bytes);
+            *input = &[];
+            return Ok(None);
+        }
+        // Only what may belong to the piece is copied: blocks as large as what is held already.
+        let mut held = std::mem::take(&mut self.held);
+        while !input.is_empty() {
+            let before = held.len();
+            let block = input.len().min(before.max(HELD_BLOCK_BYTES));
+            held.extend_from_slice(&input[..block]);
+            if let Some(taken) = self.judge(&held)? {
+                *input = &input[taken.0 - before..];
+                return Ok(Some(taken));
+            }
+            *input = &input[block..];
+        }
+        self.held = held;
+        Ok(None)
+    }
+
+    /// Judges bytes that begin with `<`; `None` while the end is missing.
+    fn judge(&mut self, bytes: &[u8]) -> Result<Option<Taken>, XmlError> {
+        match bytes.get(1) {
+            None => Ok(None),
+            Some(b'/') => self.judge_closing_tag(bytes),
+            Some(b'?') if self.phase == Phase::Start => {
+                let end = markup::declaration(bytes)?;
+                if end.is_some() {
+                    self.leave_start();
+                }
+                Ok(end.map(|end| (end, None)))
+            }
+            Some(b'?') => Err(markup::PROCESSING_INSTRUCTION),
+            Some(b'!') => match markup::exclamation(bytes) {
+                Some(XmlError::BadFormat(what)) if !self.is_in_stream() => Err(XmlError::NotWellFormed(what)),
+                Some(error) => Err(error),
+                None => Ok(None),
+            },
+            // `<` in UTF-16.
+            Some(0) if self.phase == Phase::Start => Err(XmlError::UnsupportedEncoding),
+            Some(_) => self.judge_element(bytes),
+        }
+    }
+
+    fn is_in_stream(&self) -> bool {
+        self.framing == Framing::Stream && self.phase == Phase::Elements
+    }
+
+    fn judge_closing_tag(&mut self, bytes: &[u8]) -> Result<Option<Taken>, XmlError> {
+        let expected = &*self.closing_tag;
+        let known = bytes.len().min(expected.len());
+        if !self.is_in_stream() || bytes[..known] != expected[..known] {
+            return Err(XmlError::NotWellFormed("closing tag does not match"));
+        }
+        let rest = &bytes[known..];
+        let spaces = rest.iter().take_while(|byte| is_space(**byte)).count();
+        check(spaces, CLOSING_TAG_SPACE_MAX, LimitName::StanzaBytes)?;
+        match rest.get(spaces) {
+            None => Ok(None),
+            Some(b'>') => {
+                self.phase = Phase::Closed;
+                Ok(Some((known + spaces + 1, Some(Frame::Close))))
+            }
+            Some(_) => Err(XmlError::NotWellFormed("closing tag does not match")),
+        }
+    }
+
+    fn judge_element(&mut self, bytes: &[u8]) -> Result<Option<Taken>, XmlError> {
+        let is_header = self.framing == Framing::Stream && self.phase != Phase::Elements;
+        let piece = if is_header { Piece::Header } else { Piece::Element };
+        let within = &bytes[..bytes.len().min(self.limits.stanza_bytes)];
+        let limits = &self.limits;
+        let mut reading = self
+            .unfinished
+            .take()
+            .unwrap_or_else(|| Box::new(Reading::new(piece, limits)));
+        let Some(end) = reading.advance(within, &self.scope, limits)? else {
+            check(bytes.len(), within.len(), LimitName::StanzaBytes)?;
+            self.unfinished = Some(reading);
+            return Ok(None);
+        };
+        let frame = if is_header {
+            self.open(&bytes[..end], *reading)?
+        } else {
+            self.leave_start();
+            Frame::Element(self.element(&bytes[..end], *reading)?)
+        };
+        Ok(Some((end, Some(frame))))
+    }
+
+    /// The stream is open; its elements inherit what the header declares.
+    fn open(&mut self, bytes: &[u8], reading: Reading) -> Result<Frame, XmlError> {
+        let head = reading
+            .into_head()
+            .ok_or(XmlError::NotWellFormed("unexpected end"))?;
+        let header = StreamHeader::of(&head)?;
+        self.scope = Scope::of_stream(&head.declarations, self.content);
+        let name_end = bytes
+            .iter()
+            .position(|byte| is_space(*byte) || matches!(byte, b'/' | b'>'));
+        self.closing_tag = [b"</", &bytes[1..name_end.unwrap_or(1)]].concat().into();
+        self.phase = if bytes.ends_with(b"/>") {
+            Phase::EmptyStream
+        } else {
+            Phase::Elements
+        };
+        Ok(Frame::Open(header))
+    }
+
+    fn element(&self, bytes: &[u8], reading: Reading) -> Result<Element, XmlError> {
+        let text = if reading.is_plain() {
+            std::str::from_utf8(bytes).map_err(|_| XmlError::BadUtf8)?.into()
+        } else {
+            reading.into_plain(self.content)?
+        };
+        Element::from_plain(text, self.content).ok_or(XmlError::NotWellFormed("element"))
+    }
+}
+
+/// At least so much is copied at once behind the front of an unfinished piece.
+const HELD_BLOCK_BYTES: usize = 1_024;
