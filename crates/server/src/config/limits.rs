@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use super::amount::{ByteSize, Rate};
+use super::location::Network;
 use super::schema::section;
 use super::sections::MINUTE;
-use super::value::{ByteSize, Network, OrOff, Rate};
+use super::value::OrOff;
 
 section! {
     /// Everything that could grow without end.
@@ -16,8 +18,8 @@ section! {
         /// Attributes of one element; more end the stream.
         attributes: usize = 64;
         /// The longest name of an element or attribute; a longer one ends the stream.
-        name_bytes: ByteSize = ByteSize(256);
-        /// Children of one element; more end the stream.
+        name_bytes: ByteSize = ByteSize(512);
+        /// Direct children of one stanza; more end the stream.
         children: usize = 4096;
 
         /// How long a connection may take to log in; then it is closed.
@@ -34,7 +36,7 @@ section! {
         /// Connections from one address (IPv6: from one /64); further ones are closed as they come. Think of people who
         /// share one address behind a router.
         connections_per_address: usize = 256;
-        /// Failed logins on one stream; then it is closed. RFC 6120 §6.4.5 wants two to five.
+        /// Failed logins on one stream; then it is closed. RFC 6120 §6.4.5 wants two to five tries after the first.
         login_attempts: usize = 5;
         /// Failed logins from one address; beyond it each is refused without a look at the password.
         login_attempts_per_address: OrOff<Rate> = OrOff::On(Rate { count: 30, period: MINUTE });
@@ -51,6 +53,8 @@ section! {
         /// Stanzas that wait until one account, room or link has time for them; further ones are returned to their sender
         /// (`resource-constraint`).
         inbox_stanzas: usize = 2_000;
+        /// Bytes of such stanzas, likewise.
+        inbox_bytes: ByteSize = ByteSize(4 << 20);
         /// Bytes of answers and deliveries of one account or room that wait for the disk; beyond it, it takes nothing in.
         uncommitted_bytes: ByteSize = ByteSize(1 << 20);
         /// Stanzas for one account that are kept on disk because their delivery is not certain yet; beyond it further ones
@@ -111,6 +115,6 @@ section! {
 
         /// Addresses and blocks of addresses without per-address limits. A trusted proxy does not hand its exemption on to
         /// those behind it.
-        exempt: Vec<Network> = Vec::new(), shown "[\"192.0.2.7/32\"]";
+        exempt: Vec<Network> = Vec::new();
     }
 }

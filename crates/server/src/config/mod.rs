@@ -3,7 +3,11 @@
 //! `sections` and `limits` declare what there is; `schema` turns a declaration into a type, a reader and documentation;
 //! `value` knows the single kinds of values; `rules` looks at the whole; `document` writes the example and the reference.
 
+mod amount;
+mod document;
 mod limits;
+mod location;
+mod name;
 mod problem;
 mod rules;
 mod schema;
@@ -16,17 +20,18 @@ use toml::de::{DeTable, DeValue};
 
 use schema::{Reader, Setting};
 
+pub use amount::{ByteSize, Rate};
+pub use document::{example, reference};
 pub use limits::Limits;
+pub use location::{DatabaseUrl, DnsServer, HttpPath, Network, Origin, RouteTarget};
+pub use name::{AccountName, HostName};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use sections::{
     Attention, Authentication, Bosh, C2s, Component, Components, Configuration, Decloak, Dns, Host, Http,
     Log, LogFormat, LogLevel, Metrics, Muc, PasswordStorage, Poke, PokeBlocked, PokeMode, Policy, Psa,
     Registration, RevealUnknown, Runtime, S2s, Sasl, Sm, Storage, Sync,
 };
-pub use value::{
-    AccountName, ByteSize, DatabaseUrl, DnsServer, HostName, HttpPath, Network, OrOff, Origin, Rate,
-    RouteTarget,
-};
+pub use value::OrOff;
 
 /// A configuration that can be used, and what its operator should know nevertheless.
 #[derive(Debug, Clone)]
@@ -112,12 +117,12 @@ fn syntax(text: &str, mistake: &toml::de::Error) -> Problem {
 }
 
 fn unreadable(file: &Path, error: &std::io::Error) -> Problems {
-    let advice = match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            "Name the right one with --config FILE; config/balcony.toml shows all there is."
-        }
-        std::io::ErrorKind::PermissionDenied => "Make it readable for the user who runs balcony.",
-        _ => "",
+    let advice = if error.kind() == std::io::ErrorKind::NotFound {
+        "Name the right one with --config FILE; config/balcony.toml shows all there is."
+    } else if error.kind() == std::io::ErrorKind::PermissionDenied {
+        "Make it readable for the user who runs balcony."
+    } else {
+        ""
     };
     let problem = Problem {
         severity: Severity::Error,

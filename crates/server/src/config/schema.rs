@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::name::HostName;
 use super::problem::{Place, Problem, Severity};
-use super::value::HostName;
 
 /// Anything that can stand in the file: a value, a section, or a table of either with host names as keys.
 pub(super) trait Setting: Sized {

@@ -6,12 +6,12 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::amount::{ByteSize, Rate};
 use super::limits::Limits;
+use super::location::{DatabaseUrl, DnsServer, HttpPath, Network, Origin, RouteTarget};
+use super::name::{AccountName, HostName};
 use super::schema::section;
-use super::value::{
-    AccountName, ByteSize, DatabaseUrl, DnsServer, HostName, HttpPath, Network, OrOff, Origin, Rate,
-    RouteTarget, choice,
-};
+use super::value::{OrOff, choice};
 
 section! {
     /// The whole file.
@@ -277,7 +277,7 @@ section! {
         allowed_origins: Vec<Origin> = vec![Origin::Any];
         /// Reverse proxies, as addresses or blocks. Their `Forwarded` and `X-Forwarded-For` are believed, and limits look at
         /// the client's address instead of theirs.
-        trusted_proxies: Vec<Network> = Vec::new(), shown "[\"127.0.0.1/32\", \"::1/128\"]";
+        trusted_proxies: Vec<Network> = Vec::new();
     }
 }
 
@@ -424,7 +424,7 @@ section! {
         listen: OrOff<SocketAddr> = OrOff::On(SocketAddr::from((Ipv4Addr::LOCALHOST, 9568)));
         /// Remote domains that get figures of their own. Others get them by traffic while there is room; the rest is
         /// counted together.
-        peers: Vec<HostName> = Vec::new(), shown "[\"capulet.lit\"]", effect later;
+        peers: Vec<HostName> = Vec::new(), effect later;
     }
 }
 

@@ -1,28 +1,17 @@
-//! The kinds of values that settings have, each with how it is written and what is said when it is written wrongly.
+//! How values are read and written: those that are texts, plain numbers and truth values, lists, and words to choose
+//! from. The single kinds of texts stand in `amount`, `name` and `location`.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::amount::Rate;
+use super::location::{DnsServer, HttpPath, Network, Origin, RouteTarget};
+use super::name::{AccountName, HostName};
 use super::schema::{Description, Reader, Setting, kind_of};
-
-/// A number of bytes, written with a unit: `"256KiB"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ByteSize(pub usize);
-
-/// So many in so much time, written `"6/1m"`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// How many.
-    pub count: u32,
-    /// In how much time; never zero.
-    pub period: Duration,
-}
 
 /// Something that can be switched off by writing `"off"` in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,59 +20,6 @@ pub enum OrOff<T> {
     On(T),
     /// It is switched off.
     Off,
-}
-
-/// A domain in the form in which domains are compared: prepared, without a final dot (RFC 7622 §3.2). Never an IP address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostName(String);
-
-/// The address of an account, without a resource (RFC 7622 §3.1).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AccountName {
-    local: String,
-    host: HostName,
-}
-
-/// A block of IP addresses: `"192.0.2.0/24"`, or one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    prefix: u8,
-}
-
-/// Where the connections to a domain go instead of asking DNS for its services.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RouteTarget {
-    /// An address; no DNS at all.
-    Address(SocketAddr),
-    /// A host whose address records are asked for, and a port.
-    Host(HostName, u16),
-}
-
-/// A server for DNS questions: `"address:port"`, or an address with port 53.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DnsServer(pub SocketAddr);
-
-/// Where a service is found on an HTTP listener: a path that begins with a slash.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct HttpPath(String);
-
-/// A web origin (RFC 6454) whose pages may use the HTTP transports, or `*` for all.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
-    /// Pages from anywhere.
-    Any,
-    /// Pages from this origin, as browsers write it: lower case, no path.
-    Exactly(String),
-}
-
-/// Where accounts, rosters, messages and rooms are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DatabaseUrl {
-    /// A file.
-    Sqlite(PathBuf),
-    /// A server; the URL holds no password.
-    Postgres(String),
 }
 
 impl<T> OrOff<T> {
@@ -96,99 +32,8 @@ impl<T> OrOff<T> {
     }
 }
 
-impl HostName {
-    /// Prepares a domain for comparison.
-    ///
-    /// # Errors
-    /// Says why `written` is no domain.
-    pub fn new(written: &str) -> Result<HostName, String> {
-        if written.parse::<IpAddr>().is_ok() || written.starts_with('[') {
-            return Err(format!(
-                "\"{written}\" is an IP address, and addresses of people need a name"
-            ));
-        }
-        let prepared =
-            jid::DomainPart::new(written).map_err(|error| format!("\"{written}\" is no domain: {error}"))?;
-        Ok(HostName(prepared.as_str().to_owned()))
-    }
-
-    /// The prepared text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl AccountName {
-    /// Prepares the address of an account.
-    ///
-    /// # Errors
-    /// Says why `written` is none.
-    pub fn new(written: &str) -> Result<AccountName, String> {
-        let address =
-            jid::Jid::new(written).map_err(|error| format!("\"{written}\" is no address: {error}"))?;
-        let Some(local) = address.node() else {
-            return Err(format!("\"{written}\" is a domain, not an account"));
-        };
-        if address.resource().is_some() {
-            return Err(format!(
-                "\"{written}\" names one connected client, not an account"
-            ));
-        }
-        let host = HostName::new(address.domain().as_str())?;
-        Ok(AccountName {
-            local: local.as_str().to_owned(),
-            host,
-        })
-    }
-
-    /// The part before the `@`.
-    pub fn local(&self) -> &str {
-        &self.local
-    }
-
-    /// The part behind the `@`.
-    pub fn host(&self) -> &HostName {
-        &self.host
-    }
-}
-
-impl Network {
-    /// True when `address` lies in this block. An IPv4 address that arrives mapped into IPv6, as it does on a listener
-    /// for both families, is looked at as IPv4.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                let shift = 32 - u32::from(self.prefix);
-                u64::from(own.to_bits()) >> shift == u64::from(other.to_bits()) >> shift
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                let shift = 128 - u32::from(self.prefix);
-                own.to_bits().checked_shr(shift) == other.to_bits().checked_shr(shift)
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
-    }
-
-    /// True for `0.0.0.0/0` and `::/0`.
-    pub fn is_everything(&self) -> bool {
-        self.prefix == 0
-    }
-}
-
-impl HttpPath {
-    /// A path that stands in this program.
-    pub(super) fn from_static(path: &'static str) -> HttpPath {
-        HttpPath(path.to_owned())
-    }
-
-    /// The path, beginning with a slash.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// A value that is written as a text, or can be.
-trait Textual: Sized {
+pub(super) trait Textual: Sized {
     /// In words, with an example.
     const FORM: &'static str;
     /// Reads it; the error completes the sentence "… ".
@@ -237,198 +82,6 @@ setting_by_text!(
     HttpPath,
     Origin
 );
-
-impl Textual for Duration {
-    const FORM: &'static str = "a time such as \"500ms\", \"120s\", \"5m\", \"12h\" or \"1d\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        parse_duration(text).ok_or_else(|| format!("\"{text}\" is no time"))
-    }
-
-    fn to_text(&self) -> String {
-        write_duration(*self)
-    }
-}
-
-impl Textual for Rate {
-    const FORM: &'static str = "how many in how much time, such as \"6/1m\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        let no_rate = || format!("\"{text}\" is no rate");
-        let (count, period) = text.split_once('/').ok_or_else(no_rate)?;
-        let count = count.trim().parse().map_err(|_| no_rate())?;
-        let period = parse_duration(period)
-            .filter(|period| !period.is_zero())
-            .ok_or_else(no_rate)?;
-        if count == 0 {
-            return Err(format!("\"{text}\" would allow nothing at all"));
-        }
-        Ok(Rate { count, period })
-    }
-
-    fn to_text(&self) -> String {
-        format!("{}/{}", self.count, write_period(self.period))
-    }
-}
-
-impl Textual for HostName {
-    const FORM: &'static str = "a domain such as \"montague.lit\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        HostName::new(text)
-    }
-
-    fn to_text(&self) -> String {
-        self.0.clone()
-    }
-}
-
-impl Textual for AccountName {
-    const FORM: &'static str = "an account such as \"romeo@montague.lit\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        AccountName::new(text)
-    }
-
-    fn to_text(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Textual for Network {
-    const FORM: &'static str =
-        "an address or a block of addresses such as \"192.0.2.0/24\" or \"2001:db8::/32\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        let no_network = || format!("\"{text}\" is no block of addresses");
-        let (address, prefix) = match text.split_once('/') {
-            Some((address, prefix)) => (address, Some(prefix)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| no_network())?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
-        let prefix = match prefix {
-            Some(prefix) => prefix
-                .parse()
-                .ok()
-                .filter(|prefix| *prefix <= longest)
-                .ok_or_else(no_network)?,
-            None => longest,
-        };
-        Ok(Network { address, prefix })
-    }
-
-    fn to_text(&self) -> String {
-        format!("{}/{}", self.address, self.prefix)
-    }
-}
-
-impl Textual for SocketAddr {
-    const FORM: &'static str = "an IP address and a port such as \"[::]:5222\" or \"127.0.0.1:5222\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| {
-            let host = text.rsplit_once(':').map_or(text, |(host, _)| host);
-            if host.parse::<IpAddr>().is_ok() {
-                format!("\"{text}\" lacks a port, or the brackets around an IPv6 address")
-            } else {
-                format!("\"{text}\" is no IP address with a port")
-            }
-        })
-    }
-
-    fn to_text(&self) -> String {
-        self.to_string()
-    }
-}
-
-impl Textual for RouteTarget {
-    const FORM: &'static str =
-        "an address or a host, with a port, such as \"127.0.0.12:5269\" or \"xmpp.capulet.lit:5269\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        if let Ok(address) = SocketAddr::from_str(text) {
-            return Ok(RouteTarget::Address(address));
-        }
-        let (host, port) = text
-            .rsplit_once(':')
-            .ok_or_else(|| format!("\"{text}\" lacks a port"))?;
-        let port = port.parse().map_err(|_| format!("\"{port}\" is no port"))?;
-        Ok(RouteTarget::Host(HostName::new(host)?, port))
-    }
-
-    fn to_text(&self) -> String {
-        match self {
-            RouteTarget::Address(address) => address.to_string(),
-            RouteTarget::Host(host, port) => format!("{host}:{port}"),
-        }
-    }
-}
-
-impl Textual for DnsServer {
-    const FORM: &'static str =
-        "an IP address, with a port where that is not 53, such as \"9.9.9.9\" or \"127.0.0.1:5353\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(DnsServer(SocketAddr::new(address, 53)));
-        }
-        text.parse()
-            .map(DnsServer)
-            .map_err(|_| format!("\"{text}\" is no IP address"))
-    }
-
-    fn to_text(&self) -> String {
-        self.0.to_string()
-    }
-}
-
-impl Textual for HttpPath {
-    const FORM: &'static str = "a path such as \"/http-bind\"";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
-        if text.len() < 2 || !text.starts_with('/') || !text.bytes().all(fits) {
-            return Err(format!(
-                "\"{text}\" is no path of letters, digits and slashes that begins with a slash"
-            ));
-        }
-        Ok(HttpPath(text.to_owned()))
-    }
-
-    fn to_text(&self) -> String {
-        self.0.clone()
-    }
-}
-
-impl Textual for Origin {
-    const FORM: &'static str = "an origin such as \"https://chat.montague.lit\", or \"*\" for all";
-
-    fn from_text(text: &str) -> Result<Self, String> {
-        if text == "*" {
-            return Ok(Origin::Any);
-        }
-        let lower = text.to_ascii_lowercase();
-        let authority = lower
-            .strip_prefix("https://")
-            .or_else(|| lower.strip_prefix("http://"));
-        match authority {
-            Some(authority) if !authority.is_empty() && !authority.contains(['/', ' ', '?', '#', '@']) => {
-                Ok(Origin::Exactly(lower))
-            }
-            Some(_) | None => Err(format!(
-                "\"{text}\" is no origin: scheme, host and port alone, without a final slash"
-            )),
-        }
-    }
-
-    fn to_text(&self) -> String {
-        match self {
-            Origin::Any => "*".to_owned(),
-            Origin::Exactly(origin) => origin.clone(),
-        }
-    }
-}
 
 impl Setting for bool {
     fn describe() -> Description {
@@ -479,28 +132,6 @@ macro_rules! setting_by_number {
 
 setting_by_number!(usize, u32);
 
-impl Setting for ByteSize {
-    fn describe() -> Description {
-        Description::Value(BYTE_SIZE_FORM.to_owned())
-    }
-
-    fn read(value: &Spanned<DeValue<'_>>, key: &str, reader: &mut Reader<'_>) -> Option<Self> {
-        let read = match value.get_ref() {
-            DeValue::Integer(number) => usize::from_str_radix(number.as_str(), number.radix())
-                .map_err(|_| format!("{number} is no number of bytes")),
-            DeValue::String(text) => parse_bytes(text),
-            other => Err(format!("cannot be {}", kind_of(other))),
-        };
-        read.map(ByteSize)
-            .map_err(|message| reader.wrong(value.span(), key, message, format!("Write {BYTE_SIZE_FORM}.")))
-            .ok()
-    }
-
-    fn write(&self) -> Option<String> {
-        Some(quote(&self.to_string()))
-    }
-}
-
 impl Setting for PathBuf {
     fn describe() -> Description {
         Description::Value("a path; a relative one starts where this file is".to_owned())
@@ -528,54 +159,6 @@ impl Setting for PathBuf {
 
     fn write(&self) -> Option<String> {
         self.to_str().map(quote)
-    }
-}
-
-impl Setting for DatabaseUrl {
-    fn describe() -> Description {
-        Description::Value(DATABASE_FORM.to_owned())
-    }
-
-    fn read(value: &Spanned<DeValue<'_>>, key: &str, reader: &mut Reader<'_>) -> Option<Self> {
-        let written = value.get_ref().as_str().unwrap_or_default();
-        if let Some(file) = written.strip_prefix("sqlite:") {
-            let file = file.strip_prefix("//").unwrap_or(file);
-            if !file.is_empty() && !file.starts_with(':') && !file.contains('?') {
-                return Some(DatabaseUrl::Sqlite(reader.path(file)));
-            }
-        } else if let Some(rest) = written
-            .strip_prefix("postgres://")
-            .or_else(|| written.strip_prefix("postgresql://"))
-        {
-            let authority = rest.split(['/', '?']).next().unwrap_or_default();
-            let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-            if user.contains(':') || rest.contains("password=") {
-                let advice = "Put it into a file of its own, readable by the server alone, and name that in storage.password_file.";
-                reader.wrong(
-                    value.span(),
-                    key,
-                    "holds a password, and this file is read by many",
-                    advice,
-                );
-                return None;
-            }
-            return Some(DatabaseUrl::Postgres(written.to_owned()));
-        }
-        // The text is not repeated: it might hold a password in some other spelling.
-        reader.wrong(
-            value.span(),
-            key,
-            "is no database that Balcony knows",
-            format!("Write {DATABASE_FORM}."),
-        );
-        None
-    }
-
-    fn write(&self) -> Option<String> {
-        match self {
-            DatabaseUrl::Sqlite(file) => file.to_str().map(|file| quote(&format!("sqlite:{file}"))),
-            DatabaseUrl::Postgres(url) => Some(quote(url)),
-        }
     }
 }
 
@@ -682,6 +265,7 @@ macro_rules! choice {
         }
     };
 }
+
 pub(crate) use choice;
 
 /// `"a", "b" or "c"`.
@@ -713,106 +297,6 @@ pub(crate) fn wrong_word(
     reader.wrong(value.span(), key, message, advice);
 }
 
-const BYTE_SIZE_FORM: &str = "a number of bytes with its unit, such as \"256KiB\", \"4MiB\" or \"1GiB\"";
-const DATABASE_FORM: &str = "\"sqlite:FILE\" or \"postgres://USER@HOST/DATABASE\"";
-
-impl fmt::Display for HostName {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(&self.0)
-    }
-}
-
-impl fmt::Display for AccountName {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}@{}", self.local, self.host)
-    }
-}
-
-impl FromStr for AccountName {
-    type Err = String;
-
-    fn from_str(written: &str) -> Result<Self, String> {
-        AccountName::new(written)
-    }
-}
-
-impl fmt::Display for ByteSize {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.0;
-        for (unit, size) in BYTE_UNITS.iter().rev() {
-            if bytes >= *size && bytes.is_multiple_of(*size) {
-                return write!(out, "{}{unit}", bytes / size);
-            }
-        }
-        write!(out, "{bytes}B")
-    }
-}
-
-const BYTE_UNITS: [(&str, usize); 4] = [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30)];
-
-/// In milliseconds, shortest first.
-const TIME_UNITS: [(&str, u64); 5] = [
-    ("ms", 1),
-    ("s", 1_000),
-    ("m", 60_000),
-    ("h", 3_600_000),
-    ("d", 86_400_000),
-];
-
-fn parse_bytes(text: &str) -> Result<usize, String> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let unit = unit.trim_start();
-    let no_size = || format!("\"{text}\" is no number of bytes");
-    let number: usize = number.parse().map_err(|_| no_size())?;
-    match BYTE_UNITS.iter().find(|(name, _)| *name == unit) {
-        Some((_, size)) => number.checked_mul(*size).ok_or_else(no_size),
-        None if unit.is_empty() => Err(format!("\"{text}\" lacks a unit")),
-        None => Err(format!("\"{unit}\" is no unit of bytes")),
-    }
-}
-
-/// One or more numbers with units, as in `1h30m`.
-fn parse_duration(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    let mut milliseconds: u64 = 0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, after) = rest.split_at(digits);
-        let letters = after.bytes().take_while(u8::is_ascii_alphabetic).count();
-        let (unit, after) = after.split_at(letters);
-        let number: u64 = number.parse().ok()?;
-        let (_, size) = TIME_UNITS.iter().find(|(name, _)| *name == unit)?;
-        milliseconds = milliseconds.checked_add(number.checked_mul(*size)?)?;
-        rest = after;
-    }
-    Some(Duration::from_millis(milliseconds))
-}
-
-/// Up to ten minutes in seconds, as the documents about the settings write it; longer ones in their largest whole unit.
-fn write_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    if duration.subsec_millis() == 0 && seconds <= 600 {
-        format!("{seconds}s")
-    } else {
-        write_period(duration)
-    }
-}
-
-/// In the largest whole unit.
-fn write_period(duration: Duration) -> String {
-    let milliseconds = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    for (unit, size) in TIME_UNITS.iter().rev() {
-        if milliseconds >= *size && milliseconds.is_multiple_of(*size) {
-            return format!("{}{unit}", milliseconds / size);
-        }
-    }
-    "0s".to_owned()
-}
-
 fn form_of<T: Setting>() -> String {
     match T::describe() {
         Description::Value(form) => form,
@@ -820,6 +304,6 @@ fn form_of<T: Setting>() -> String {
     }
 }
 
-fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     format!("{:?}", text)
 }

@@ -1,0 +1,118 @@
+//! Values that name somebody: domains and accounts, prepared for comparison (RFC 7622).
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use super::value::Textual;
+
+/// A domain in the form in which domains are compared: prepared, without a final dot (RFC 7622 §3.2). Never an IP address.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostName(String);
+
+/// The address of an account, without a resource (RFC 7622 §3.1).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountName {
+    local: String,
+    host: HostName,
+}
+
+impl HostName {
+    /// Prepares a domain for comparison.
+    ///
+    /// # Errors
+    /// Says why `written` is no domain.
+    pub fn new(written: &str) -> Result<HostName, String> {
+        if written.parse::<IpAddr>().is_ok() || written.starts_with('[') {
+            return Err(format!(
+                "\"{written}\" is an IP address, and addresses of people need a name"
+            ));
+        }
+        let prepared =
+            jid::DomainPart::new(written).map_err(|error| format!("\"{written}\" is no domain: {error}"))?;
+        Ok(HostName(prepared.as_str().to_owned()))
+    }
+
+    /// The prepared text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AccountName {
+    /// Prepares the address of an account.
+    ///
+    /// # Errors
+    /// Says why `written` is none.
+    pub fn new(written: &str) -> Result<AccountName, String> {
+        let address =
+            jid::Jid::new(written).map_err(|error| format!("\"{written}\" is no address: {error}"))?;
+        let Some(local) = address.node() else {
+            return Err(format!("\"{written}\" is a domain, not an account"));
+        };
+        if address.resource().is_some() {
+            return Err(format!(
+                "\"{written}\" names one connected client, not an account"
+            ));
+        }
+        let host = HostName::new(address.domain().as_str())?;
+        Ok(AccountName {
+            local: local.as_str().to_owned(),
+            host,
+        })
+    }
+
+    /// The part before the `@`.
+    pub fn local(&self) -> &str {
+        &self.local
+    }
+
+    /// The part behind the `@`.
+    pub fn host(&self) -> &HostName {
+        &self.host
+    }
+}
+
+impl Textual for HostName {
+    const FORM: &'static str = "a domain such as \"montague.lit\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        HostName::new(text)
+    }
+
+    fn to_text(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Textual for AccountName {
+    const FORM: &'static str = "an account such as \"romeo@montague.lit\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        AccountName::new(text)
+    }
+
+    fn to_text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for HostName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for AccountName {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}@{}", self.local, self.host)
+    }
+}
+
+impl FromStr for AccountName {
+    type Err = String;
+
+    fn from_str(written: &str) -> Result<Self, String> {
+        AccountName::new(written)
+    }
+}
