@@ -18,6 +18,26 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// For bytes that we wrote ourselves or let in before: only what the index can hold and what keeps recursion
+    /// over a [`Tree`](crate::Tree) within any stack.
+    pub fn unlimited() -> Limits {
+        Limits {
+            stanza_bytes: STANZA_BYTES_MAX,
+            depth: 1_024,
+            attributes: usize::MAX,
+            name_bytes: usize::MAX,
+            children: usize::from(u16::MAX),
+        }
+    }
+
+    /// The same for input that is there as a whole, so that nothing is prepared for more.
+    pub(crate) fn for_whole(&self, bytes: &[u8]) -> Limits {
+        Limits {
+            stanza_bytes: self.stanza_bytes.min(bytes.len()),
+            ..self.clone()
+        }
+    }
+
     /// Spans are kept in 32 bits and children are numbered in 16.
     pub(crate) fn clamped(mut self) -> Limits {
         self.stanza_bytes = self.stanza_bytes.min(STANZA_BYTES_MAX);

@@ -389,3 +389,22 @@ fn a_restarted_framer_begins_anew() {
     let mut input = &b"<iq/>"[..];
     assert_eq!(framer.next(&mut input), Err(error));
 }
+
+#[test]
+fn limits_hold_for_input_that_is_there_as_a_whole() {
+    let limits = Limits {
+        stanza_bytes: 10,
+        ..Limits::unlimited()
+    };
+    let parse = |text: &str| Element::parse(text.as_bytes(), ContentNamespace::Client, &limits).map(|_| ());
+    assert_eq!(parse("<a>234567"), Err(XmlError::NotWellFormed("unexpected end")));
+    assert_eq!(parse("<a>456</a>"), Ok(()));
+    assert_eq!(
+        parse("<a>4567</a>"),
+        Err(XmlError::Limit(xml::LimitName::StanzaBytes))
+    );
+    assert_eq!(
+        Tree::parse(b"<a>4567</a>", "u", &limits),
+        Err(XmlError::Limit(xml::LimitName::StanzaBytes))
+    );
+}

@@ -181,6 +181,7 @@ impl Reading {
 pub(crate) fn parse_tree(bytes: &[u8], inherited: &str, limits: &Limits) -> Result<Tree, XmlError> {
     let spaces = bytes.iter().take_while(|byte| is_space(**byte)).count();
     let bytes = &bytes[spaces..];
+    let limits = &limits.for_whole(bytes);
     let mut reading = Reading::new(Piece::Element, limits);
     let within = &bytes[..bytes.len().min(limits.stanza_bytes)];
     let Some(end) = reading.advance(within, &Scope::inheriting(inherited), limits)? else {
