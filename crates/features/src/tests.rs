@@ -1,0 +1,1 @@
+//! The table, asked by everybody about everything.
