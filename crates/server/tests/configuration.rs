@@ -1,5 +1,7 @@
 //! The files about the configuration agree with the program: the example, the reference, the file for load runs.
 
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -81,11 +83,10 @@ fn keys(section: &str, table: &toml::Table, found: &mut BTreeSet<String>) {
         } else {
             format!("{section}.{name}")
         };
-        match value {
-            toml::Value::Table(table) => keys(&key, table, found),
-            _ => {
-                found.insert(key);
-            }
+        if let toml::Value::Table(table) = value {
+            keys(&key, table, found);
+        } else {
+            found.insert(key);
         }
     }
 }
