@@ -60,3 +60,5 @@ pub const MUC: &str = "http://jabber.org/protocol/muc";
 pub const BLOCKING: &str = "urn:xmpp:blocking";
 /// Errors of blocking (XEP-0191 §3.5).
 pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
+/// Privacy lists (XEP-0016).
+pub const PRIVACY: &str = "jabber:iq:privacy";

@@ -117,6 +117,22 @@ impl Kind {
         matches!(self, Kind::Iq(IqType::Get | IqType::Set))
     }
 
+    /// Judges an element without taking it, for whoever must answer when it is unfit.
+    ///
+    /// # Errors
+    /// [`Unfit`], when this is no stanza, or one that breaks the rules of its kind.
+    pub fn of(element: &Element) -> Result<Kind, Unfit> {
+        let kind = Kind::read(element)?;
+        if let Kind::Iq(iq) = kind {
+            let has_id = element.raw_attribute("id").is_some_and(|id| !id.is_empty());
+            let is_request = matches!(iq, IqType::Get | IqType::Set);
+            if !has_id || (is_request && element.child_count() != 1) {
+                return Err(Unfit::BadIq);
+            }
+        }
+        Ok(kind)
+    }
+
     fn read(element: &Element) -> Result<Kind, Unfit> {
         let given = element.raw_attribute("type");
         Ok(match element.name() {
@@ -184,14 +200,7 @@ impl Stanza {
     /// # Errors
     /// [`Unfit`], when this is no stanza, or one that breaks the rules of its kind.
     pub fn new(element: Element, from: Option<Address>, to: Option<Address>, lang: Option<&Arc<str>>) -> Result<Stanza, Unfit> {
-        let kind = Kind::read(&element)?;
-        if let Kind::Iq(iq) = kind {
-            let has_id = element.raw_attribute("id").is_some_and(|id| !id.is_empty());
-            let is_request = matches!(iq, IqType::Get | IqType::Set);
-            if !has_id || (is_request && element.child_count() != 1) {
-                return Err(Unfit::BadIq);
-            }
-        }
+        let kind = Kind::of(&element)?;
         let lang = if element.raw_attribute("xml:lang").is_some() { None } else { lang.cloned() };
         Ok(Stanza(Arc::new(Inner { element, kind, from, to, lang })))
     }
