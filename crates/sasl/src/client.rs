@@ -177,3 +177,111 @@ impl AwaitSignature {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::*;
+
+    fn romeo() -> ScramClient {
+        ScramClient::new(
+            HashFunction::Sha1,
+            "romeo",
+            ClientBinding::NotSupported,
+            Nonce::literal("abc"),
+        )
+    }
+
+    #[test]
+    fn rfc5802_5_the_clients_messages_of_the_example() {
+        let nonce = Nonce::literal("fyko+d2lbbFgONRv9qkxdawL");
+        let client = ScramClient::new(HashFunction::Sha1, "user", ClientBinding::NotSupported, nonce);
+        assert_eq!(client.first(), b"n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL");
+        let challenged = client
+            .challenged(b"r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096")
+            .unwrap();
+        assert_eq!(challenged.iterations, ITERATIONS);
+        let keys = ClientKeys::derive(
+            HashFunction::Sha1,
+            &password("pencil"),
+            &challenged.salt,
+            ITERATIONS,
+        );
+        let (answer, awaiting) = challenged.answer(&keys);
+        assert_eq!(
+            String::from_utf8(answer).unwrap(),
+            "c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts="
+        );
+        assert_eq!(awaiting.verify(b"v=rmF9pqV8S7suAoZWja4dJRkFsKQ="), Ok(()));
+    }
+
+    #[test]
+    fn rfc5802_5_1_a_server_nonce_must_continue_the_clients() {
+        for nonce in ["abc", "abd123", "xabc123"] {
+            let message = format!("r={nonce},s=AAAA,i=4096");
+            assert_eq!(
+                romeo().challenged(message.as_bytes()).unwrap_err(),
+                ClientError::NonceMismatch,
+                "{nonce}"
+            );
+        }
+    }
+
+    #[test]
+    fn rfc5802_7_malformed_challenges() {
+        for message in [
+            "",
+            "r=abc1",
+            "r=abc1,s=AAAA",
+            "r=abc1,s=*,i=1",
+            "r=abc1,s=AAAA,i=0",
+            "r=abc1,s=AAAA,i=-1",
+            "r=abc1,s=AAAA,i=+1",
+            "r=abc1,s=AAAA,i=01",
+            "r=abc1,s=AAAA,i=4294967296",
+            "r=abc1,s=AAAA,i=1,x",
+            "s=AAAA,r=abc1,i=1",
+        ] {
+            let error = romeo().challenged(message.as_bytes()).unwrap_err();
+            assert!(
+                matches!(error, ClientError::Malformed(SaslError::Malformed(_))),
+                "{message} {error:?}"
+            );
+        }
+        for message in ["m=x,r=abc1,s=AAAA,i=1", "r=abc1,s=AAAA,i=1,m=x"] {
+            let error = romeo().challenged(message.as_bytes()).unwrap_err();
+            assert_eq!(
+                error,
+                ClientError::Malformed(SaslError::UnsupportedExtension),
+                "{message}"
+            );
+        }
+    }
+
+    #[test]
+    fn rfc5802_5_a_server_that_does_not_know_the_keys_is_found_out() {
+        let awaiting = || AwaitSignature {
+            expected: vec![1; 20],
+        };
+        let signature = |octets: [u8; 20]| format!("v={}", STANDARD.encode(octets)).into_bytes();
+        assert_eq!(awaiting().verify(&signature([1; 20])), Ok(()));
+        assert_eq!(
+            awaiting().verify(&signature([2; 20])),
+            Err(ClientError::WrongSignature)
+        );
+        assert_eq!(awaiting().verify(b"v="), Err(ClientError::WrongSignature));
+        assert_eq!(awaiting().verify(b"e=invalid-proof"), Err(ClientError::Refused));
+        assert!(matches!(awaiting().verify(b""), Err(ClientError::Malformed(_))));
+    }
+
+    #[test]
+    fn rfc5802_5_1_a_name_is_escaped() {
+        let client = ScramClient::new(
+            HashFunction::Sha1,
+            "a,b=c",
+            ClientBinding::NotOffered,
+            Nonce::literal("abc"),
+        );
+        assert_eq!(client.first(), b"y,,n=a=2Cb=3Dc,r=abc");
+    }
+}

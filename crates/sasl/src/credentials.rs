@@ -73,6 +73,13 @@ impl Stored {
             (Stored::Argon2id(_), _) => None,
         }
     }
+
+    /// The keys for the strongest hash function that has some.
+    pub(crate) fn strongest_scram_keys(&self) -> Option<(HashFunction, &ScramKeys)> {
+        HashFunction::STRONGEST_FIRST
+            .into_iter()
+            .find_map(|hash| Some((hash, self.scram_keys(hash)?)))
+    }
 }
 
 impl fmt::Debug for Stored {
@@ -294,10 +301,7 @@ enum Comparison {
 fn compare(stored: &Stored, password: &Password) -> Comparison {
     match stored {
         Stored::Scram { .. } => {
-            let strongest = HashFunction::STRONGEST_FIRST
-                .into_iter()
-                .find_map(|hash| stored.scram_keys(hash).map(|keys| (hash, keys)));
-            let Some((hash, keys)) = strongest else {
+            let Some((hash, keys)) = stored.strongest_scram_keys() else {
                 return Comparison::Different;
             };
             let derived = ScramKeys::derive(hash, password, &keys.salt, keys.iterations);
@@ -314,3 +318,6 @@ fn compare(stored: &Stored, password: &Password) -> Comparison {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -162,3 +162,14 @@ impl SaslError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc5802_7_error_values_do_not_tell_who_has_an_account() {
+        assert_eq!(SaslError::WrongCredentials.scram_error_value(), "invalid-proof");
+        assert_eq!(SaslError::WrongCredentials.condition().name(), "not-authorized");
+    }
+}

@@ -235,3 +235,6 @@ fn proof(awaiting: AwaitProof, message: &[u8]) -> Step {
         Err(error) => Step::Failure(error),
     }
 }
+
+#[cfg(test)]
+mod tests;

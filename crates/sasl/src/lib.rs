@@ -9,12 +9,22 @@
 //! [`PasswordPolicy`]; the functions that hash are slow and belong on a pool of blocking threads. [`client`] is the
 //! other side, for tests, load and simulation.
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::wildcard_enum_match_arm,
+        reason = "in a test, every other outcome is a failure"
+    )
+)]
+
 mod channel_binding;
 pub mod client;
 mod credentials;
 mod error;
 mod exchange;
 mod external;
+#[cfg(test)]
+mod fixtures;
 mod hash_function;
 mod identity;
 mod mechanism;

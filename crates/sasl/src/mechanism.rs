@@ -172,3 +172,155 @@ impl Offer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::*;
+    use crate::{Condition, HashFunctions};
+
+    fn names(offer: &Offer) -> String {
+        offer
+            .mechanisms()
+            .into_iter()
+            .map(Mechanism::name)
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    #[test]
+    fn rfc6120_6_3_3_offers_by_channel_and_password_storage() {
+        let sha1_and_sha256 = Some(PasswordPolicy::Scram {
+            hashes: HashFunctions::default(),
+            iterations: ITERATIONS,
+        });
+        let argon2id = Some(PasswordPolicy::Argon2id);
+        let unbound = Channel::Tls(ChannelBindings::default());
+        let bound = Channel::Tls(bindings());
+        for (channel, passwords, offered) in [
+            (
+                bound.clone(),
+                sha1_and_sha256.clone(),
+                "SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-256 SCRAM-SHA-1 PLAIN",
+            ),
+            (
+                bound.clone(),
+                Some(scram_policy()),
+                "SCRAM-SHA-512-PLUS SCRAM-SHA-256-PLUS SCRAM-SHA-1-PLUS SCRAM-SHA-512 SCRAM-SHA-256 SCRAM-SHA-1 PLAIN",
+            ),
+            (
+                unbound.clone(),
+                sha1_and_sha256.clone(),
+                "SCRAM-SHA-256 SCRAM-SHA-1 PLAIN",
+            ),
+            (Channel::Plaintext, sha1_and_sha256, "SCRAM-SHA-256 SCRAM-SHA-1"),
+            (bound.clone(), argon2id.clone(), "PLAIN"),
+            (unbound, argon2id.clone(), "PLAIN"),
+            (Channel::Plaintext, argon2id, ""),
+            (bound, None, ""),
+        ] {
+            let offer = Offer {
+                channel,
+                passwords,
+                certificate: Vec::new(),
+            };
+            assert_eq!(names(&offer), offered, "{offer:?}");
+        }
+    }
+
+    #[test]
+    fn xep0178_external_is_offered_to_who_has_a_certificate() {
+        let server = Offer {
+            passwords: None,
+            certificate: vec![address("capulet.lit")],
+            ..offer()
+        };
+        assert_eq!(names(&server), "EXTERNAL");
+        let client = Offer {
+            certificate: vec![address("romeo@montague.lit")],
+            ..offer_unbound()
+        };
+        assert!(names(&client).starts_with("EXTERNAL SCRAM-SHA-512 "));
+    }
+
+    #[test]
+    fn xep0440_2_binding_types_are_announced_only_beside_plus_mechanisms() {
+        assert_eq!(
+            offer().binding_types(),
+            [BindingType::TlsExporter, BindingType::TlsServerEndPoint]
+        );
+        let end_point = Channel::Tls(ChannelBindings {
+            tls_exporter: None,
+            ..bindings()
+        });
+        assert_eq!(
+            Offer {
+                channel: end_point,
+                ..offer()
+            }
+            .binding_types(),
+            [BindingType::TlsServerEndPoint]
+        );
+        for none in [
+            offer_unbound(),
+            Offer {
+                channel: Channel::Plaintext,
+                ..offer()
+            },
+            Offer {
+                passwords: Some(PasswordPolicy::Argon2id),
+                ..offer()
+            },
+            Offer {
+                passwords: None,
+                ..offer()
+            },
+        ] {
+            assert_eq!(none.binding_types(), []);
+            assert!(!names(&none).contains("-PLUS"));
+        }
+    }
+
+    #[test]
+    fn rfc6120_6_5_9_a_hash_weaker_than_all_offered_is_too_weak_others_are_just_not_there() {
+        let only = |hash| Offer {
+            passwords: Some(PasswordPolicy::Scram {
+                hashes: HashFunctions::of(&[hash]),
+                iterations: ITERATIONS,
+            }),
+            ..offer()
+        };
+        let refused = |offer: Offer, mechanism| offer.admits(mechanism).map_err(SaslError::condition);
+        let sha256 = || only(HashFunction::Sha256);
+        assert_eq!(
+            refused(sha256(), Mechanism::ScramSha1),
+            Err(Condition::MechanismTooWeak)
+        );
+        assert_eq!(
+            refused(sha256(), Mechanism::ScramSha1Plus),
+            Err(Condition::MechanismTooWeak)
+        );
+        assert_eq!(refused(sha256(), Mechanism::ScramSha256), Ok(()));
+        assert_eq!(
+            refused(sha256(), Mechanism::ScramSha512),
+            Err(Condition::InvalidMechanism)
+        );
+    }
+
+    #[test]
+    fn rfc4422_3_1_names_are_read_as_they_are_written() {
+        for mechanism in Mechanism::BY_PREFERENCE {
+            assert_eq!(Mechanism::parse(mechanism.name()), Ok(mechanism));
+        }
+        for unknown in [
+            "",
+            "plain",
+            "SCRAM-SHA-1-plus",
+            "DIGEST-MD5",
+            "ANONYMOUS",
+            "SCRAM-SHA-224",
+        ] {
+            assert_eq!(Mechanism::parse(unknown), Err(SaslError::InvalidMechanism));
+        }
+    }
+}

@@ -55,3 +55,45 @@ impl fmt::Debug for Password {
         f.write_str("Password(…)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc4013_3_examples() {
+        let prepared = |typed| {
+            Password::new(typed).map(|password| String::from_utf8_lossy(password.octets()).into_owned())
+        };
+        for (typed, outcome) in [
+            ("I\u{ad}X", Ok("IX")),
+            ("user", Ok("user")),
+            ("USER", Ok("USER")),
+            ("\u{aa}", Ok("a")),
+            ("\u{2168}", Ok("IX")),
+            ("\u{7}", Err(PasswordRefused::Forbidden)),
+            ("\u{627}1", Err(PasswordRefused::Forbidden)),
+        ] {
+            assert_eq!(prepared(typed), outcome.map(String::from), "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn rfc5802_2_2_code_points_that_unicode_3_2_did_not_know_are_refused() {
+        assert_eq!(
+            Password::new("\u{1f600}").unwrap_err(),
+            PasswordRefused::Forbidden
+        );
+    }
+
+    #[test]
+    fn rfc4616_2_nothing_is_no_password_and_too_much_neither() {
+        assert_eq!(Password::new("").unwrap_err(), PasswordRefused::Empty);
+        assert_eq!(Password::new("\u{ad}").unwrap_err(), PasswordRefused::Empty);
+        assert!(Password::new(&"a".repeat(PASSWORD_BYTES_MAX)).is_ok());
+        assert_eq!(
+            Password::new(&"a".repeat(PASSWORD_BYTES_MAX + 1)).unwrap_err(),
+            PasswordRefused::TooLong
+        );
+    }
+}

@@ -118,7 +118,18 @@ impl AwaitCredentials {
         let (keys, owner) = match lookup {
             Lookup::Account { stored, standing } => match stored.scram_keys(self.hash) {
                 Some(keys) => (keys.clone(), Owner::Account(*standing)),
-                None => (made_up, Owner::Nobody),
+                // Made-up salts are the same for all hash functions: beside a real one, another would stand out.
+                None => match stored.strongest_scram_keys() {
+                    Some((_, ScramKeys { salt, iterations, .. })) => {
+                        let keys = ScramKeys {
+                            salt: salt.clone(),
+                            iterations: *iterations,
+                            ..made_up
+                        };
+                        (keys, Owner::Nobody)
+                    }
+                    None => (made_up, Owner::Nobody),
+                },
             },
             Lookup::NoAccount => (made_up, Owner::Nobody),
             Lookup::Unavailable => return Err(SaslError::Unavailable),
@@ -205,3 +216,6 @@ fn binding_data<'a>(
         (Binding::Unbound, BindingFlag::NotOffered | BindingFlag::NotSupported) => Ok(&[]),
     }
 }
+
+#[cfg(test)]
+mod tests;

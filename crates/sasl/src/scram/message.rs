@@ -239,3 +239,25 @@ fn utf8(message: &[u8]) -> Result<&str, SaslError> {
         Ok(_) | Err(_) => Err(SaslError::Malformed("SCRAM is not UTF-8 without NUL")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn rfc5802_5_1_a_name_survives_being_written_and_read(name in "[\\PC,=23CD]{1,20}") {
+            let written = escape(&name);
+            prop_assert!(!written.contains(','));
+            prop_assert_eq!(unescape(&written), Some(name));
+        }
+
+        #[test]
+        fn rfc5802_5_1_what_is_read_is_written_the_same_way(written in "[a=23CD]{1,10}") {
+            if let Some(name) = unescape(&written) {
+                prop_assert_eq!(escape(&name), written);
+            }
+        }
+    }
+}
