@@ -8,21 +8,23 @@ use rustls::server::{Acceptor, NoServerSessionStorage};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ProtocolVersion, ServerConfig};
+use sasl::ChannelBindings;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use super::certificate::Certificate;
-use super::channel_binding::ChannelBindings;
+use super::channel_binding::channel_bindings;
 use super::store::Certificates;
 
 /// What stands behind the handshake: decides which application protocols are agreed to (RFC 7301).
 ///
-/// A client that names none is welcome everywhere; one that names only others is refused on the listeners that have
-/// a name of their own (alert `no_application_protocol`).
+/// A client that names none is welcome everywhere; one that names only others is refused on the listeners
+/// that have a name of their own (alert `no_application_protocol`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listener {
-    /// After `<proceed/>` (RFC 6120 §5.4.2.3). There was no need for a name: what a client offers is not looked at.
+    /// After `<proceed/>` (RFC 6120 §5.4.2.3). There was no need for a name: what a client offers is not
+    /// looked at.
     StartTls,
     /// Direct TLS for clients, `xmpp-client` (XEP-0368 §4).
     DirectTls,
@@ -31,9 +33,6 @@ pub enum Listener {
 }
 
 impl Listener {
-    pub(super) const COUNT: usize = 3;
-    const ALL: [Listener; Listener::COUNT] = [Listener::StartTls, Listener::DirectTls, Listener::Https];
-
     fn protocols(self) -> &'static [&'static [u8]] {
         match self {
             Listener::StartTls => &[],
@@ -55,7 +54,7 @@ pub struct Secured<IO> {
 impl<IO> Secured<IO> {
     /// The channel binding data, worked out anew at each call: to be asked once, and dropped after the login.
     pub fn channel_bindings(&self) -> ChannelBindings {
-        ChannelBindings::of(self.stream.get_ref().1, self.certificate.end_point().cloned())
+        channel_bindings(self.stream.get_ref().1, self.certificate.end_point())
     }
 
     /// The version that was agreed on.
@@ -70,8 +69,8 @@ pub enum AcceptError {
     /// Not one certificate could be loaded.
     #[error("no host has a usable certificate; `balcony check` says why")]
     NoCertificate,
-    /// The peer went away, sent something else than TLS, or agreed to none of our terms. It was told by an alert
-    /// where TLS has one.
+    /// The peer went away, sent something else than TLS, or agreed to none of our terms. It was told by an
+    /// alert where TLS has one.
     #[error("the TLS handshake failed: {0}")]
     Handshake(#[from] io::Error),
 }
@@ -79,9 +78,9 @@ pub enum AcceptError {
 impl Certificates {
     /// Runs the handshake of one connection; the caller bounds its time.
     ///
-    /// The certificate is the best one for `domain`, when the stream header named one already (STARTTLS), else for
-    /// the name in the handshake (SNI), else the default host's. A name that no certificate covers gets the default
-    /// one too: many a client asks by the machine's name and then looks for the domain.
+    /// The certificate is the best one for `domain`, when the stream header named one already (STARTTLS),
+    /// else for the name in the handshake (SNI), else the default host's. A name that no certificate covers
+    /// gets the default one too: many a client asks by the machine's name and then looks for the domain.
     pub async fn accept<IO>(
         &self,
         io: IO,
@@ -104,25 +103,48 @@ impl Certificates {
     }
 }
 
-/// The ready configurations of one certificate, in the order of [`Listener::ALL`].
-pub(super) fn server_configs(
-    provider: &Arc<CryptoProvider>,
-    key: &Arc<CertifiedKey>,
-) -> Result<[Arc<ServerConfig>; Listener::COUNT], rustls::Error> {
-    let mut base = ServerConfig::builder_with_provider(Arc::clone(provider))
-        .with_protocol_versions(&[&TLS13, &TLS12])?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(key))));
-    // RFC 9266 §2: `tls-exporter` exists on TLS 1.2 only with the extended master secret, and nothing tells us
-    // afterwards whether it was used. All clients of the last ten years have it.
-    base.require_ems = true;
-    // No resumption: a resumed session would keep the end-point hash of a certificate since replaced, tickets would
-    // put a long-lived key between the sessions of TLS 1.2, and a login costs more than the handshake it spares.
-    base.send_tls13_tickets = 0;
-    base.session_storage = Arc::new(NoServerSessionStorage {});
-    Ok(Listener::ALL.map(|listener| {
-        let mut config = base.clone();
-        config.alpn_protocols = listener.protocols().iter().map(|name| name.to_vec()).collect();
-        Arc::new(config)
-    }))
+/// The ready configurations of one certificate.
+#[derive(Debug)]
+pub(super) struct ServerConfigs {
+    start_tls: Arc<ServerConfig>,
+    direct_tls: Arc<ServerConfig>,
+    https: Arc<ServerConfig>,
+}
+
+impl ServerConfigs {
+    pub(super) fn new(
+        provider: &Arc<CryptoProvider>,
+        key: &Arc<CertifiedKey>,
+    ) -> Result<ServerConfigs, rustls::Error> {
+        let mut base = ServerConfig::builder_with_provider(Arc::clone(provider))
+            .with_protocol_versions(&[&TLS13, &TLS12])?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(key))));
+        // RFC 9266 §2: `tls-exporter` exists on TLS 1.2 only with the extended master secret, and nothing
+        // tells us afterwards whether it was used. All clients of the last ten years have it.
+        base.require_ems = true;
+        // No resumption: a resumed session would keep the end-point hash of a certificate since replaced,
+        // tickets would put a long-lived key between the sessions of TLS 1.2, and few XMPP clients ever
+        // resume.
+        base.send_tls13_tickets = 0;
+        base.session_storage = Arc::new(NoServerSessionStorage {});
+        let config = |listener: Listener| {
+            let mut config = base.clone();
+            config.alpn_protocols = listener.protocols().iter().map(|name| name.to_vec()).collect();
+            Arc::new(config)
+        };
+        Ok(ServerConfigs {
+            start_tls: config(Listener::StartTls),
+            direct_tls: config(Listener::DirectTls),
+            https: config(Listener::Https),
+        })
+    }
+
+    pub(super) fn of(&self, listener: Listener) -> Arc<ServerConfig> {
+        Arc::clone(match listener {
+            Listener::StartTls => &self.start_tls,
+            Listener::DirectTls => &self.direct_tls,
+            Listener::Https => &self.https,
+        })
+    }
 }

@@ -15,8 +15,8 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
 use x509_parser::time::ASN1Time;
 
-use super::accept::{Listener, server_configs};
-use super::channel_binding::EndPointHash;
+use super::accept::{Listener, ServerConfigs};
+use super::channel_binding::end_point_hash;
 use super::files::{closed_directory, key_exposure, process_user};
 use super::names::CertificateNames;
 use super::problem::{Fault, Found, Item, Problem};
@@ -41,9 +41,9 @@ pub struct Certificate {
     not_before: UnixTime,
     not_after: UnixTime,
     chain_path: PathBuf,
-    end_point: Option<EndPointHash>,
+    end_point: Option<Box<[u8]>>,
     key: Arc<CertifiedKey>,
-    configs: [Arc<ServerConfig>; Listener::COUNT],
+    configs: ServerConfigs,
 }
 
 /// A certificate that can serve, and what is to be said about it nevertheless.
@@ -73,9 +73,9 @@ impl Certificate {
         &self.chain_path
     }
 
-    /// Its hash for `tls-server-end-point`, when its signature algorithm defines one.
-    pub fn end_point(&self) -> Option<&EndPointHash> {
-        self.end_point.as_ref()
+    /// Its hash for `tls-server-end-point`, when its signature algorithm defines one (RFC 5929 §4.1).
+    pub fn end_point(&self) -> Option<&[u8]> {
+        self.end_point.as_deref()
     }
 
     pub(super) fn is_valid_at(&self, now: UnixTime) -> bool {
@@ -92,72 +92,84 @@ impl Certificate {
     }
 
     pub(super) fn config(&self, listener: Listener) -> Arc<ServerConfig> {
-        Arc::clone(&self.configs[listener as usize])
+        self.configs.of(listener)
     }
 
-    /// Reads and examines the two files of a host. Whether the time is right and the names are the wanted ones is for
-    /// the caller to judge, who sees the other hosts' certificates too.
+    /// Reads and examines the two files of a host. Whether the time is right and the names are the wanted
+    /// ones is for the caller to judge, who sees the other hosts' certificates too.
     pub(super) fn load(
         files: &CertificateFiles,
         provider: &Arc<CryptoProvider>,
-    ) -> Result<Examined, Problem> {
-        let certificate_problem = |fault| problem(files, Item::Certificate, fault);
-        let key_problem = |fault| problem(files, Item::Key, fault);
-
-        let chain = read(&files.chain)
-            .and_then(|pem| chain_in(&pem))
-            .map_err(certificate_problem)?;
-        let key = read(&files.key)
-            .and_then(|pem| key_in(&pem))
-            .map_err(key_problem)?;
-        let signer = provider.key_provider.load_private_key(key).map_err(|error| {
-            key_problem(Fault::UnusableKey {
+    ) -> Result<Examined, Vec<Problem>> {
+        let chain = read(&files.chain).and_then(|pem| chain_in(&pem));
+        let key = read(&files.key).and_then(|pem| key_in(&pem)).and_then(|key| {
+            let unusable = |error: rustls::Error| Fault::UnusableKey {
                 detail: error.to_string(),
-            })
-        })?;
+            };
+            provider.key_provider.load_private_key(key).map_err(unusable)
+        });
+        match (chain, key) {
+            (Ok(chain), Ok(key)) => Certificate::assemble(files, CertifiedKey::new(chain, key), provider)
+                .map_err(|(item, fault)| vec![files.problem(item, fault)]),
+            (chain, key) => {
+                let faults = chain.err().map(|fault| (Item::Certificate, fault)).into_iter();
+                let faults = faults.chain(key.err().map(|fault| (Item::Key, fault)));
+                Err(faults.map(|(item, fault)| files.problem(item, fault)).collect())
+            }
+        }
+    }
 
-        let key = CertifiedKey::new(chain, signer);
+    fn assemble(
+        files: &CertificateFiles,
+        key: CertifiedKey,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Examined, (Item, Fault)> {
+        let of_certificate = |fault| (Item::Certificate, fault);
         match key.keys_match() {
             // A key that cannot say what its public half is has to be believed.
             Ok(()) | Err(rustls::Error::InconsistentKeys(InconsistentKeys::Unknown)) => {}
             Err(rustls::Error::InconsistentKeys(_)) => {
-                let fault = Fault::KeyMismatch {
-                    certificate: files.chain.clone(),
-                    belongs_to: place_of_key(&key),
-                };
-                return Err(key_problem(fault));
+                let certificate = files.chain.clone();
+                return Err((
+                    Item::Key,
+                    Fault::KeyMismatch {
+                        certificate,
+                        belongs_to: place_of_key(&key),
+                    },
+                ));
             }
             Err(error) => {
-                return Err(certificate_problem(Fault::DamagedCertificate {
+                return Err(of_certificate(Fault::DamagedCertificate {
                     detail: error.to_string(),
                 }));
             }
         }
-        let key = Arc::new(key);
-        let configs = server_configs(provider, &key).map_err(|error| {
-            key_problem(Fault::UnusableKey {
-                detail: error.to_string(),
-            })
-        })?;
-
-        let Some(leaf_der) = key.cert.first() else {
-            return Err(certificate_problem(Fault::WrongContent {
+        let Some(leaf_der) = key.cert.first().cloned() else {
+            return Err(of_certificate(Fault::WrongContent {
                 found: Found::Nothing,
             }));
         };
-        let leaf = parse(leaf_der).map_err(certificate_problem)?;
-        let mut warnings: Vec<Problem> = chain_faults(&leaf, &key.cert)
-            .into_iter()
-            .map(certificate_problem)
-            .collect();
-        warnings.extend(key_exposure(&files.key).map(key_problem));
+        let leaf = parse(&leaf_der).map_err(of_certificate)?;
+        let of_certificate = chain_faults(&leaf, &key.cert).into_iter().map(of_certificate);
+        let warnings = of_certificate.chain(key_exposure(&files.key).map(|fault| (Item::Key, fault)));
+        let warnings = warnings.map(|(item, fault)| files.problem(item, fault)).collect();
+
+        let key = Arc::new(key);
+        let configs = ServerConfigs::new(provider, &key).map_err(|error| {
+            (
+                Item::Key,
+                Fault::UnusableKey {
+                    detail: error.to_string(),
+                },
+            )
+        })?;
         let certificate = Certificate {
             names: CertificateNames::of(&leaf),
             not_before: unix(&leaf.validity().not_before),
             not_after: unix(&leaf.validity().not_after),
             chain_path: files.chain.clone(),
-            end_point: EndPointHash::of(&leaf, leaf_der),
-            key: Arc::clone(&key),
+            end_point: end_point_hash(&leaf, &leaf_der),
+            key,
             configs,
         };
         Ok(Examined {
@@ -167,16 +179,18 @@ impl Certificate {
     }
 }
 
-fn problem(files: &CertificateFiles, item: Item, fault: Fault) -> Problem {
-    let path = match item {
-        Item::Certificate => files.chain.clone(),
-        Item::Key => files.key.clone(),
-    };
-    Problem {
-        host: files.host.clone(),
-        item,
-        path,
-        fault,
+impl CertificateFiles {
+    pub(super) fn problem(&self, item: Item, fault: Fault) -> Problem {
+        let path = match item {
+            Item::Certificate => self.chain.clone(),
+            Item::Key => self.key.clone(),
+        };
+        Problem {
+            host: self.host.clone(),
+            item,
+            path,
+            fault,
+        }
     }
 }
 
@@ -223,8 +237,8 @@ fn key_in(pem: &[u8]) -> Result<PrivateKeyDer<'static>, Fault> {
 fn damaged(error: pem::Error) -> Fault {
     let detail = if let pem::Error::MissingSectionEnd { end_marker } = &error {
         format!(
-            "the line {} is missing",
-            String::from_utf8_lossy(end_marker).trim_end()
+            "the line -----END {}----- is missing",
+            String::from_utf8_lossy(end_marker)
         )
     } else if matches!(error, pem::Error::IllegalSectionStart { .. }) {
         // The library quotes the line, which may be part of a key.

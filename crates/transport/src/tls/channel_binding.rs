@@ -1,67 +1,38 @@
-//! What ties a login to the TLS connection that it runs over: `tls-exporter` (RFC 9266) and `tls-server-end-point`
-//! (RFC 5929 §4).
+//! What ties a login to the TLS connection that it runs over: `tls-exporter` (RFC 9266) and
+//! `tls-server-end-point` (RFC 5929 §4).
 
 use rustls::ServerConnection;
+use sasl::ChannelBindings;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::asn1_rs::{Oid, oid};
 use x509_parser::signature_algorithm::RsaSsaPssParams;
 use x509_parser::x509::AlgorithmIdentifier;
 
-/// The channel binding data of one connection, for the time of its login.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChannelBindings {
-    /// `tls-exporter`, RFC 9266 §2.
-    pub exporter: Option<[u8; 32]>,
-    /// `tls-server-end-point`, RFC 5929 §4. Absent when the certificate's signature leaves it undefined (Ed25519).
-    pub server_end_point: Option<EndPointHash>,
-}
-
-impl ChannelBindings {
-    /// Reads the binding data of a connection whose handshake is finished. `certificate_hash` belongs to the
-    /// certificate that this connection showed.
-    pub(super) fn of(
-        connection: &ServerConnection,
-        certificate_hash: Option<EndPointHash>,
-    ) -> ChannelBindings {
-        // RFC 9266 §2: the context is the empty string, which on TLS 1.2 is not the same as none. The binding is
-        // defined on TLS 1.2 only with the extended master secret, without which our handshakes fail.
-        let exporter = connection
-            .export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""))
-            .ok();
-        ChannelBindings {
-            exporter,
-            server_end_point: certificate_hash,
-        }
+/// Reads the binding data of a connection whose handshake is finished; `certificate_hash` is that of the
+/// certificate which this connection showed.
+pub(super) fn channel_bindings(
+    connection: &ServerConnection,
+    certificate_hash: Option<&[u8]>,
+) -> ChannelBindings {
+    // RFC 9266 §2: the context is the empty string, which on TLS 1.2 is not the same as none. The binding is
+    // defined on TLS 1.2 only with the extended master secret, without which our handshakes fail.
+    let exported = connection.export_keying_material([0; 32], b"EXPORTER-Channel-Binding", Some(b""));
+    ChannelBindings {
+        tls_exporter: exported.ok(),
+        tls_server_end_point: certificate_hash.map(<[u8]>::to_vec),
     }
 }
 
-/// The hash of a certificate as `tls-server-end-point` wants it: 28 to 64 bytes.
-#[derive(Clone, PartialEq, Eq)]
-pub struct EndPointHash(Box<[u8]>);
-
-impl EndPointHash {
-    /// Hashes a certificate, given parsed and as the bytes that the Certificate message carries (RFC 5929 §4.1).
-    pub fn of(certificate: &X509Certificate<'_>, der: &[u8]) -> Option<EndPointHash> {
-        let hash: Box<[u8]> = match hash_of_signature(&certificate.signature_algorithm)? {
-            Hash::Sha224 => Sha224::digest(der).as_slice().into(),
-            Hash::Sha256 => Sha256::digest(der).as_slice().into(),
-            Hash::Sha384 => Sha384::digest(der).as_slice().into(),
-            Hash::Sha512 => Sha512::digest(der).as_slice().into(),
-        };
-        Some(EndPointHash(hash))
-    }
-
-    /// The bytes of the hash.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for EndPointHash {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
+/// Hashes a certificate, given parsed and as the bytes that the Certificate message carries (RFC 5929 §4.1).
+/// None when its signature algorithm leaves the hash undefined (Ed25519).
+pub(super) fn end_point_hash(certificate: &X509Certificate<'_>, der: &[u8]) -> Option<Box<[u8]>> {
+    Some(match hash_of_signature(&certificate.signature_algorithm)? {
+        Hash::Sha224 => Sha224::digest(der).as_slice().into(),
+        Hash::Sha256 => Sha256::digest(der).as_slice().into(),
+        Hash::Sha384 => Sha384::digest(der).as_slice().into(),
+        Hash::Sha512 => Sha512::digest(der).as_slice().into(),
+    })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -100,8 +71,8 @@ fn hash_of_signature(algorithm: &AlgorithmIdentifier<'_>) -> Option<Hash> {
         .map(|(_, hash)| *hash)
 }
 
-/// RSASSA-PSS names its hash in the parameters, and a second one for the mask: only when both are the same is there
-/// "a single hash function".
+/// RSASSA-PSS names its hash in the parameters, and a second one for the mask: only when both are the same is
+/// there "a single hash function".
 fn hash_of_pss(algorithm: &AlgorithmIdentifier<'_>) -> Option<Hash> {
     const DIGESTS: [(Oid<'static>, Hash); 5] = [
         (oid!(1.3.14.3.2.26), Hash::Sha256), // SHA-1

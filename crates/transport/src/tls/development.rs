@@ -54,8 +54,8 @@ pub enum SelfSignedError {
     },
 }
 
-/// The files of a self-signed certificate for `names` in `directory`. What is there already is used again while it is
-/// valid at `now` and covers all names: clients that trusted it once go on trusting it.
+/// The files of a self-signed certificate for `names` in `directory`. What is there already is used again
+/// while it is valid at `now` and covers all names: clients that trusted it once go on trusting it.
 pub fn self_signed(directory: &Path, names: &[&str], now: UnixTime) -> Result<SelfSigned, SelfSignedError> {
     let first = *names.first().ok_or(SelfSignedError::NoName)?;
     let file_name: String = first

@@ -7,8 +7,8 @@ use std::path::{Component, Path, PathBuf};
 
 use super::problem::Fault;
 
-/// Tells one state of a file from another, links followed: a replaced file, a link that was pointed elsewhere, new
-/// content in place and new permissions all differ in it.
+/// Tells one state of a file from another, links followed: a replaced file, a link that was pointed
+/// elsewhere, new content in place and new permissions all differ in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stamp(Result<FileState, io::ErrorKind>);
 
@@ -22,7 +22,8 @@ struct FileState {
 }
 
 impl Stamp {
-    /// Looks at a file now. To be taken before the file is read: what changes in between then shows at the next look.
+    /// Looks at a file now. To be taken before the file is read: what changes in between then shows at the
+    /// next look.
     pub(super) fn of(path: &Path) -> Stamp {
         Stamp(
             fs::metadata(path)
@@ -56,8 +57,8 @@ pub(super) fn key_exposure(path: &Path) -> Option<Fault> {
     (file_mode & OTHERS_READ != 0 && reachable).then_some(Fault::KeyReadableByAll { mode: file_mode })
 }
 
-/// The first directory on the way to `path` that this process may not enter, links followed: certbot keeps its files
-/// two links away, in a directory for root alone.
+/// The first directory on the way to `path` that this process may not enter, links followed: certbot keeps
+/// its files two links away, in a directory for root alone.
 pub(super) fn closed_directory(path: &Path) -> Option<PathBuf> {
     /// As many links as Linux follows.
     const LINKS_MAX: usize = 40;

@@ -1,9 +1,10 @@
 //! TLS as a server: which certificate is shown to whom, and what a finished handshake binds a login to.
 //!
-//! [`Certificates`] keeps the files of all hosts loaded, watched and ready to serve; [`Certificates::accept`] runs one
-//! handshake (STARTTLS of RFC 6120 §5, direct TLS of XEP-0368, HTTPS) with the best of them; [`Secured`] is the
-//! result, with its channel binding data (RFC 9266, RFC 5929). What is wrong with a file is a [`Problem`], in words
-//! for the operator. TLS as a client, and the authentication of other servers, are elsewhere.
+//! [`Certificates`] keeps the files of all hosts loaded, watched and ready to serve; [`Certificates::accept`]
+//! runs one handshake (STARTTLS of RFC 6120 §5, direct TLS of XEP-0368, HTTPS) with the best of them;
+//! [`Secured`] is the result, with its channel binding data (RFC 9266, RFC 5929). What is wrong with a file
+//! is a [`Problem`], in words for the operator. TLS as a client, and the authentication of other servers, are
+//! elsewhere.
 
 mod accept;
 mod certificate;
@@ -18,7 +19,6 @@ mod tests;
 
 pub use accept::{AcceptError, Listener, Secured};
 pub use certificate::{Certificate, CertificateFiles};
-pub use channel_binding::{ChannelBindings, EndPointHash};
 pub use development::{SelfSigned, SelfSignedError, self_signed};
 pub use names::{CertificateNames, Coverage};
 pub use problem::{Fault, Found, Item, Problem, Severity};

@@ -1,7 +1,8 @@
-//! The names that a certificate stands for, and whether they cover a domain (RFC 6120 §13.7.1.2, RFC 6125 §6.4).
+//! The names that a certificate stands for, and whether they cover a domain (RFC 6120 §13.7.1.2, RFC 6125
+//! §6.4).
 //!
-//! Only the subject alternative name is read. The subject's common name never counts (RFC 6125 §6.4.4 allows it as a
-//! last resort; no public authority has issued for it in years, and it is a source of confusion).
+//! Only the subject alternative name is read. The subject's common name never counts (RFC 6125 §6.4.4 allows
+//! it as a last resort; no public authority has issued for it in years, and it is a source of confusion).
 
 use std::borrow::Cow;
 
@@ -21,7 +22,8 @@ const XMPP_SERVICES: [&str; 4] = [
     "_xmpps-server.",
 ];
 
-/// The names in a certificate's subject alternative name that can mean an XMPP domain, all as A-labels in lower case.
+/// The names in a certificate's subject alternative name that can mean an XMPP domain, all as A-labels in
+/// lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CertificateNames {
     /// `dNSName` entries, wildcards (`*.montague.lit`) among them.
@@ -90,20 +92,18 @@ impl CertificateNames {
 }
 
 /// A domain as the A-labels in lower case that certificates carry; `None` when it is no domain name.
-/// Address literals pass as they are.
 pub(super) fn ascii_domain(domain: &str) -> Option<Cow<'_, str>> {
     let domain = domain.strip_suffix('.').unwrap_or(domain);
-    let plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_');
-    match domain {
-        "" => None,
-        plain_already if plain_already.bytes().all(plain) => Some(Cow::Borrowed(plain_already)),
-        other => idna::domain_to_ascii_cow(other.as_bytes(), idna::AsciiDenyList::EMPTY)
-            .ok()
-            .filter(|d| !d.is_empty()),
-    }
+    let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_');
+    let ascii = match domain.bytes().all(is_plain) {
+        true => Cow::Borrowed(domain),
+        false => idna::domain_to_ascii_cow(domain.as_bytes(), idna::AsciiDenyList::STD3).ok()?,
+    };
+    (!ascii.split('.').any(str::is_empty)).then_some(ascii)
 }
 
-/// A `dNSName` as it is compared. A `*` is lawful only as the whole leftmost label, with something to stand before.
+/// A `dNSName` as it is compared. A `*` is lawful only as the whole leftmost label, with something to stand
+/// before.
 fn dns_pattern(name: &str) -> Option<Box<str>> {
     let (star, rest) = match name.strip_prefix("*.") {
         Some(rest) => ("*.", rest),

@@ -1,9 +1,10 @@
-//! What can be wrong with a certificate or its key, said so that an operator knows what, where and what to do.
+//! What can be wrong with a certificate or its key, said so that an operator knows what, where and what to
+//! do.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustls_pki_types::UnixTime;
 use x509_parser::time::ASN1Time;
@@ -278,60 +279,89 @@ impl Problem {
         let setting = format!("[hosts.\"{host}\"] {item}");
         match fault {
             Fault::Missing { .. } => format!("Put it there in PEM, or set {setting} to where it is."),
-            Fault::Unreadable { source, user, closed_directory } if source.kind() == io::ErrorKind::PermissionDenied => {
-                let obstacle = match closed_directory {
-                    Some(directory) => format!("and may not enter {}; let it in", directory.display()),
-                    None => "; make the file readable for it".to_owned(),
-                };
-                format!(
-                    "The server runs as {user} {obstacle} (or copy the file, say in a deploy hook, to a place of its own \
-                     with `install -o {user} -m 0600`), or set {setting} to another file."
-                )
-                .replace(" ;", ";")
+            Fault::Unreadable {
+                source,
+                user,
+                closed_directory,
+            } => {
+                let denied = source.kind() == io::ErrorKind::PermissionDenied;
+                unreadable_advice(denied.then_some(user), closed_directory.as_deref(), &setting)
             }
-            Fault::Unreadable { .. } => format!("Make sure that the file can be read, or set {setting} to another one."),
             Fault::WrongContent { found } => wrong_content_advice(*found, *item, &setting, &path.to_string()),
             Fault::DamagedPem { .. } | Fault::DamagedCertificate { .. } => {
-                format!("It may be cut short: copy it anew from where it was issued, or set {setting} to another file.")
+                format!(
+                    "It may be cut short: copy it anew from where it was issued, or set {setting} to \
+                     another file."
+                )
             }
             Fault::UnusableKey { .. } => {
-                "Use an ECDSA key (P-256, P-384), an Ed25519 key, or an RSA key of 2048 to 8192 bits, and a certificate for it."
+                "Use an ECDSA key (P-256, P-384), an Ed25519 key, or an RSA key of 2048 to 8192 bits, and \
+                 a certificate for it."
                     .to_owned()
             }
-            Fault::KeyMismatch { belongs_to: Some(place), .. } => format!(
+            Fault::KeyMismatch {
+                belongs_to: Some(place),
+                ..
+            } => format!(
                 "It belongs to certificate {place} of that file: put that one first, the issuers after it."
             ),
             Fault::KeyMismatch { belongs_to: None, .. } => format!(
-                "One of the two is older than the other, or another host's: set certificate and key of [hosts.\"{host}\"] \
-                 to files that were issued together."
+                "One of the two is older than the other, or another host's: set certificate and key of \
+                 [hosts.\"{host}\"] to files that were issued together."
             ),
             Fault::Expired { .. } | Fault::ExpiresSoon { .. } => {
                 format!("Renew it; the server takes the new {path} by itself, without a restart.")
             }
             Fault::NotYetValid { now, .. } => format!(
-                "If the clock of this machine is right ({}), wait until then, or use an older certificate; else set the clock.",
+                "If the clock of this machine is right ({}), wait until then, or use an older certificate; \
+                 else set the clock.",
                 Moment(*now)
             ),
             Fault::NotCovered { name, covered } if covered.is_empty() => format!(
-                "It has no subject alternative name of use (its common name does not count): have it issued with the DNS name {name}."
+                "It has no subject alternative name of use (its common name does not count): have it \
+                 issued with the DNS name {name}."
             ),
             Fault::NotCovered { name, covered } => format!(
                 "It covers {}: have it issued for {name} too, or set {setting} to one that covers it.",
                 shown(covered)
             ),
             Fault::ChainOutOfOrder { .. } => {
-                "Put the host's own certificate first, then its issuer, then the issuer of that one.".to_owned()
+                "Put the host's own certificate first, then its issuer, then the issuer of that one."
+                    .to_owned()
             }
             Fault::IssuerMissing { issuer } => format!(
                 "It was issued by {issuer}. Unless clients trust that name directly, append its certificate \
                  (with certbot: use fullchain.pem, not cert.pem)."
             ),
-            Fault::NotForServers => "Have it issued with the purpose \"TLS server authentication\".".to_owned(),
+            Fault::NotForServers => {
+                "Have it issued with the purpose \"TLS server authentication\".".to_owned()
+            }
             Fault::KeyReadableByAll { mode } => {
-                format!("Its mode is {mode:04o}: run `chmod o-rwx {path}`, and renew the certificate if strangers use this machine.")
+                format!(
+                    "Its mode is {mode:04o}: run `chmod o-rwx {path}`, and renew the certificate if \
+                     strangers use this machine."
+                )
             }
         }
     }
+}
+
+/// `denied_to` is the user that lacks the permission, when that is the reason.
+fn unreadable_advice(denied_to: Option<&String>, closed_directory: Option<&Path>, setting: &str) -> String {
+    let Some(user) = denied_to else {
+        return format!("Make sure that the file can be read, or set {setting} to another one.");
+    };
+    let (obstacle, it) = match closed_directory {
+        Some(directory) => (
+            format!(" and may not enter {}; let it in", directory.display()),
+            "the file",
+        ),
+        None => ("; make the file readable for it".to_owned(), "it"),
+    };
+    format!(
+        "The server runs as \"{user}\"{obstacle} (or copy {it}, say in a deploy hook, with \
+         `install -o {user} -m 0600`), or set {setting} to another file."
+    )
 }
 
 fn wrong_content_advice(found: Found, item: Item, setting: &str, path: &str) -> String {
@@ -341,15 +371,16 @@ fn wrong_content_advice(found: Found, item: Item, setting: &str, path: &str) -> 
         }
         Found::Directory => format!("Set {setting} to a file in it."),
         Found::Binary => format!(
-            "Convert it to PEM (`openssl x509 -inform DER`, `openssl pkey -inform DER` or `openssl pkcs12 -nodes`), \
-             or set {setting} to a file in PEM."
+            "Convert it to PEM (`openssl x509 -inform DER`, `openssl pkey -inform DER` or \
+             `openssl pkcs12 -nodes`), or set {setting} to a file in PEM."
         ),
         Found::Certificate | Found::Key => {
             "Were certificate and key exchanged in the configuration?".to_owned()
         }
         Found::EncryptedKey => {
             format!(
-                "The server cannot ask for the passphrase: `openssl pkey -in {path} -out NEW`, and set {setting} to NEW."
+                "The server cannot ask for the passphrase: `openssl pkey -in {path} -out NEW`, and set \
+                 {setting} to NEW."
             )
         }
         Found::Request => format!("Send it to the authority, and set {setting} to what comes back."),

@@ -20,15 +20,15 @@ use super::problem::{Fault, Item, Moment, Problem, Severity};
 /// How often the files are looked at. A look costs two system calls per host.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 
-/// From this long before its end, a certificate that was not renewed is a [`Problem`]: authorities and their tools
-/// renew a month ahead.
+/// From this long before its end, a certificate that was not renewed is a [`Problem`]: authorities and their
+/// tools renew a month ahead.
 const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// Tells the time; tests wind it by hand.
 pub type Clock = Arc<dyn Fn() -> UnixTime + Send + Sync>;
 
-/// The certificates of all hosts, ready to serve. Handshakes read it without a lock; the files are watched, and what
-/// changes is swapped in at once for the connections to come.
+/// The certificates of all hosts, ready to serve. Handshakes read it without a lock; the files are watched,
+/// and what changes is swapped in at once for the connections to come.
 pub struct Certificates {
     /// What handshakes choose from.
     loaded: ArcSwap<Loaded>,
@@ -57,7 +57,7 @@ struct Slot {
 }
 
 struct Refusal {
-    words: String,
+    words: Vec<String>,
     said: bool,
 }
 
@@ -68,8 +68,8 @@ enum Occasion {
     Start,
     /// Everything is read and said anew.
     Request,
-    /// Only what changed is read. A fault is said when it is still there at the next look: until then somebody may be
-    /// in the middle of replacing two files, one after the other.
+    /// Only what changed is read. A fault is said when it is still there at the next look: until then
+    /// somebody may be in the middle of replacing two files, one after the other.
     Watch,
 }
 
@@ -82,8 +82,8 @@ pub struct Reloaded {
     pub problems: Vec<Problem>,
 }
 
-/// When the certificate that serves a name expires, for `xmpp_tls_certificate_expiry_timestamp_seconds`. All listeners
-/// serve the same certificates.
+/// When the certificate that serves a name expires, for `xmpp_tls_certificate_expiry_timestamp_seconds`. All
+/// listeners serve the same certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiry {
     /// A domain that is served.
@@ -98,7 +98,8 @@ pub fn examine(files: Vec<CertificateFiles>, now: UnixTime) -> Vec<Problem> {
 }
 
 impl Certificates {
-    /// Loads what can be loaded, and says what is wrong with the rest. The first files are the default host's.
+    /// Loads what can be loaded, and says what is wrong with the rest. The first files are the default
+    /// host's.
     pub fn load(files: Vec<CertificateFiles>) -> (Arc<Certificates>, Vec<Problem>) {
         Certificates::load_with_clock(files, Arc::new(UnixTime::now))
     }
@@ -141,8 +142,9 @@ impl Certificates {
         self.refresh(&mut self.slots.lock(), Occasion::Watch)
     }
 
-    /// Looks at the files every `interval` until nobody else holds the store. Polling, because links that are pointed
-    /// elsewhere (certbot, Kubernetes) and network file systems are where notification by the kernel fails.
+    /// Looks at the files every `interval` until nobody else holds the store. Polling, because links that are
+    /// pointed elsewhere (certbot, Kubernetes) and network file systems are where notification by the kernel
+    /// fails.
     pub async fn watch(self: Arc<Self>, interval: Duration) {
         let store = Arc::downgrade(&self);
         drop(self);
@@ -177,8 +179,8 @@ impl Certificates {
         loaded.names.iter().filter_map(expiry).collect()
     }
 
-    /// The certificate for a handshake: best for the domain of the stream, else for the name in the handshake, else
-    /// for the default host, else any.
+    /// The certificate for a handshake: best for the domain of the stream, else for the name in the
+    /// handshake, else for the default host, else any.
     pub(super) fn choose(&self, domain: Option<&str>, hello: &ClientHello<'_>) -> Option<Arc<Certificate>> {
         let (loaded, now) = (self.loaded.load(), (self.clock)());
         let schemes = Some(hello.signature_schemes());
@@ -228,8 +230,8 @@ impl fmt::Debug for Certificates {
 }
 
 impl Loaded {
-    /// The best certificate for a name: one that the client can verify and whose time it is, then the one that names
-    /// it most exactly, then the newest, then the one that lasts longest.
+    /// The best certificate for a name: one that the client can verify and whose time it is, then the one
+    /// that names it most exactly, then the newest, then the one that lasts longest.
     fn best(
         &self,
         name: &str,
@@ -283,13 +285,13 @@ impl Slot {
     ) {
         let examined = Certificate::load(&self.files, provider).and_then(|examined| {
             match self.why_the_old_is_better(&examined.certificate, now) {
-                Some(fault) => Err(self.certificate_problem(fault)),
+                Some(fault) => Err(vec![self.files.problem(Item::Certificate, fault)]),
                 None => Ok(examined),
             }
         });
         match examined {
             Ok(examined) => self.take(examined, now, result),
-            Err(problem) => self.refuse(problem, occasion, result),
+            Err(problems) => self.refuse(problems, occasion, result),
         }
     }
 
@@ -302,7 +304,7 @@ impl Slot {
         result.problems.extend(warnings);
         result
             .problems
-            .extend(time_fault(&certificate, now).map(|fault| self.certificate_problem(fault)));
+            .extend(time_fault(&certificate, now).map(|fault| self.files.problem(Item::Certificate, fault)));
         if self
             .current
             .as_ref()
@@ -313,8 +315,8 @@ impl Slot {
         }
     }
 
-    fn refuse(&mut self, problem: Problem, occasion: Occasion, result: &mut Reloaded) {
-        let words = problem.what();
+    fn refuse(&mut self, problems: Vec<Problem>, occasion: Occasion, result: &mut Reloaded) {
+        let words: Vec<String> = problems.iter().map(Problem::what).collect();
         let known = self.refusal.as_ref().filter(|refusal| refusal.words == words);
         let say = match occasion {
             Occasion::Start | Occasion::Request => true,
@@ -323,11 +325,12 @@ impl Slot {
         let said = say || known.is_some_and(|refusal| refusal.said);
         self.refusal = Some(Refusal { words, said });
         if say {
-            result.problems.push(problem);
+            result.problems.extend(problems);
         }
     }
 
-    /// New files may be in order and yet be a step back: the wrong ones were copied. What serves is kept then.
+    /// New files may be in order and yet be a step back: the wrong ones were copied. What serves is kept
+    /// then.
     fn why_the_old_is_better(&self, new: &Certificate, now: UnixTime) -> Option<Fault> {
         let old = self.current.as_ref().filter(|old| old.is_valid_at(now))?;
         if !new.is_valid_at(now) {
@@ -339,16 +342,6 @@ impl Slot {
             .iter()
             .find(lost)
             .map(|name| not_covered(name, new))
-    }
-
-    fn certificate_problem(&self, fault: Fault) -> Problem {
-        let (host, path) = (self.files.host.clone(), self.files.chain.clone());
-        Problem {
-            host,
-            item: Item::Certificate,
-            path,
-            fault,
-        }
     }
 }
 
@@ -388,8 +381,8 @@ fn required_names(slots: &[Slot]) -> Vec<String> {
     names
 }
 
-/// Required names that no certificate covers whose time it is. Hosts with an error already are left out: that their
-/// names are not covered is its consequence.
+/// Required names that no certificate covers whose time it is. Hosts with an error already are left out: that
+/// their names are not covered is its consequence.
 fn uncovered(slots: &[Slot], loaded: &Loaded, now: UnixTime, known: &[Problem]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for slot in slots {
@@ -403,7 +396,10 @@ fn uncovered(slots: &[Slot], loaded: &Loaded, now: UnixTime, known: &[Problem]) 
                 .best(name, None, now)
                 .is_some_and(|(_, best)| best.is_valid_at(now));
             if !valid {
-                problems.push(slot.certificate_problem(not_covered(name, certificate)));
+                problems.push(
+                    slot.files
+                        .problem(Item::Certificate, not_covered(name, certificate)),
+                );
             }
         }
     }

@@ -1,0 +1,3 @@
+//! Sockets, TLS, HTTP, DNS, timers: all of tokio.
+
+pub mod tls;

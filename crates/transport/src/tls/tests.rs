@@ -1,1 +1,0 @@
-//! Handshakes with real clients.
