@@ -112,3 +112,95 @@ fn field<'v>(name: &str, values: impl IntoIterator<Item = &'v str>) -> Tree {
         field.child(Tree::new("value", DATA_FORMS).text(value))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Asker;
+    use crate::tests::{Outcome, World};
+
+    fn uris(texts: &[&str]) -> Vec<Uri> {
+        texts.iter().map(|text| Uri::parse(text).unwrap()).collect()
+    }
+
+    fn disco_info(contacts: Contacts) -> String {
+        let mut world = World::new();
+        world.host.contacts = contacts;
+        match world.host(
+            Asker::Stranger,
+            "get <query xmlns='http://jabber.org/protocol/disco#info'/>",
+        ) {
+            Outcome::Result(info) => info,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn xep0157_3_addresses_stand_in_the_form_of_disco_info() {
+        let contacts = Contacts {
+            abuse: uris(&["mailto:abuse@capulet.lit", "xmpp:abuse@capulet.lit"]),
+            status: uris(&["https://status.capulet.lit/?a=1&b='2'"]),
+            ..Contacts::default()
+        };
+        let form = "<x xmlns='jabber:x:data' type='result'>\
+            <field var='FORM_TYPE' type='hidden'><value>http://jabber.org/network/serverinfo</value></field>\
+            <field var='abuse-addresses'><value>mailto:abuse@capulet.lit</value><value>xmpp:abuse@capulet.lit</value></field>\
+            <field var='status-addresses'><value>https://status.capulet.lit/?a=1&amp;b='2'</value></field>\
+            </x></query>";
+        let info = disco_info(contacts);
+        assert!(info.ends_with(form), "{info}");
+    }
+
+    #[test]
+    fn xep0157_7_1_every_registered_purpose_has_its_field() {
+        let one = || uris(&["xmpp:nurse@capulet.lit"]);
+        let contacts = Contacts {
+            abuse: one(),
+            admin: one(),
+            feedback: one(),
+            sales: one(),
+            security: one(),
+            status: one(),
+            support: one(),
+        };
+        let info = disco_info(contacts);
+        for purpose in [
+            "abuse", "admin", "feedback", "sales", "security", "status", "support",
+        ] {
+            assert!(
+                info.contains(&format!("<field var='{purpose}-addresses'>")),
+                "{purpose} in {info}"
+            );
+        }
+    }
+
+    #[test]
+    fn xep0157_3_without_addresses_there_is_no_form() {
+        assert!(!disco_info(Contacts::default()).contains("jabber:x:data"));
+    }
+
+    #[test]
+    fn xep0157_3_an_address_is_a_uri() {
+        for text in [
+            "mailto:a@b.example",
+            "xmpp:admins@b.example?message",
+            "https://b.example/ü",
+            "tel:+1-2",
+        ] {
+            assert_eq!(Uri::parse(text).unwrap().to_string(), text);
+        }
+        for (text, why) in [
+            ("admin@b.example", BadUri::NoScheme),
+            ("", BadUri::NoScheme),
+            (":x", BadUri::NoScheme),
+            ("1a:x", BadUri::NoScheme),
+            ("mail to:x", BadUri::NoScheme),
+            ("mailto:", BadUri::Empty),
+            ("mailto:a b", BadUri::Character(' ')),
+            ("mailto:a\u{0}", BadUri::Character('\u{0}')),
+            ("mailto:<a@b.example>", BadUri::Character('<')),
+        ] {
+            assert_eq!(Uri::parse(text), Err(why), "{text:?}");
+        }
+    }
+}

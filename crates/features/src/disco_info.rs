@@ -75,3 +75,123 @@ fn features(mut query: Tree, request: &Request<'_>, others: &[&'static str]) -> 
     }
     query
 }
+
+#[cfg(test)]
+mod tests {
+    use stanza::ErrorKind;
+
+    use super::*;
+    use crate::tests::{Outcome, World};
+    use crate::{Asker, Registration};
+
+    const INFO: &str = "get <query xmlns='http://jabber.org/protocol/disco#info'/>";
+
+    fn info(outcome: Outcome) -> Tree {
+        match outcome {
+            Outcome::Result(text) => Tree::parse(text.as_bytes(), "", &xml::Limits::default()).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn listed(info: &Tree) -> Vec<&str> {
+        let features = info.children().filter(|child| child.is(DISCO_INFO, "feature"));
+        features
+            .map(|feature| feature.attribute("var").unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn xep0030_3_1_a_host_is_a_server_for_instant_messaging() {
+        let mut world = World::new();
+        world.host.features = vec!["urn:xmpp:blocking", "msgoffline", "urn:xmpp:ping"];
+        let info = info(world.host(Asker::Stranger, INFO));
+        let identity = info.find(DISCO_INFO, "identity").unwrap();
+        assert_eq!(identity.attribute("category"), Some("server"));
+        assert_eq!(identity.attribute("type"), Some("im"));
+        assert_eq!(identity.attribute("name"), Some("Balcony"));
+        let expected = [
+            "http://jabber.org/protocol/disco#info",
+            "http://jabber.org/protocol/disco#items",
+            "jabber:iq:last",
+            "jabber:iq:private",
+            "jabber:iq:version",
+            "msgoffline",
+            "urn:xmpp:blocking",
+            "urn:xmpp:ping",
+            "urn:xmpp:time",
+            "vcard-temp",
+        ];
+        assert_eq!(listed(&info), expected, "sorted, each once");
+    }
+
+    #[test]
+    fn xep0030_3_1_an_account_says_that_it_is_registered_and_what_it_answers() {
+        let mut world = World::new();
+        world.facts.account_features = vec!["http://jabber.org/protocol/poke"];
+        let contact = info(world.account(Asker::Contact, INFO));
+        let identity = contact.find(DISCO_INFO, "identity").unwrap();
+        assert_eq!(
+            (identity.attribute("category"), identity.attribute("type")),
+            (Some("account"), Some("registered"))
+        );
+        let expected = [
+            "http://jabber.org/protocol/disco#info",
+            "http://jabber.org/protocol/disco#items",
+            "http://jabber.org/protocol/poke",
+            "jabber:iq:last",
+            "urn:xmpp:ping",
+            "vcard-temp",
+        ];
+        assert_eq!(listed(&contact), expected);
+        let own = info(world.account(Asker::Own, INFO));
+        assert!(listed(&own).contains(&"jabber:iq:private") && listed(&own).contains(&"jabber:iq:register"));
+    }
+
+    #[test]
+    fn xep0077_10_registration_is_listed_where_it_is_open_and_to_own_users() {
+        let lists = |registration, asker| {
+            let mut world = World::new();
+            world.host.registration = registration;
+            listed(&info(world.host(asker, INFO))).contains(&"jabber:iq:register")
+        };
+        assert!(lists(Registration::Open, Asker::Stranger));
+        assert!(lists(Registration::Open, Asker::Own));
+        assert!(!lists(Registration::Closed, Asker::Stranger));
+        assert!(lists(Registration::Closed, Asker::Own), "to change the password");
+    }
+
+    #[test]
+    fn att_10_att_12_neither_host_nor_account_ever_lists_attention() {
+        let mut world = World::new();
+        world.host.features = vec![ATTENTION, "msgoffline"];
+        world.facts.account_features = vec![ATTENTION];
+        assert!(listed(&info(world.host(Asker::Own, INFO))).contains(&"msgoffline"));
+        assert!(!listed(&info(world.host(Asker::Own, INFO))).contains(&ATTENTION));
+        assert!(!listed(&info(world.account(Asker::Own, INFO))).contains(&ATTENTION));
+    }
+
+    #[test]
+    fn xep0030_8_a_stranger_hears_that_an_account_is_not_available() {
+        let unavailable = Some((Condition::ServiceUnavailable, ErrorKind::Cancel, None));
+        assert_eq!(World::new().account(Asker::Stranger, INFO).error(), unavailable);
+        let node = "get <query xmlns='http://jabber.org/protocol/disco#info' node='x'/>";
+        assert_eq!(World::new().account(Asker::Stranger, node).error(), unavailable);
+    }
+
+    #[test]
+    fn xep0030_7_there_are_no_nodes() {
+        let node = "get <query xmlns='http://jabber.org/protocol/disco#info' node='http://jabber.org/protocol/commands'/>";
+        let none = Some((Condition::ItemNotFound, ErrorKind::Cancel, None));
+        assert_eq!(World::new().host(Asker::Stranger, node).error(), none);
+        assert_eq!(World::new().account(Asker::Own, node).error(), none);
+    }
+
+    #[test]
+    fn xep0030_3_2_a_node_without_a_name_is_mirrored() {
+        let node = "get <query xmlns='http://jabber.org/protocol/disco#info' node=''/>";
+        assert_eq!(
+            info(World::new().host(Asker::Stranger, node)).attribute("node"),
+            Some("")
+        );
+    }
+}

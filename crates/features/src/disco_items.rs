@@ -50,3 +50,72 @@ fn listing(request: &Request<'_>, items: impl Iterator<Item = Tree>) -> Answer {
 fn item(address: &str) -> Tree {
     Tree::new("item", DISCO_ITEMS).attr("jid", address)
 }
+
+#[cfg(test)]
+mod tests {
+    use stanza::{Condition, ErrorKind};
+
+    use crate::tests::{Outcome, World, address};
+    use crate::{Asker, Item};
+
+    const ITEMS: &str = "get <query xmlns='http://jabber.org/protocol/disco#items'/>";
+    const NODE: &str = "get <query xmlns='http://jabber.org/protocol/disco#items' node='a&lt;b'/>";
+
+    fn result(rest: &str) -> Outcome {
+        Outcome::Result(format!(
+            "<query xmlns='http://jabber.org/protocol/disco#items'{rest}"
+        ))
+    }
+
+    #[test]
+    fn xep0030_4_1_a_host_lists_its_services() {
+        let mut world = World::new();
+        world.host.items = vec![
+            Item {
+                address: address("plays.capulet.lit"),
+                name: Some("Tom & Jerry's rooms".into()),
+            },
+            Item {
+                address: address("people.capulet.lit"),
+                name: None,
+            },
+        ];
+        let items = "><item jid='plays.capulet.lit' name='Tom &amp; Jerry&apos;s rooms'/><item jid='people.capulet.lit'/></query>";
+        assert_eq!(world.host(Asker::Stranger, ITEMS), result(items));
+    }
+
+    #[test]
+    fn xep0030_4_1_no_items_are_an_empty_list() {
+        assert_eq!(World::new().host(Asker::Stranger, ITEMS), result("/>"));
+        assert_eq!(World::new().account(Asker::Own, ITEMS), result("/>"));
+    }
+
+    #[test]
+    fn xep0030_4_1_an_account_lists_its_available_resources_to_those_who_may_see_presence() {
+        let mut world = World::new();
+        world.available = vec![
+            address("juliet@capulet.lit/balcony"),
+            address("juliet@capulet.lit/o'er \"there\""),
+        ];
+        let items = "><item jid='juliet@capulet.lit/balcony'/>\
+            <item jid='juliet@capulet.lit/o&apos;er &quot;there&quot;'/></query>";
+        assert_eq!(world.account(Asker::Contact, ITEMS), result(items));
+        assert_eq!(world.account(Asker::Own, ITEMS), result(items));
+    }
+
+    #[test]
+    fn xep0030_8_a_stranger_gets_an_empty_list_with_his_node() {
+        let mut world = World::new();
+        world.available = vec![address("juliet@capulet.lit/balcony")];
+        assert_eq!(world.account(Asker::Stranger, ITEMS), result("/>"));
+        assert_eq!(world.account(Asker::Stranger, NODE), result(" node='a&lt;b'/>"));
+        assert_eq!(world.nobody(Asker::Stranger, NODE), result(" node='a&lt;b'/>"));
+    }
+
+    #[test]
+    fn xep0030_7_there_are_no_nodes() {
+        let none = Some((Condition::ItemNotFound, ErrorKind::Cancel, None));
+        assert_eq!(World::new().host(Asker::Stranger, NODE).error(), none);
+        assert_eq!(World::new().account(Asker::Contact, NODE).error(), none);
+    }
+}

@@ -51,3 +51,97 @@ pub fn withheld(stanza: &Stanza) -> StanzaError {
 fn seconds(seconds: u64) -> Tree {
     Tree::new("query", NAMESPACE).attr("seconds", seconds.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use machine::Timestamp;
+    use stanza::ErrorKind;
+
+    use super::*;
+    use crate::LastSeen;
+    use crate::tests::{Outcome, World, address, iq};
+
+    const LAST: &str = "get <query xmlns='jabber:iq:last'/>";
+
+    fn seconds_told(seconds: &str) -> Outcome {
+        Outcome::Result(format!("<query xmlns='jabber:iq:last' seconds='{seconds}'/>"))
+    }
+
+    /// Juliet left fifteen minutes and three seconds ago.
+    fn left() -> World {
+        let mut world = World::new();
+        let at = Timestamp::from_unix_micros(world.wall.as_unix_micros() - 903_999_999);
+        world.last_seen = Some(LastSeen {
+            at,
+            status: Some("Heading Home".into()),
+        });
+        world
+    }
+
+    #[test]
+    fn xep0012_3_a_contact_learns_how_long_the_user_has_been_away_and_the_last_status() {
+        let told = "<query xmlns='jabber:iq:last' seconds='903'>Heading Home</query>";
+        assert_eq!(left().account(Asker::Contact, LAST), Outcome::Result(told.into()));
+        let mut world = left();
+        if let Some(last) = &mut world.last_seen {
+            last.status = None;
+        }
+        assert_eq!(world.account(Asker::Contact, LAST), seconds_told("903"));
+    }
+
+    #[test]
+    fn xep0012_3_a_user_who_is_there_was_active_now() {
+        let mut world = left();
+        world.available = vec![address("juliet@capulet.lit/balcony")];
+        assert_eq!(world.account(Asker::Contact, LAST), seconds_told("0"));
+        assert_eq!(
+            left().account(Asker::Own, LAST),
+            seconds_told("0"),
+            "who asks is connected"
+        );
+    }
+
+    #[test]
+    fn xep0012_3_whoever_may_not_see_presence_is_forbidden_to_ask() {
+        let forbidden = Some((Condition::Forbidden, ErrorKind::Auth, None));
+        assert_eq!(left().account(Asker::Stranger, LAST).error(), forbidden);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_nobody_active_in_the_future() {
+        let mut world = left();
+        world.wall = Timestamp::from_unix_micros(0);
+        let told = "<query xmlns='jabber:iq:last' seconds='0'>Heading Home</query>";
+        assert_eq!(world.account(Asker::Contact, LAST), Outcome::Result(told.into()));
+    }
+
+    #[test]
+    fn xep0012_5_a_host_tells_its_uptime() {
+        let mut world = World::new();
+        world.now = world.facts.started + Duration::from_millis(123_456_789);
+        assert_eq!(world.host(Asker::Stranger, LAST), seconds_told("123456"));
+    }
+
+    #[test]
+    fn xep0012_4_a_question_to_a_resource_that_is_not_delivered_is_forbidden_and_others_are_unavailable() {
+        for (request, condition) in [
+            (LAST, Condition::Forbidden),
+            (
+                "set <query xmlns='jabber:iq:last'/>",
+                Condition::ServiceUnavailable,
+            ),
+            (
+                "get <query xmlns='jabber:iq:version'/>",
+                Condition::ServiceUnavailable,
+            ),
+        ] {
+            assert_eq!(
+                withheld(&iq(Asker::Stranger, request)).condition,
+                condition,
+                "{request}"
+            );
+        }
+    }
+}

@@ -131,3 +131,209 @@ fn cost(record: &Record, bytes: usize) -> usize {
         Record::Private { namespace, name } => namespace.len() + name.len() + bytes,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use stanza::ErrorKind;
+
+    use super::*;
+    use crate::Asker;
+    use crate::tests::{Outcome, World};
+
+    fn set(inside: &str) -> String {
+        format!("set <query xmlns='jabber:iq:private'>{inside}</query>")
+    }
+
+    fn get(inside: &str) -> String {
+        format!("get <query xmlns='jabber:iq:private'>{inside}</query>")
+    }
+
+    fn kept(inside: &str) -> Outcome {
+        Outcome::Result(format!("<query xmlns='jabber:iq:private'>{inside}</query>"))
+    }
+
+    #[test]
+    fn xep0049_2_3_what_is_stored_comes_back() {
+        let prefs = "<exodus xmlns='exodus:prefs'><defaultnick>Hamlet &amp; co.</defaultnick></exodus>";
+        let mut world = World::new();
+        assert_eq!(world.account(Asker::Own, &set(prefs)), Outcome::Stored);
+        assert_eq!(
+            world.account(Asker::Own, &get("<exodus xmlns='exodus:prefs'/>")),
+            kept(prefs)
+        );
+    }
+
+    #[test]
+    fn xep0049_2_3_what_was_never_stored_comes_back_empty() {
+        let asked = get("<storage xmlns='storage:bookmarks' x='1'><y/></storage>");
+        assert_eq!(
+            World::new().account(Asker::Own, &asked),
+            kept("<storage xmlns='storage:bookmarks'/>")
+        );
+    }
+
+    #[test]
+    fn xep0049_2_3_a_set_replaces_what_has_the_same_name_and_leaves_the_rest() {
+        let mut world = World::new();
+        world.account(Asker::Own, &set("<a xmlns='n'>1</a>"));
+        world.account(Asker::Own, &set("<b xmlns='n'>2</b>"));
+        world.account(Asker::Own, &set("<a xmlns='m'>3</a>"));
+        world.account(Asker::Own, &set("<a xmlns='n'>4</a>"));
+        assert_eq!(
+            world.account(Asker::Own, &get("<a xmlns='n'/>")),
+            kept("<a xmlns='n'>4</a>")
+        );
+        assert_eq!(
+            world.account(Asker::Own, &get("<b xmlns='n'/>")),
+            kept("<b xmlns='n'>2</b>")
+        );
+        assert_eq!(
+            world.account(Asker::Own, &get("<a xmlns='m'/>")),
+            kept("<a xmlns='m'>3</a>")
+        );
+    }
+
+    #[test]
+    fn xep0049_2_3_several_elements_of_one_namespace_may_be_set_at_once() {
+        let mut world = World::new();
+        let stored = world.account(
+            Asker::Own,
+            &set("<a xmlns='n'>1</a><b xmlns='n'>2</b><a xmlns='n'>3</a>"),
+        );
+        assert_eq!(stored, Outcome::Stored);
+        assert_eq!(
+            world.account(Asker::Own, &get("<a xmlns='n'/>")),
+            kept("<a xmlns='n'>1</a><a xmlns='n'>3</a>")
+        );
+        assert_eq!(
+            world.account(Asker::Own, &get("<b xmlns='n'/>")),
+            kept("<b xmlns='n'>2</b>")
+        );
+    }
+
+    #[test]
+    fn xep0049_2_3_more_than_one_namespace_is_a_bad_request() {
+        let bad = Some((Condition::BadRequest, ErrorKind::Modify, None));
+        assert_eq!(
+            World::new()
+                .account(Asker::Own, &set("<a xmlns='n'/><a xmlns='m'/>"))
+                .error(),
+            bad
+        );
+        assert_eq!(
+            World::new()
+                .account(Asker::Own, &get("<a xmlns='n'/><a xmlns='m'/>"))
+                .error(),
+            bad
+        );
+    }
+
+    #[test]
+    fn xep0049_2_3_without_an_element_in_a_namespace_of_its_own_it_is_not_acceptable() {
+        let unacceptable = Some((Condition::NotAcceptable, ErrorKind::Modify, None));
+        for inside in [
+            "",
+            "text",
+            "<a/>",
+            "<a xmlns='jabber:client'/>",
+            "<a xmlns=''/>",
+            "<a xmlns='n'/><b/>",
+        ] {
+            assert_eq!(
+                World::new().account(Asker::Own, &set(inside)).error(),
+                unacceptable,
+                "{inside}"
+            );
+            assert_eq!(
+                World::new().account(Asker::Own, &get(inside)).error(),
+                unacceptable,
+                "{inside}"
+            );
+        }
+    }
+
+    #[test]
+    fn xep0049_2_3_reserved_namespaces_are_taken_too() {
+        let mut world = World::new();
+        assert_eq!(
+            world.account(Asker::Own, &set("<vCard xmlns='vcard-temp'><FN>H</FN></vCard>")),
+            Outcome::Stored
+        );
+        assert_eq!(
+            world
+                .account(Asker::Own, "get <vCard xmlns='vcard-temp'/>")
+                .word(),
+            "item-not-found"
+        );
+    }
+
+    #[test]
+    fn xep0049_4_nobody_else_reads_or_writes_it() {
+        let mut world = World::new();
+        world.account(Asker::Own, &set("<a xmlns='n'>1</a>"));
+        let unavailable = Some((Condition::ServiceUnavailable, ErrorKind::Cancel, None));
+        for asker in [Asker::Contact, Asker::Stranger] {
+            assert_eq!(world.account(asker, &get("<a xmlns='n'/>")).error(), unavailable);
+            assert_eq!(
+                world.account(asker, &set("<a xmlns='n'>2</a>")).error(),
+                unavailable
+            );
+        }
+        assert_eq!(
+            world.account(Asker::Own, &get("<a xmlns='n'/>")),
+            kept("<a xmlns='n'>1</a>")
+        );
+    }
+
+    #[test]
+    fn more_bytes_than_the_limit_are_refused_whole_and_replacing_frees_what_was_there() {
+        let blob = |name: &str, length: usize| format!("<{name} xmlns='n'>{}</{name}>", "x".repeat(length));
+        let full = Some((Condition::PolicyViolation, ErrorKind::Modify, None));
+        let mut world = World::new();
+        // Each counts with the two bytes of its name and namespace.
+        world.facts.limits.private_bytes = blob("a", 50).len() + blob("b", 50).len() + 4;
+        assert_eq!(world.account(Asker::Own, &set(&blob("a", 50))), Outcome::Stored);
+        assert_eq!(world.account(Asker::Own, &set(&blob("b", 51))).error(), full);
+        assert_eq!(world.account(Asker::Own, &set(&blob("b", 50))), Outcome::Stored);
+        assert_eq!(world.account(Asker::Own, &set(&blob("a", 51))).error(), full);
+        assert_eq!(
+            world.account(Asker::Own, &get("<a xmlns='n'/>")),
+            kept(&blob("a", 50))
+        );
+        assert_eq!(world.account(Asker::Own, &set(&blob("a", 10))), Outcome::Stored);
+        assert_eq!(world.account(Asker::Own, &set(&blob("b", 90))), Outcome::Stored);
+    }
+
+    #[test]
+    fn a_vcard_does_not_count_as_private_data() {
+        let mut world = World::new();
+        world.facts.limits.private_bytes = 100;
+        world.account(
+            Asker::Own,
+            &format!("set <vCard xmlns='vcard-temp'><N>{}</N></vCard>", "x".repeat(100)),
+        );
+        assert_eq!(
+            world.account(Asker::Own, &set("<a xmlns='n'>1</a>")),
+            Outcome::Stored
+        );
+    }
+
+    #[test]
+    fn more_elements_than_the_limit_are_refused() {
+        let mut world = World::new();
+        for number in 0..PRIVATE_RECORDS_MAX {
+            assert_eq!(
+                world.account(Asker::Own, &set(&format!("<a{number} xmlns='n'/>"))),
+                Outcome::Stored
+            );
+        }
+        assert_eq!(
+            world.account(Asker::Own, &set("<b xmlns='n'/>")).word(),
+            "policy-violation"
+        );
+        assert_eq!(
+            world.account(Asker::Own, &set("<a0 xmlns='n'>again</a0>")),
+            Outcome::Stored
+        );
+    }
+}

@@ -189,3 +189,302 @@ const CODES: &[(Condition, u16)] = &[
 fn element(name: &str) -> Tree {
     Tree::new(name, NAMESPACE)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Registration;
+    use crate::tests::{Outcome, World, iq};
+
+    const FIELDS: &str = "get <query xmlns='jabber:iq:register'/>";
+    const REMOVE: &str = "set <query xmlns='jabber:iq:register'><remove/></query>";
+
+    fn open() -> World {
+        let mut world = World::new();
+        world.host.registration = Registration::Open;
+        world
+    }
+
+    fn set(inside: &str) -> String {
+        format!("set <query xmlns='jabber:iq:register'>{inside}</query>")
+    }
+
+    fn credentials(name: &str, password: &str) -> String {
+        set(&format!(
+            "<username>{name}</username><password>{password}</password>"
+        ))
+    }
+
+    const BAD_REQUEST: Option<(Condition, ErrorKind, Option<u16>)> =
+        Some((Condition::BadRequest, ErrorKind::Modify, Some(400)));
+    const NOT_ACCEPTABLE: Option<(Condition, ErrorKind, Option<u16>)> =
+        Some((Condition::NotAcceptable, ErrorKind::Modify, Some(406)));
+    const UNAVAILABLE: Option<(Condition, ErrorKind, Option<u16>)> =
+        Some((Condition::ServiceUnavailable, ErrorKind::Cancel, Some(503)));
+
+    #[test]
+    fn xep0077_3_1_an_open_host_names_the_fields() {
+        let Outcome::Result(form) = open().host(Asker::Unregistered, FIELDS) else {
+            panic!("no form")
+        };
+        assert!(
+            form.starts_with("<query xmlns='jabber:iq:register'><instructions>"),
+            "{form}"
+        );
+        assert!(
+            form.ends_with("</instructions><username/><password/></query>"),
+            "{form}"
+        );
+    }
+
+    #[test]
+    fn xep0077_3_1_a_closed_host_is_unavailable() {
+        assert_eq!(
+            World::new().host(Asker::Unregistered, FIELDS).error(),
+            UNAVAILABLE
+        );
+        assert_eq!(
+            World::new()
+                .host(Asker::Unregistered, &credentials("bill", "Calliope"))
+                .error(),
+            UNAVAILABLE
+        );
+        assert_eq!(
+            World::new().host(Asker::Unregistered, REMOVE).error(),
+            UNAVAILABLE
+        );
+    }
+
+    #[test]
+    fn xep0077_3_1_an_own_user_is_told_that_he_is_registered() {
+        for answer in [
+            World::new().host(Asker::Own, FIELDS),
+            open().host(Asker::Own, FIELDS),
+            World::new().account(Asker::Own, FIELDS),
+        ] {
+            let Outcome::Result(form) = answer else {
+                panic!("no form")
+            };
+            assert!(form.contains("<registered/>"), "{form}");
+            assert!(
+                form.ends_with("<username>juliet</username><password/></query>"),
+                "{form}"
+            );
+        }
+    }
+
+    #[test]
+    fn xep0077_3_1_name_and_password_make_an_account() {
+        let registered = |name: &str| open().host(Asker::Unregistered, &credentials(name, "Calliope"));
+        assert_eq!(
+            registered("bill"),
+            Outcome::Acts("register bill@capulet.lit".into())
+        );
+        assert_eq!(
+            registered("Bill"),
+            Outcome::Acts("register bill@capulet.lit".into()),
+            "prepared as RFC 7622 §3.3 says"
+        );
+        let with_more =
+            set("<username>bill</username><email>b@s.example</email><key>k</key><password>C</password>");
+        assert_eq!(
+            open().host(Asker::Unregistered, &with_more),
+            Outcome::Acts("register bill@capulet.lit".into())
+        );
+    }
+
+    #[test]
+    fn xep0077_3_1_missing_or_empty_fields_are_not_acceptable() {
+        for inside in [
+            "",
+            "<username>bill</username>",
+            "<password>Calliope</password>",
+            "<username>bill</username><password/>",
+            "<username>bill</username><password></password>",
+            "<username/><password>Calliope</password>",
+            "<x xmlns='jabber:x:data' type='submit'/>",
+        ] {
+            assert_eq!(
+                open().host(Asker::Unregistered, &set(inside)).error(),
+                NOT_ACCEPTABLE,
+                "{inside}"
+            );
+        }
+    }
+
+    #[test]
+    fn xep0077_3_1_a_name_must_be_a_localpart_and_nothing_more() {
+        let long = "a".repeat(1024);
+        for name in [
+            "a b",
+            "bill@capulet.lit",
+            "a@b",
+            "bill/x",
+            "@",
+            "/",
+            "a&amp;b",
+            "&quot;",
+            " ",
+            long.as_str(),
+        ] {
+            assert_eq!(
+                open().host(Asker::Unregistered, &credentials(name, "C")).error(),
+                NOT_ACCEPTABLE,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn rfc4013_a_password_that_nobody_could_log_in_with_is_not_acceptable() {
+        let long = "x".repeat(2000);
+        for password in ["a\tb", "💃", long.as_str()] {
+            assert_eq!(
+                open()
+                    .host(Asker::Unregistered, &credentials("bill", password))
+                    .error(),
+                NOT_ACCEPTABLE
+            );
+            assert_eq!(
+                World::new()
+                    .account(Asker::Own, &credentials("juliet", password))
+                    .error(),
+                NOT_ACCEPTABLE
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_there_twice_is_a_bad_request() {
+        let twice = set("<username>bill</username><username>bob</username><password>C</password>");
+        assert_eq!(open().host(Asker::Unregistered, &twice).error(), BAD_REQUEST);
+        let twice = set("<username>juliet</username><password>C</password><password>D</password>");
+        assert_eq!(World::new().host(Asker::Own, &twice).error(), BAD_REQUEST);
+    }
+
+    #[test]
+    fn xep0077_3_2_the_end_of_an_account() {
+        let removed = Outcome::Acts("remove juliet@capulet.lit".into());
+        assert_eq!(World::new().account(Asker::Own, REMOVE), removed);
+        assert_eq!(World::new().host(Asker::Own, REMOVE), removed);
+    }
+
+    #[test]
+    fn xep0077_3_2_remove_must_stand_alone() {
+        for inside in [
+            "<remove/><username>juliet</username>",
+            "<username>juliet</username><remove/>",
+            "<remove/><remove/>",
+        ] {
+            assert_eq!(
+                World::new().account(Asker::Own, &set(inside)).error(),
+                BAD_REQUEST,
+                "{inside}"
+            );
+        }
+    }
+
+    #[test]
+    fn xep0077_3_2_who_has_no_account_here_cannot_end_one() {
+        let required = Some((Condition::RegistrationRequired, ErrorKind::Auth, Some(407)));
+        assert_eq!(World::new().host(Asker::Stranger, REMOVE).error(), required);
+        assert_eq!(open().host(Asker::Stranger, REMOVE).error(), required);
+        let unexpected = Some((Condition::UnexpectedRequest, ErrorKind::Wait, Some(400)));
+        assert_eq!(open().host(Asker::Unregistered, REMOVE).error(), unexpected);
+    }
+
+    #[test]
+    fn xep0077_3_2_one_account_cannot_end_another() {
+        for asker in [Asker::Stranger, Asker::Contact] {
+            assert_eq!(World::new().account(asker, REMOVE).word(), "service-unavailable");
+            assert_eq!(
+                World::new().account(asker, &credentials("juliet", "x")).word(),
+                "service-unavailable"
+            );
+        }
+    }
+
+    #[test]
+    fn xep0077_3_3_a_user_changes_his_password() {
+        let changed = Outcome::Acts("change juliet@capulet.lit".into());
+        for name in ["juliet", "Juliet"] {
+            assert_eq!(
+                World::new().host(Asker::Own, &credentials(name, "newpass")),
+                changed
+            );
+            assert_eq!(
+                World::new().account(Asker::Own, &credentials(name, "newpass")),
+                changed
+            );
+        }
+    }
+
+    #[test]
+    fn xep0077_3_3_incomplete_or_empty_changes_are_bad_requests() {
+        for inside in [
+            "",
+            "<password>newpass</password>",
+            "<username>juliet</username>",
+            "<username>juliet</username><password/>",
+            "<username>juliet</username><password></password>",
+        ] {
+            assert_eq!(
+                World::new().host(Asker::Own, &set(inside)).error(),
+                BAD_REQUEST,
+                "{inside}"
+            );
+        }
+    }
+
+    #[test]
+    fn xep0077_3_3_only_ones_own_password_can_be_changed() {
+        let not_allowed = Some((Condition::NotAllowed, ErrorKind::Cancel, Some(405)));
+        for name in ["romeo", "", "juliet@capulet.lit", "juliet/x", "a b"] {
+            assert_eq!(
+                open().host(Asker::Own, &credentials(name, "x")).error(),
+                not_allowed,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn xep0077_3_3_errors_do_not_repeat_the_password() {
+        let request = credentials("romeo", "s3cret");
+        let Outcome::Error(error) = World::new().host(Asker::Own, &request) else {
+            panic!("allowed")
+        };
+        let reply = iq(Asker::Own, &request).error(error).unwrap();
+        assert!(!reply.element().as_str().contains("s3cret"));
+    }
+
+    #[test]
+    fn a_password_is_not_shown_by_debug_output() {
+        let password = Password::new("s3cret").unwrap();
+        let action = Action::ChangePassword {
+            account: crate::tests::address("juliet@capulet.lit"),
+            password,
+        };
+        assert!(!format!("{:?}", Answer::Act(action)).contains("s3cret"));
+    }
+
+    #[test]
+    fn xep0077_9_setbacks_carry_old_and_new_errors() {
+        for (setback, condition, kind, code) in [
+            (Setback::NameTaken, Condition::Conflict, ErrorKind::Cancel, 409),
+            (Setback::TooMany, Condition::NotAcceptable, ErrorKind::Wait, 406),
+            (
+                Setback::Unavailable,
+                Condition::InternalServerError,
+                ErrorKind::Wait,
+                500,
+            ),
+        ] {
+            let error = StanzaError::from(setback);
+            assert_eq!(
+                (error.condition, error.kind, error.code),
+                (condition, kind, Some(code))
+            );
+        }
+    }
+}

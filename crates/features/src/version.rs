@@ -19,3 +19,27 @@ pub(crate) fn of_host(request: &Request<'_>, _host: &HostFacts) -> Answer {
     }
     reply(&query)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Asker;
+    use crate::tests::{Outcome, World};
+
+    const VERSION: &str = "get <query xmlns='jabber:iq:version'/>";
+
+    #[test]
+    fn xep0092_3_name_and_version_are_told_and_the_operating_system_only_when_wanted() {
+        let mut world = World::new();
+        world.facts.software.version = "0.1.0 <beta> & more".into();
+        let told = "<query xmlns='jabber:iq:version'><name>Balcony</name><version>0.1.0 &lt;beta&gt; &amp; more</version>";
+        assert_eq!(
+            world.host(Asker::Stranger, VERSION),
+            Outcome::Result(format!("{told}</query>"))
+        );
+        world.facts.software.os = Some("Debian".into());
+        assert_eq!(
+            world.host(Asker::Stranger, VERSION),
+            Outcome::Result(format!("{told}<os>Debian</os></query>"))
+        );
+    }
+}
