@@ -29,6 +29,14 @@ impl Receipt {
     }
 }
 
+impl PartialEq for Receipt {
+    fn eq(&self, other: &Self) -> bool {
+        self.place == other.place && Arc::ptr_eq(&self.mailbox, &other.mailbox)
+    }
+}
+
+impl Eq for Receipt {}
+
 impl fmt::Debug for Receipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Receipt({})", self.place)

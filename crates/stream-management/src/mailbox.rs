@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use machine::Moment;
 use parking_lot::Mutex;
 use stanza::{Address, StanzaError, StreamError, Target};
 
@@ -85,17 +84,11 @@ impl Mailbox {
         }
     }
 
-    /// Entries put in at or before `moment` that hold an open receipt and can be stored: candidates for a durable copy.
-    pub fn unsettled_since(&self, moment: Moment) -> Vec<(EntryId, Entry)> {
+    /// Entries that hold an open receipt and can be stored: candidates for a durable copy.
+    pub fn unsettled(&self) -> Vec<(EntryId, Entry)> {
         let outside = self.outward.lock();
         let open = |entry: &Entry| entry.receipt.is_some() && entry.storable && entry.stored.is_none();
-        outside.queue.entries().filter(|(_, entry)| entry.pushed <= moment && open(entry)).cloned().collect()
-    }
-
-    /// Whether any entry holds an open receipt and can be stored.
-    pub fn has_unsettled(&self) -> bool {
-        let outside = self.outward.lock();
-        outside.queue.entries().any(|(_, entry)| entry.receipt.is_some() && entry.storable && entry.stored.is_none())
+        outside.queue.entries().filter(|(_, entry)| open(entry)).cloned().collect()
     }
 
     /// Durable copies of these entries exist now; their receipts are settled. Gives rows whose entry has left meanwhile.

@@ -1,6 +1,8 @@
 //! What waits for the peer: in order, until it is written or acknowledged.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use machine::Moment;
 use stanza::{Parcel, Target};
@@ -26,8 +28,27 @@ pub struct Entry {
     pub storable: bool,
     /// The row that holds a durable copy, to be deleted once delivered.
     pub stored: Option<StoredId>,
+    /// Shared with the same stanza's entries in other mailboxes, if there are any.
+    pub copies: Option<Copies>,
     /// When it was put in.
     pub pushed: Moment,
+}
+
+/// What the entries of one stanza in several mailboxes know of each other: one copy that arrives is enough, and only the
+/// last copy that fails makes the stanza undelivered.
+#[derive(Debug, Clone, Default)]
+pub struct Copies(Arc<AtomicBool>);
+
+impl Copies {
+    /// One copy has arrived.
+    pub(crate) fn arrived(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a copy has arrived, or one still may: then this one need not be delivered elsewhere.
+    pub fn others_suffice(&self) -> bool {
+        self.0.load(Ordering::Relaxed) || Arc::strong_count(&self.0) > 1
+    }
 }
 
 /// Why an entry was not taken. It comes back to be bounced.
@@ -37,6 +58,15 @@ pub enum PushError {
     Closed(Box<Entry>),
     /// Far beyond its limits: the peer does not read, and its session is about to end.
     Full(Box<Entry>),
+}
+
+impl PushError {
+    /// The entry that was not taken.
+    pub fn into_entry(self) -> Box<Entry> {
+        match self {
+            PushError::Closed(entry) | PushError::Full(entry) => entry,
+        }
+    }
 }
 
 /// Entries that left the mailbox because the peer has them.
@@ -219,6 +249,9 @@ impl Outward {
             self.bytes -= entry.parcel.byte_len();
             receipts.extend(entry.receipt);
             released.stored.extend(entry.stored);
+            if let Some(copies) = entry.copies {
+                copies.arrived();
+            }
         }
         self.handed -= stanzas;
         if self.entries.is_empty() && self.entries.capacity() > IDLE_CAPACITY {

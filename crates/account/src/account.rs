@@ -1,0 +1,239 @@
+//! The account itself: what it knows, and which part of it answers which input.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use features::LastSeen;
+use machine::{Context, Decision, Machine, Moment};
+use stanza::{Address, Condition, Stanza, StanzaError, StreamCondition, StreamError};
+use stream_management::{Entry, Mailbox, Receipt, Signal};
+
+use crate::answers::Pending;
+use crate::input::{Flags, Key, Standing};
+use crate::session::Session;
+use crate::waiting::Waiting;
+use crate::{AdminRequest, Change, Effect, End, Input, Saved, SessionId, SessionView, Settings};
+
+pub(crate) type Out = Decision<Change, Effect>;
+
+/// One user at home.
+///
+/// Made from what the store has; leaves memory when it has no session and nothing is under way.
+pub struct Account {
+    pub(crate) address: Address,
+    pub(crate) standing: Standing,
+    pub(crate) flags: Flags,
+    pub(crate) roster: roster::Roster,
+    pub(crate) privacy: crate::privacy::Lists,
+    /// In the order in which they were bound. Few, so that a walk is the fastest look-up.
+    pub(crate) sessions: Vec<Session>,
+    pub(crate) waiting: Waiting,
+    /// IQs that wait for the store.
+    pub(crate) pending: BTreeMap<u64, Pending>,
+    pub(crate) next_ticket: u64,
+    /// When the last resource left, with its status.
+    pub(crate) left: Option<LastSeen>,
+    /// Which blobs the store keeps for it.
+    pub(crate) blobs: features::Stored,
+    /// Whether a [`Key::Settle`] is under way.
+    pub(crate) settle_at: Option<Moment>,
+}
+
+impl Account {
+    /// The account at the bare `address`, as the store has it.
+    pub fn new(address: Address, saved: Saved) -> Account {
+        Account {
+            standing: saved.standing,
+            flags: saved.flags,
+            roster: roster::Roster::load(&address, saved.roster),
+            privacy: crate::privacy::Lists::load(saved.privacy),
+            sessions: Vec::new(),
+            waiting: Waiting::new(saved.waiting, saved.last_waiting),
+            pending: BTreeMap::new(),
+            next_ticket: 0,
+            left: saved.left,
+            blobs: saved.blobs,
+            settle_at: None,
+            address,
+        }
+    }
+
+    /// Its bare address.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// How many resources are connected.
+    pub fn session_count(&self) -> usize {
+        self.sessions.len()
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.standing == Standing::Known
+    }
+
+    pub(crate) fn session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.iter().find(|session| session.id == id)
+    }
+
+    pub(crate) fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.iter_mut().find(|session| session.id == id)
+    }
+
+    pub(crate) fn session_at(&self, address: &Address) -> Option<&Session> {
+        self.sessions.iter().find(|session| session.address == *address)
+    }
+
+    /// Gives `mailbox` a resource (RFC 6120 §7.6, §7.7). An older session that has the wanted one gives way.
+    fn bind(&mut self, context: &mut Context<'_, Settings>, id: SessionId, wanted: Option<String>, mailbox: Arc<Mailbox>, out: &mut Out) {
+        let refusal = if !self.exists() || self.flags.disabled {
+            Some(StanzaError::new(Condition::NotAllowed))
+        } else if self.sessions.len() >= context.settings.resources_max {
+            // RFC 6120 §7.6.2.1.
+            Some(StanzaError::new(Condition::ResourceConstraint).text("too many sessions of this account"))
+        } else {
+            None
+        };
+        if let Some(error) = refusal {
+            out.effects.push(Effect::Signal { mailbox, signal: Signal::NotBound(error) });
+            return;
+        }
+        let resource = wanted.filter(|resource| !resource.is_empty()).unwrap_or_else(|| context.token());
+        let address = match self.address.with_resource(&resource) {
+            Ok(address) => address,
+            Err(_) => {
+                // RFC 6120 §7.7.2.1.
+                let error = StanzaError::new(Condition::BadRequest).text("this is no resourcepart");
+                out.effects.push(Effect::Signal { mailbox, signal: Signal::NotBound(error) });
+                return;
+            }
+        };
+        if let Some(older) = self.session_at(&address).map(|session| session.id) {
+            // RFC 6120 §7.7.2.2: the newer session wins.
+            self.end_session(context, older, Some(StreamError::new(StreamCondition::Conflict)), out);
+        }
+        self.sessions.push(Session::new(id, address.clone(), Arc::clone(&mailbox), context.wall));
+        out.effects.push(Effect::Signal { mailbox, signal: Signal::Bound(address) });
+    }
+
+    /// Ends a session: the others learn of it, and what its client does not have goes where it belongs.
+    pub(crate) fn end_session(&mut self, context: &mut Context<'_, Settings>, id: SessionId, error: Option<StreamError>, out: &mut Out) {
+        self.announce_unavailable(context, id, None, out);
+        let Some(place) = self.sessions.iter().position(|session| session.id == id) else { return };
+        let session = self.sessions.remove(place);
+        if let Some(error) = error {
+            out.effects.push(Effect::Signal { mailbox: Arc::clone(&session.mailbox), signal: Signal::Close(error) });
+        }
+        for entry in session.mailbox.close() {
+            self.undelivered(context, entry, out);
+        }
+        self.note_departure(context, out);
+    }
+
+    /// RFC 6121 §4.3.2 rule 3: when the last resource is gone, the moment is kept.
+    fn note_departure(&mut self, context: &Context<'_, Settings>, out: &mut Out) {
+        if self.sessions.is_empty() && self.exists() {
+            let status = self.left.take().and_then(|last| last.status);
+            let last = LastSeen { at: context.wall, status };
+            self.left = Some(last.clone());
+            out.commit.push(Change::Left(last));
+        }
+    }
+
+    /// Puts a copy into one session's mailbox.
+    pub(crate) fn push(&self, session: &Session, entry: Entry, out: &mut Out) {
+        out.effects.push(Effect::Push { session: session.id, mailbox: Arc::clone(&session.mailbox), entry });
+    }
+
+    /// An answer to a stanza, to whoever sent it.
+    pub(crate) fn reply(&self, answer: Option<Stanza>, out: &mut Out) {
+        if let Some(answer) = answer {
+            out.effects.push(Effect::Route { parcel: crate::Passed::of_our_own(answer), receipt: None });
+        }
+    }
+
+    fn admin(&mut self, context: &mut Context<'_, Settings>, request: AdminRequest, out: &mut Out) {
+        match request {
+            AdminRequest::Sessions(answer) => {
+                let views: Vec<SessionView> = self.sessions.iter().map(view).collect();
+                out.effects.push(Effect::Answer(Box::new(move || answer(views))));
+            }
+            AdminRequest::Kick(resource, answer) => {
+                let error = StreamError::new(StreamCondition::PolicyViolation).text("ended by an operator");
+                let chosen = |session: &&Session| {
+                    resource.as_deref().is_none_or(|resource| session.address.resourcepart() == Some(resource))
+                };
+                let ids: Vec<SessionId> = self.sessions.iter().filter(chosen).map(|session| session.id).collect();
+                for id in &ids {
+                    self.end_session(context, *id, Some(error.clone()), out);
+                }
+                out.effects.push(Effect::Answer(Box::new(move || answer(ids.len()))));
+            }
+            AdminRequest::Expel(error, answer) => {
+                let ids: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();
+                for id in &ids {
+                    self.end_session(context, *id, Some(error.clone()), out);
+                }
+                self.standing = Standing::Unknown;
+                out.effects.push(Effect::Answer(Box::new(move || answer(ids.len()))));
+            }
+            AdminRequest::SetFlags(flags) => self.flags = flags,
+        }
+    }
+}
+
+fn view(session: &Session) -> SessionView {
+    SessionView {
+        address: session.address.clone(),
+        priority: session.priority(),
+        waiting: session.mailbox.load().0,
+        since: session.since,
+    }
+}
+
+/// A machine that is dropped with sessions in it has failed: their streams end, and the clients come back to what is
+/// stored.
+impl Drop for Account {
+    fn drop(&mut self) {
+        for session in &self.sessions {
+            session.mailbox.signal(Signal::Close(StreamError::new(StreamCondition::InternalServerError)));
+        }
+    }
+}
+
+impl Machine for Account {
+    type Input = Input;
+    type Change = Change;
+    type Effect = Effect;
+    type Settings = Settings;
+
+    fn handle(&mut self, context: &mut Context<'_, Settings>, input: Input, out: &mut Out) {
+        match input {
+            Input::Bind { session, resource, mailbox } => self.bind(context, session, resource, mailbox, out),
+            Input::Outbound { session, stanza, receipt } => self.outbound(context, session, stanza, receipt, out),
+            Input::Inbound { parcel, receipt } => self.inbound(context, parcel, receipt, out),
+            Input::Released(released) => self.released(released, out),
+            Input::Undelivered(entry) => self.undelivered(context, *entry, out),
+            Input::Overflowed(id) => {
+                let error = StreamError::new(StreamCondition::ResourceConstraint).text("the client does not read fast enough");
+                self.end_session(context, id, Some(error), out);
+            }
+            Input::Ended { session, end: End::Closed | End::Lost } => self.end_session(context, session, None, out),
+            Input::Waiting(rows) => self.waiting_arrived(context, rows, out),
+            Input::Loaded(loaded) => self.loaded(loaded, out),
+            Input::Wake(Key::Settle) => self.settle_overdue(context, out),
+            Input::Admin(request) => self.admin(context, request, out),
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.sessions.is_empty() && self.pending.is_empty() && !self.waiting.is_loading()
+    }
+}
+
+/// The receipt of a stanza that cannot be stored is settled by handing it over.
+pub(crate) fn settle(receipt: Option<Receipt>, out: &mut Out) {
+    if let Some(receipt) = receipt {
+        out.effects.push(Effect::Settle(receipt));
+    }
+}

@@ -1,0 +1,230 @@
+//! What arrives for the account: the second half of the delivery rules (RFC 6121 §8.5).
+
+use machine::Context;
+use stanza::{Address, Condition, IqType, Kind, MessageType, PresenceType};
+use stream_management::{Copies, Entry, Receipt, StoredId};
+
+use crate::account::{settle, Account, Out};
+use crate::delivery::{fate, Addressed, AtHome, Fate};
+use crate::door::Passed;
+use crate::input::DropReason;
+use crate::session::Session;
+use crate::{Effect, Settings};
+
+impl Account {
+    /// Takes a stanza from anybody, the account's own sessions included.
+    pub(crate) fn inbound(&mut self, context: &mut Context<'_, Settings>, parcel: stanza::Parcel, receipt: Option<Receipt>, out: &mut Out) {
+        let parcel = match self.admit(parcel) {
+            Ok(parcel) => parcel,
+            Err(refused) => {
+                // XEP-0191 §3.2: requests are answered as if nobody were there, everything else in silence; messages of
+                // a conversation are answered too (rule 3).
+                match refused.stanza().kind() {
+                    Kind::Iq(IqType::Get | IqType::Set) | Kind::Message(MessageType::Chat | MessageType::Normal | MessageType::Groupchat) => {
+                        self.reply(refused.error(Condition::ServiceUnavailable), out);
+                    }
+                    Kind::Iq(IqType::Result | IqType::Error)
+                    | Kind::Message(MessageType::Error | MessageType::Headline)
+                    | Kind::Presence(_) => out.effects.push(Effect::Dropped(DropReason::Privacy)),
+                }
+                settle(receipt, out);
+                return;
+            }
+        };
+        match parcel.parcel().stanza().kind() {
+            Kind::Message(_) => {
+                if let Some((parcel, receipt)) = self.hold(parcel, receipt, out) {
+                    self.deliver_message(context, parcel, receipt, out);
+                }
+            }
+            Kind::Presence(kind) => {
+                match kind {
+                    PresenceType::Available | PresenceType::Unavailable | PresenceType::Error => self.inbound_availability(context, parcel, kind, out),
+                    PresenceType::Probe => self.inbound_probe(&parcel, out),
+                    PresenceType::Subscribe | PresenceType::Subscribed | PresenceType::Unsubscribe | PresenceType::Unsubscribed => {
+                        self.inbound_subscription(context, &parcel, kind, out);
+                    }
+                }
+                settle(receipt, out);
+            }
+            Kind::Iq(kind) => {
+                self.inbound_iq(context, parcel, kind, out);
+                settle(receipt, out);
+            }
+        }
+    }
+
+    /// RFC 6121 §8.5: applies the table of `delivery`.
+    pub(crate) fn deliver_message(&mut self, context: &mut Context<'_, Settings>, parcel: Passed, receipt: Option<Receipt>, out: &mut Out) {
+        let Kind::Message(kind) = parcel.parcel().stanza().kind() else { return };
+        match fate(self.addressed(&parcel), self.at_home(), kind) {
+            Fate::ToThatOne | Fate::ToMostAvailable | Fate::ToAll => {
+                self.deliver(context, &parcel, receipt, None, out);
+            }
+            Fate::Store => self.store(context, parcel, receipt, out),
+            Fate::Bounce(condition) => {
+                self.reply(parcel.parcel().error(condition), out);
+                settle(receipt, out);
+            }
+            Fate::Drop => {
+                out.effects.push(Effect::Dropped(DropReason::DeliveryRule));
+                settle(receipt, out);
+            }
+        }
+    }
+
+    /// Delivers a message whose durable copy is `row`. False when it stays there for now.
+    pub(crate) fn deliver_stored(&mut self, context: &mut Context<'_, Settings>, parcel: Passed, row: StoredId, out: &mut Out) -> bool {
+        let Kind::Message(kind) = parcel.parcel().stanza().kind() else { return false };
+        match fate(self.addressed(&parcel), self.at_home(), kind) {
+            Fate::ToThatOne | Fate::ToMostAvailable | Fate::ToAll => {
+                self.deliver(context, &parcel, None, Some(row), out);
+                true
+            }
+            // The row is the store. A message to a full address whose resource has gone meanwhile waits for the user too:
+            // it was promised to be kept.
+            Fate::Store | Fate::Bounce(_) | Fate::Drop => {
+                if self.at_home() == AtHome::Somebody {
+                    self.deliver_to(context, &parcel, None, Some(row), Session::takes_messages, out);
+                    return true;
+                }
+                false
+            }
+        }
+    }
+
+    fn deliver(&mut self, context: &Context<'_, Settings>, parcel: &Passed, receipt: Option<Receipt>, row: Option<StoredId>, out: &mut Out) {
+        let Kind::Message(kind) = parcel.parcel().stanza().kind() else { return };
+        let highest = self.sessions.iter().filter_map(Session::priority).max();
+        match fate(self.addressed(parcel), self.at_home(), kind) {
+            Fate::ToThatOne => {
+                let to = parcel.parcel().to().cloned();
+                self.deliver_to(context, parcel, receipt, row, |session| Some(&session.address) == to.as_ref(), out);
+            }
+            Fate::ToMostAvailable => {
+                self.deliver_to(context, parcel, receipt, row, |session| session.takes_messages() && session.priority() == highest, out);
+            }
+            Fate::ToAll => self.deliver_to(context, parcel, receipt, row, Session::takes_messages, out),
+            Fate::Store | Fate::Bounce(_) | Fate::Drop => {}
+        }
+    }
+
+    /// Puts a copy into the mailbox of each session that `chosen` names, unless that session's own list forbids it.
+    fn deliver_to(
+        &mut self,
+        context: &Context<'_, Settings>,
+        parcel: &Passed,
+        receipt: Option<Receipt>,
+        row: Option<StoredId>,
+        chosen: impl Fn(&Session) -> bool,
+        out: &mut Out,
+    ) {
+        let storable = matches!(parcel.parcel().stanza().kind(), Kind::Message(MessageType::Chat | MessageType::Normal));
+        let wants_settling = storable && receipt.is_some() && row.is_none();
+        let mut recipients = self.sessions.iter().filter(|session| chosen(session) && self.admits(session, parcel)).peekable();
+        let Some(first) = recipients.next() else {
+            // Every session that it could reach has a list that forbids it.
+            out.effects.push(Effect::Dropped(DropReason::Privacy));
+            settle(receipt, out);
+            return;
+        };
+        let copies = (storable && recipients.peek().is_some()).then(Copies::default);
+        for session in std::iter::once(first).chain(recipients) {
+            let entry = Entry {
+                parcel: parcel.parcel().clone(),
+                receipt: receipt.clone(),
+                storable,
+                stored: row,
+                copies: copies.clone(),
+                pushed: context.now,
+            };
+            self.push(session, entry, out);
+        }
+        if wants_settling {
+            self.settle_later(context, out);
+        }
+    }
+
+    /// Puts a stanza that is never stored into one session's mailbox.
+    pub(crate) fn give(&self, context: &Context<'_, Settings>, session: &Session, parcel: &Passed, out: &mut Out) {
+        let entry = Entry {
+            parcel: parcel.parcel().clone(),
+            receipt: None,
+            storable: false,
+            stored: None,
+            copies: None,
+            pushed: context.now,
+        };
+        self.push(session, entry, out);
+    }
+
+    /// RFC 6121 §8.5.2.1.3, §8.5.3.1, §8.5.3.2.3.
+    fn inbound_iq(&mut self, context: &mut Context<'_, Settings>, parcel: Passed, kind: IqType, out: &mut Out) {
+        match (self.addressed(&parcel), kind) {
+            (Addressed::Bare, IqType::Get | IqType::Set) => self.answer_for_user(context, &parcel, out),
+            (Addressed::Match, IqType::Get | IqType::Set) => {
+                let target = parcel.parcel().to().and_then(|to| self.session_at(to));
+                match target {
+                    Some(session) if self.shares_presence(session, &parcel) && self.admits(session, &parcel) => {
+                        self.give(context, session, &parcel, out);
+                    }
+                    // Looks exactly like an absent resource (RFC 6121 §8.5.3.1, POKE-31).
+                    Some(_) | None => self.withhold(&parcel, out),
+                }
+            }
+            (Addressed::NoMatch, IqType::Get | IqType::Set) => self.withhold(&parcel, out),
+            (Addressed::Match, IqType::Result | IqType::Error) => {
+                if let Some(session) = parcel.parcel().to().and_then(|to| self.session_at(to)) {
+                    self.give(context, session, &parcel, out);
+                }
+            }
+            // Nobody here has asked.
+            (Addressed::Bare | Addressed::NoMatch, IqType::Result | IqType::Error) => {
+                out.effects.push(Effect::Dropped(DropReason::DeliveryRule));
+            }
+        }
+    }
+
+    /// RFC 6121 §8.5.3.1, §8.5.3.2.3.
+    fn withhold(&self, parcel: &Passed, out: &mut Out) {
+        self.reply(parcel.parcel().error(features::withheld(parcel.parcel().stanza())), out);
+    }
+
+    /// Whether a contact is subscribed to the user's presence.
+    pub(crate) fn shows_presence_to(&self, contact: &Address) -> bool {
+        self.roster.relation(contact.bare_str()).contact_is_subscribed()
+    }
+
+    /// RFC 6121 §8.5.3.1: whether the sender may know that this resource is there.
+    fn shares_presence(&self, session: &Session, parcel: &Passed) -> bool {
+        let Some(from) = parcel.parcel().from() else { return false };
+        from.same_bare(&self.address)
+            // The server itself, which knows.
+            || from.as_str() == self.address.domainpart()
+            || self.shows_presence_to(from)
+            || session.directed_to(from)
+    }
+
+    fn addressed(&self, parcel: &Passed) -> Addressed {
+        match parcel.parcel().to() {
+            Some(to) if !to.is_bare() => {
+                if self.session_at(to).is_some() {
+                    Addressed::Match
+                } else {
+                    Addressed::NoMatch
+                }
+            }
+            Some(_) | None => Addressed::Bare,
+        }
+    }
+
+    fn at_home(&self) -> AtHome {
+        if !self.exists() {
+            AtHome::NoAccount
+        } else if self.sessions.iter().any(Session::takes_messages) {
+            AtHome::Somebody
+        } else {
+            AtHome::Nobody
+        }
+    }
+}

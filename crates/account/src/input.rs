@@ -1,0 +1,319 @@
+//! What can happen to an account, what it wants to be kept, and what it wants to happen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use features::{Action, Facts, LastSeen, Record, Setback, Write};
+use machine::{Moment, Timestamp};
+use stanza::{Address, Parcel, Stanza, StreamError};
+use stream_management::{Entry, EntryId, Mailbox, Receipt, Released, Signal, StoredId};
+
+use crate::Passed;
+
+/// Names one session of the server for as long as the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// What can happen to an account.
+#[derive(Debug)]
+pub enum Input {
+    /// A client has logged in and wants a resource (RFC 6120 §7). Answered by a signal to the mailbox.
+    Bind {
+        /// The new session.
+        session: SessionId,
+        /// The resource that the client asks for; the server makes one up otherwise.
+        resource: Option<String>,
+        /// The session's mailbox.
+        mailbox: Arc<Mailbox>,
+    },
+    /// A session sends a stanza. Its `from` is the session's full address.
+    Outbound {
+        /// The sending session.
+        session: SessionId,
+        /// What it sends; no `to` means the account itself, or for presence a broadcast.
+        stanza: Stanza,
+        /// The promise to be kept, if the session counts.
+        receipt: Option<Receipt>,
+    },
+    /// A stanza arrives for this account or one of its resources.
+    Inbound {
+        /// What arrives; always has `from` and `to`.
+        parcel: Parcel,
+        /// The sender's promise, if it is still open.
+        receipt: Option<Receipt>,
+    },
+    /// Entries have left a mailbox: their rows are no longer needed.
+    Released(Released),
+    /// An entry could not be put in a mailbox.
+    Undelivered(Box<Entry>),
+    /// A mailbox has gone beyond its limits.
+    Overflowed(SessionId),
+    /// A session's connection is gone.
+    Ended {
+        /// The session.
+        session: SessionId,
+        /// How it ended.
+        end: End,
+    },
+    /// What [`Effect::LoadWaiting`] asked for.
+    Waiting(Result<Vec<WaitingRow>, Unavailable>),
+    /// What [`Effect::Load`] or [`Effect::Act`] asked for.
+    Loaded(Loaded),
+    /// A moment has come that [`Effect::WakeAt`] asked for.
+    Wake(Key),
+    /// An operator asks.
+    Admin(AdminRequest),
+}
+
+/// The store cannot answer now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unavailable;
+
+/// What [`Effect::Load`] or [`Effect::Act`] led to.
+#[derive(Debug)]
+pub struct Loaded {
+    /// As given with the effect.
+    pub ticket: u64,
+    /// The blob, if one was asked for and there is one.
+    pub outcome: Result<Option<Vec<u8>>, Setback>,
+}
+
+/// How a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The client closed its stream.
+    Closed,
+    /// The connection broke, or was broken.
+    Lost,
+}
+
+/// What an operator may ask of an account. The answer goes through the given function, once.
+pub enum AdminRequest {
+    /// Its sessions.
+    Sessions(Box<dyn FnOnce(Vec<SessionView>) + Send>),
+    /// End one session, or all: gives how many.
+    Kick(Option<String>, Box<dyn FnOnce(usize) + Send>),
+    /// The account is being deleted or disabled: end all sessions with this error, and forget it.
+    Expel(StreamError, Box<dyn FnOnce(usize) + Send>),
+    /// Its flags were changed in the store.
+    SetFlags(Flags),
+}
+
+impl std::fmt::Debug for AdminRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            AdminRequest::Sessions(_) => "Sessions",
+            AdminRequest::Kick(..) => "Kick",
+            AdminRequest::Expel(..) => "Expel",
+            AdminRequest::SetFlags(_) => "SetFlags",
+        })
+    }
+}
+
+/// One session as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionView {
+    /// Its full address.
+    pub address: Address,
+    /// Its priority, when it is available.
+    pub priority: Option<i8>,
+    /// Stanzas that wait for it or are not acknowledged.
+    pub waiting: usize,
+    /// When it was bound.
+    pub since: Timestamp,
+}
+
+/// Moments an account can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Key {
+    /// Stanzas that are still unsettled get a durable copy.
+    Settle,
+}
+
+/// What an account wants to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A change of the roster.
+    Roster(roster::Change),
+    /// A change of the privacy lists or the blocklist.
+    Privacy(crate::privacy::Change),
+    /// A stanza waits for the user.
+    Wait(WaitingRow),
+    /// Stanzas no longer wait.
+    Unwait(Vec<StoredId>),
+    /// A blob is replaced, or deleted.
+    Write(Write),
+    /// The user has left (RFC 6121 §4.3.2 rule 3, XEP-0012 §4).
+    Left(LastSeen),
+}
+
+/// A stanza that waits for the user in the store: sent to nobody at home, or not yet acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingRow {
+    /// Its place in the order; unique within the account.
+    pub id: StoredId,
+    /// When it came.
+    pub at: Timestamp,
+    /// The stanza, in the namespace of clients.
+    pub bytes: Vec<u8>,
+}
+
+/// Settings that an operator gives one account (`balcony account set`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Flags {
+    /// The user may not log in.
+    pub disabled: bool,
+    /// The user has died (POKE-23).
+    pub deceased: bool,
+    /// The next of kin know (POKE-24).
+    pub next_of_kin_notified: bool,
+    /// Pokes are never asked of this user's clients (POKE-40).
+    pub poke_disabled: bool,
+    /// Attention from strangers is taken out (ATT-15).
+    pub attention_from_strangers_off: bool,
+}
+
+/// An account as the store has it.
+#[derive(Debug, Clone, Default)]
+pub struct Saved {
+    /// Whether there is such an account at all.
+    pub standing: Standing,
+    /// The roster.
+    pub roster: roster::Stored,
+    /// Privacy lists and blocklist.
+    pub privacy: crate::privacy::Stored,
+    /// What the operator said of it.
+    pub flags: Flags,
+    /// How many stanzas wait, and their bytes.
+    pub waiting: (usize, usize),
+    /// The greatest id of a waiting stanza.
+    pub last_waiting: Option<StoredId>,
+    /// When the user left last, and with which status.
+    pub left: Option<LastSeen>,
+    /// Which blobs it keeps.
+    pub blobs: features::Stored,
+}
+
+/// Whether there is such an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Standing {
+    /// There is none (RFC 6121 §8.5.1).
+    #[default]
+    Unknown,
+    /// There is one.
+    Known,
+}
+
+/// What an account wants to happen.
+#[derive(Debug)]
+pub enum Effect {
+    /// Carry this to where its `to` lives.
+    Route {
+        /// What, having passed the door.
+        parcel: Passed,
+        /// The promise, if its fate is decided there.
+        receipt: Option<Receipt>,
+    },
+    /// Put this into a session's mailbox.
+    Push {
+        /// The session.
+        session: SessionId,
+        /// Its mailbox.
+        mailbox: Arc<Mailbox>,
+        /// What, having passed the door.
+        entry: Entry,
+    },
+    /// Tell a session's connection something.
+    Signal {
+        /// The session's mailbox.
+        mailbox: Arc<Mailbox>,
+        /// What.
+        signal: Signal,
+    },
+    /// This promise is kept.
+    Settle(Receipt),
+    /// These entries have durable copies now.
+    MarkStored {
+        /// The mailbox that holds them.
+        mailbox: Arc<Mailbox>,
+        /// Entry and row.
+        rows: Vec<(EntryId, StoredId)>,
+    },
+    /// Come back at this moment.
+    WakeAt(Key, Moment),
+    /// Bring all stanzas that wait; comes back as [`Input::Waiting`].
+    LoadWaiting,
+    /// Bring a blob; comes back as [`Input::Loaded`].
+    Load {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// Which.
+        record: Record,
+    },
+    /// Do what only the server can; comes back as [`Input::Loaded`] without a blob.
+    Act {
+        /// Comes back with the answer.
+        ticket: u64,
+        /// What.
+        action: Action,
+    },
+    /// A message was kept for later, and with it the promise. Should the store fail after all, its sender is told.
+    Kept {
+        /// The message.
+        parcel: Passed,
+        /// The promise.
+        receipt: Option<Receipt>,
+    },
+    /// A stanza ended here without anybody being told.
+    Dropped(DropReason),
+    /// Call this once all before it has happened.
+    Answer(Box<dyn AnswerOnce>),
+}
+
+/// Why a stanza lawfully ended in silence; a label of `xmpp_router_dropped_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DropReason {
+    /// A rule of RFC 6121 §8.5 says so.
+    DeliveryRule,
+    /// The recipient blocks the sender (XEP-0191, XEP-0016).
+    Privacy,
+}
+
+/// An answer to an operator, given when everything before it is durable.
+pub trait AnswerOnce: Send {
+    /// Gives it.
+    fn give(self: Box<Self>);
+}
+
+impl<F: FnOnce() + Send> AnswerOnce for F {
+    fn give(self: Box<Self>) {
+        self();
+    }
+}
+
+impl std::fmt::Debug for dyn AnswerOnce {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("an answer")
+    }
+}
+
+/// What accounts read of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What small features say of the server.
+    pub facts: Facts,
+    /// Domains whose accounts live here; their owners answer probes of single sessions.
+    pub local_domains: Vec<String>,
+    /// Sessions of one account at the same time.
+    pub resources_max: usize,
+    /// Stanzas that may wait for an absent user, and their bytes.
+    pub waiting_max: (usize, usize),
+    /// Addresses one session may have sent directed presence to.
+    pub directed_max: usize,
+    /// How long a stanza may stay unsettled before it gets a durable copy (`sm.settle_after`).
+    pub settle_after: Duration,
+    /// Limits of rosters.
+    pub roster: roster::Limits,
+    /// Limits of privacy lists and blocklists.
+    pub privacy: crate::privacy::Limits,
+}

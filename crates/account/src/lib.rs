@@ -1,0 +1,25 @@
+//! One user at home: roster, privacy, presence, resources with their mailboxes; the delivery rules of RFC 6121 §8.5.
+//!
+//! An [`Account`] is a machine: it takes one [`Input`] at a time and answers with [`Change`]s to be kept and
+//! [`Effect`]s to happen. What its own sessions send goes through `outbound`, what others send to it through
+//! `inbound`; both ask `door` first, which is the only way to a parcel that may be routed or delivered.
+
+mod account;
+mod answers;
+mod delivery;
+mod door;
+mod inbound;
+mod input;
+mod outbound;
+mod presence;
+#[path = "privacy_stub.rs"]
+mod privacy;
+mod session;
+mod subscriptions;
+mod waiting;
+
+pub use account::Account;
+pub use door::Passed;
+pub use input::{
+    AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Saved, SessionId, SessionView, Settings, Standing, Unavailable, WaitingRow,
+};

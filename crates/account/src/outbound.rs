@@ -1,0 +1,110 @@
+//! What the account's own sessions send: the first half of the way of a stanza (RFC 6120 §10, RFC 6121 §8).
+
+use machine::Context;
+use stanza::{Condition, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError, namespace};
+use stream_management::Receipt;
+
+use crate::account::{settle, Account, Out};
+use crate::door::Passed;
+use crate::{Effect, SessionId, Settings};
+
+impl Account {
+    /// Takes a stanza from one of the account's sessions.
+    pub(crate) fn outbound(&mut self, context: &mut Context<'_, Settings>, id: SessionId, stanza: Stanza, receipt: Option<Receipt>, out: &mut Out) {
+        if self.session(id).is_none() {
+            // The session has ended with this still under way: nobody is there to be told.
+            settle(receipt, out);
+            return;
+        }
+        match stanza.kind() {
+            Kind::Message(kind) => self.outbound_message(id, stanza, kind, receipt, out),
+            Kind::Iq(kind) => {
+                self.outbound_iq(context, id, stanza, kind, out);
+                settle(receipt, out);
+            }
+            Kind::Presence(kind) => {
+                match (kind, stanza.to().is_some()) {
+                    (PresenceType::Available, false) => self.broadcast(context, id, stanza, out),
+                    (PresenceType::Unavailable, false) => self.announce_unavailable(context, id, Some(stanza), out),
+                    (PresenceType::Available | PresenceType::Unavailable, true) => self.directed(context, id, stanza, kind, out),
+                    (PresenceType::Subscribe | PresenceType::Subscribed | PresenceType::Unsubscribe | PresenceType::Unsubscribed, true) => {
+                        self.outbound_subscription(context, id, &stanza, kind, out);
+                    }
+                    // RFC 6121 §4.3: routed, never an error (POKE-05).
+                    (PresenceType::Probe | PresenceType::Error, true) => {
+                        if let Some(parcel) = self.may_leave(id, Parcel::new(stanza), out) {
+                            out.effects.push(Effect::Route { parcel, receipt: None });
+                        }
+                    }
+                    // Addressed to nobody: nothing that a broadcast could mean.
+                    (
+                        PresenceType::Probe
+                        | PresenceType::Error
+                        | PresenceType::Subscribe
+                        | PresenceType::Subscribed
+                        | PresenceType::Unsubscribe
+                        | PresenceType::Unsubscribed,
+                        false,
+                    ) => self.refuse(id, &stanza, Condition::BadRequest, out),
+                }
+                settle(receipt, out);
+            }
+        }
+    }
+
+    fn outbound_message(&mut self, id: SessionId, stanza: Stanza, kind: MessageType, receipt: Option<Receipt>, out: &mut Out) {
+        // RFC 6121 §8.1.1.1: without an address it goes to the account itself.
+        let to = stanza.to().cloned().unwrap_or_else(|| self.address.clone());
+        let from = stanza.from().cloned();
+        let Some(parcel) = self.may_leave(id, stanza.readdressed(from, Some(to)), out) else {
+            settle(receipt, out);
+            return;
+        };
+        let (travelling, handed_over) = match kind {
+            MessageType::Chat | MessageType::Normal => (receipt, None),
+            MessageType::Groupchat | MessageType::Headline | MessageType::Error => (None, receipt),
+        };
+        out.effects.push(Effect::Route { parcel, receipt: travelling });
+        settle(handed_over, out);
+    }
+
+    fn outbound_iq(&mut self, context: &mut Context<'_, Settings>, id: SessionId, stanza: Stanza, kind: IqType, out: &mut Out) {
+        // RFC 6120 §10.3.3: without an address, or to the own bare address, the server answers for the account.
+        let for_account = stanza.to().is_none_or(|to| *to == self.address);
+        if for_account {
+            match kind {
+                IqType::Get | IqType::Set => self.answer_own_session(context, id, &stanza, out),
+                // An answer to nothing that the server asked.
+                IqType::Result | IqType::Error => {}
+            }
+            return;
+        }
+        if let Some(parcel) = self.may_leave(id, Parcel::new(stanza), out) {
+            out.effects.push(Effect::Route { parcel, receipt: None });
+        }
+    }
+
+    /// Asks the door for one of the account's own stanzas; a refusal is told to its sender (XEP-0191 §3.2 rule 6).
+    pub(crate) fn may_leave(&self, id: SessionId, parcel: Parcel, out: &mut Out) -> Option<Passed> {
+        match self.release(id, parcel) {
+            Ok(passed) => Some(passed),
+            Err(refused) => {
+                let error = StanzaError::new(Condition::NotAcceptable)
+                    .kind(stanza::ErrorKind::Cancel)
+                    .application(format!("<blocked xmlns='{}'/>", namespace::BLOCKING_ERRORS));
+                // RFC 6121 §4.6: nobody waits for an answer to presence that says goodbye.
+                if refused.stanza().kind() != Kind::Presence(PresenceType::Unavailable) {
+                    self.reply(refused.error(error), out);
+                }
+                None
+            }
+        }
+    }
+
+    /// An error to one of the account's own sessions about what it sent.
+    pub(crate) fn refuse(&self, id: SessionId, stanza: &Stanza, error: impl Into<StanzaError>, out: &mut Out) {
+        let to = self.session(id).map(|session| &session.address);
+        let from = stanza.to().unwrap_or(&self.address);
+        self.reply(stanza.error_between(Some(from), to, error, b""), out);
+    }
+}

@@ -1,0 +1,67 @@
+//! One session of the account: a bound resource, its mailbox, and who holds its presence.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use machine::Timestamp;
+use stanza::{Address, Stanza};
+use stream_management::Mailbox;
+
+use crate::SessionId;
+
+/// A connected resource (RFC 6120 §7).
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    /// The full address.
+    pub(crate) address: Address,
+    pub(crate) mailbox: Arc<Mailbox>,
+    pub(crate) since: Timestamp,
+    /// What it broadcast last; `None` while it is not available.
+    pub(crate) presence: Option<Available>,
+    /// Whether it asked for the roster, and so wants pushes (RFC 6121 §2.1.6).
+    pub(crate) interested: bool,
+    /// Whether it asked for the blocklist, and so wants pushes (XEP-0191 §3.2).
+    pub(crate) knows_blocklist: bool,
+    /// The privacy list it made active (XEP-0016 §2.5).
+    pub(crate) active_list: Option<String>,
+    /// To whom it sent directed presence, and what they got last (RFC 6121 §4.6). Addresses that are subscribed to the
+    /// user's presence are here too: what they hold is what was sent last.
+    pub(crate) directed: BTreeMap<Address, Stanza>,
+}
+
+/// Presence that was broadcast.
+pub(crate) struct Available {
+    pub(crate) stanza: Stanza,
+    pub(crate) priority: i8,
+}
+
+impl Session {
+    pub(crate) fn new(id: SessionId, address: Address, mailbox: Arc<Mailbox>, since: Timestamp) -> Session {
+        Session {
+            id,
+            address,
+            mailbox,
+            since,
+            presence: None,
+            interested: false,
+            knows_blocklist: false,
+            active_list: None,
+            directed: BTreeMap::new(),
+        }
+    }
+
+    /// The priority of an available resource.
+    pub(crate) fn priority(&self) -> Option<i8> {
+        self.presence.as_ref().map(|presence| presence.priority)
+    }
+
+    /// Whether messages to the bare address may come here (RFC 6121 §8.5.2.1.1).
+    pub(crate) fn takes_messages(&self) -> bool {
+        self.priority().is_some_and(|priority| priority >= 0)
+    }
+
+    /// Whether directed presence was sent to this address, or to the bare address it belongs to (DCL-13).
+    pub(crate) fn directed_to(&self, other: &Address) -> bool {
+        self.directed.contains_key(other.as_str()) || self.directed.contains_key(other.bare_str())
+    }
+}

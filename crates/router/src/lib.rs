@@ -1,0 +1,21 @@
+//! Where an address lives, and carrying each effect there.
+//!
+//! The [`Router`] is the world of all machines: it finds or fetches them, hands their effects over, and answers for the
+//! hosts themselves. [`Router::destination`] alone knows where an address lives.
+
+mod counters;
+mod hosts;
+mod passwords;
+mod router;
+mod sessions;
+mod store;
+mod surroundings;
+mod world;
+
+pub use counters::{Counter, Counters, Direction};
+pub use hosts::{Host, Hosts};
+pub use passwords::PasswordWork;
+pub use router::{AccountSlot, Destination, Router, Settings};
+pub use sessions::SessionHandle;
+pub use store::{AccountView, Done, Login, Store, StoreError};
+pub use surroundings::{Alarm, Surroundings};

@@ -1,0 +1,113 @@
+//! Accounts that come, go, and change their password (XEP-0077, and the operator's commands).
+
+use std::sync::Arc;
+
+use account::{AdminRequest, Input};
+use features::{Action, Setback};
+use sasl::{Password, Salt};
+use stanza::{Address, StreamCondition, StreamError};
+use turns::Priority;
+
+use crate::router::Router;
+use crate::store::Done;
+
+/// What hashing a password needs; run where it may take its time.
+pub struct PasswordWork {
+    /// How the host keeps passwords.
+    pub policy: sasl::PasswordPolicy,
+    /// Random and new.
+    pub salt: Salt,
+}
+
+impl Router {
+    /// What is needed to hash a password of this host; `None` when it is not served here.
+    pub fn password_work(&self, domain: &str) -> Option<PasswordWork> {
+        let policy = self.settings().hosts.get(domain)?.passwords.clone();
+        let mut salt = [0; Salt::BYTES];
+        self.surroundings.fill_random(&mut salt);
+        Some(PasswordWork { policy, salt: Salt(salt) })
+    }
+
+    /// Does what a small feature cannot.
+    pub(crate) fn act(self: &Arc<Self>, action: Action, done: Done<Result<(), Setback>>) {
+        match action {
+            Action::Register { account, password } => self.create_account(
+                account,
+                password,
+                Box::new(|outcome| {
+                    done(match outcome {
+                        Ok(true) => Ok(()),
+                        Ok(false) => Err(Setback::NameTaken),
+                        Err(_) => Err(Setback::Unavailable),
+                    });
+                }),
+            ),
+            Action::ChangePassword { account, password } => self.change_password(
+                account,
+                password,
+                Box::new(|outcome| done(outcome.ok().filter(|known| *known).map(|_| ()).ok_or(Setback::Unavailable))),
+            ),
+            Action::RemoveAccount { account } => {
+                self.remove_account(account, Box::new(|outcome| done(outcome.map(|_| ()).map_err(|_| Setback::Unavailable))));
+            }
+        }
+    }
+
+    /// Makes an account; false when there is one. The password is hashed on the slow threads.
+    pub fn create_account(self: &Arc<Self>, account: Address, password: Password, done: Done<Result<bool, crate::StoreError>>) {
+        let router = Arc::clone(self);
+        self.hashed(account, password, done, move |account, stored, done| {
+            router.store.create_account(account, stored, done);
+        });
+    }
+
+    /// Replaces a password; false when there is no such account.
+    pub fn change_password(self: &Arc<Self>, account: Address, password: Password, done: Done<Result<bool, crate::StoreError>>) {
+        let router = Arc::clone(self);
+        self.hashed(account, password, done, move |account, stored, done| {
+            router.store.set_credentials(account, stored, done);
+        });
+    }
+
+    fn hashed(
+        self: &Arc<Self>,
+        account: Address,
+        password: Password,
+        done: Done<Result<bool, crate::StoreError>>,
+        then: impl FnOnce(Address, sasl::Stored, Done<Result<bool, crate::StoreError>>) + Send + 'static,
+    ) {
+        let Some(PasswordWork { policy, salt }) = self.password_work(account.domainpart()) else {
+            done(Err(crate::StoreError::Refused));
+            return;
+        };
+        self.surroundings.run_slowly(Box::new(move || match policy.hash(&password, salt) {
+            Ok(stored) => then(account, stored, done),
+            Err(_) => done(Err(crate::StoreError::Refused)),
+        }));
+    }
+
+    /// Deletes an account with all that belongs to it, and then ends its sessions; false when there was none.
+    pub fn remove_account(self: &Arc<Self>, account: Address, done: Done<Result<bool, crate::StoreError>>) {
+        let router = Arc::clone(self);
+        let address = account.clone();
+        self.store.delete_account(
+            account,
+            Box::new(move |outcome| {
+                let removed = matches!(outcome, Ok(true));
+                done(outcome);
+                if removed {
+                    // XEP-0077 §3.2: the result first, then the streams.
+                    router.expel(&address, StreamError::new(StreamCondition::NotAuthorized).text("this account was removed"));
+                }
+            }),
+        );
+    }
+
+    /// Ends all sessions of an account and forgets what is in memory of it.
+    pub fn expel(self: &Arc<Self>, account: &Address, error: StreamError) {
+        if self.account_in_memory(account).is_some() {
+            let request = AdminRequest::Expel(error, Box::new(|_| {}));
+            self.work(|worker| self.deliver(account, Input::Admin(request), Priority::Control, worker));
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! The map of addresses, and the way of a stanza from one machine to the next.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use account::{Account, Input};
+use arc_swap::ArcSwap;
+use features::{Answer, Asker, Place, Request};
+use papaya::HashMap;
+use stanza::{Address, Condition, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError};
+use stream_management::Receipt;
+use turns::{Gone, LoadFailure, Priority, Slot, Worker};
+
+use crate::counters::{Counter, Counters};
+use crate::hosts::Hosts;
+use crate::store::Store;
+use crate::surroundings::Surroundings;
+
+/// The place of one account.
+pub type AccountSlot = Slot<Account, Router>;
+
+/// What the router reads of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The domains that are served here.
+    pub hosts: Hosts,
+    /// What accounts read of it.
+    pub account: account::Settings,
+    /// What one machine may have waiting.
+    pub limits: turns::Limits,
+}
+
+/// Where an address lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Destination {
+    /// At an account here, which may not exist.
+    Account,
+    /// At a host that is served here.
+    Host,
+    /// At another domain.
+    Elsewhere,
+}
+
+/// Finds machines, carries effects, answers for hosts.
+pub struct Router {
+    pub(crate) accounts: HashMap<Address, Arc<AccountSlot>>,
+    pub(crate) settings: ArcSwap<Settings>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) surroundings: Arc<dyn Surroundings>,
+    pub(crate) counters: Counters,
+    pub(crate) next_session: AtomicU64,
+}
+
+impl Router {
+    /// A router with nobody at home.
+    pub fn new(settings: Settings, store: Arc<dyn Store>, surroundings: Arc<dyn Surroundings>) -> Arc<Router> {
+        Arc::new(Router {
+            accounts: HashMap::new(),
+            settings: ArcSwap::from_pointee(settings),
+            store,
+            surroundings,
+            counters: Counters::default(),
+            next_session: AtomicU64::new(1),
+        })
+    }
+
+    /// The settings of now.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// Other settings, from the next input on.
+    pub fn replace_settings(&self, settings: Settings) {
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Accounts in memory.
+    pub fn accounts_in_memory(&self) -> usize {
+        self.accounts.len()
+    }
+
+    /// Where an address lives: the only place that knows.
+    pub fn destination(&self, to: &Address) -> Destination {
+        if !self.settings.load().hosts.serves(to) {
+            Destination::Elsewhere
+        } else if to.localpart().is_some() {
+            Destination::Account
+        } else {
+            Destination::Host
+        }
+    }
+
+    /// Carries a parcel to where its `to` lives. The receipt is settled where its fate is decided.
+    pub fn route(self: &Arc<Self>, parcel: Parcel, receipt: Option<Receipt>, worker: &mut Worker) {
+        let Some(to) = parcel.to() else {
+            // Nothing leaves a machine without an address.
+            settle(receipt);
+            return;
+        };
+        match self.destination(to) {
+            Destination::Account => {
+                let size = parcel.byte_len();
+                let to = to.clone();
+                self.deliver(&to, Input::Inbound { parcel, receipt }, Priority::Stanza(size), worker);
+            }
+            Destination::Host => {
+                self.at_host(&parcel, worker);
+                settle(receipt);
+            }
+            Destination::Elsewhere => {
+                // RFC 6120 §10.4: no other server can be reached.
+                let error = StanzaError::new(Condition::RemoteServerNotFound).text("this server does not talk to other servers");
+                self.bounce(&parcel, error, worker);
+                settle(receipt);
+            }
+        }
+    }
+
+    /// Puts an input into the inbox of the account with this address, which is fetched if it is not in memory.
+    pub fn deliver(self: &Arc<Self>, address: &Address, input: Input, priority: Priority, worker: &mut Worker) {
+        let mut input = input;
+        loop {
+            let slot = self.account_slot(address, worker);
+            match slot.deliver(input, priority, worker) {
+                Ok(()) => return,
+                Err(Gone(returned)) => {
+                    self.forget(&slot);
+                    input = returned;
+                }
+            }
+        }
+    }
+
+    /// The slot of an account, in memory or being fetched.
+    pub(crate) fn account_slot(self: &Arc<Self>, address: &Address, _worker: &mut Worker) -> Arc<AccountSlot> {
+        let accounts = self.accounts.pin();
+        if let Some(slot) = accounts.get(address.bare_str()) {
+            return Arc::clone(slot);
+        }
+        let key = address.to_bare();
+        let fresh = Slot::loading(key.clone(), Arc::clone(self));
+        match accounts.try_insert(key.clone(), Arc::clone(&fresh)) {
+            Ok(_) => {
+                self.fetch(key, Arc::clone(&fresh));
+                fresh
+            }
+            Err(taken) => Arc::clone(taken.current),
+        }
+    }
+
+    /// An account that is in memory.
+    pub(crate) fn account_in_memory(&self, address: &Address) -> Option<Arc<AccountSlot>> {
+        self.accounts.pin().get(address.bare_str()).cloned()
+    }
+
+    fn fetch(self: &Arc<Self>, address: Address, slot: Arc<AccountSlot>) {
+        let router = Arc::clone(self);
+        self.store.load_account(
+            address.clone(),
+            Box::new(move |saved| {
+                router.work(|worker| match saved {
+                    // A slot that was given up meanwhile does not need the account.
+                    Ok(saved) => drop(slot.loaded(Account::new(address, saved), worker)),
+                    Err(_) => {
+                        router.forget(&slot);
+                        slot.load_failed(LoadFailure::Unavailable, worker);
+                    }
+                });
+            }),
+        );
+    }
+
+    /// Takes this very slot out of the map.
+    pub(crate) fn forget(&self, slot: &Arc<AccountSlot>) {
+        let _ = self.accounts.pin().remove_if(slot.key(), |_, known| Arc::ptr_eq(known, slot));
+    }
+
+    /// Tells the sender that a stanza will not arrive.
+    pub(crate) fn bounce(self: &Arc<Self>, parcel: &Parcel, error: impl Into<StanzaError>, worker: &mut Worker) {
+        let error = error.into();
+        let condition = error.condition;
+        if let Some(answer) = parcel.error(error) {
+            self.counters.add(Counter::Errors(answer.kind(), condition), 1);
+            self.route(Parcel::new(answer), None, worker);
+        }
+    }
+
+    /// RFC 6120 §10.5.1, RFC 6121 §8.3: a stanza to a domain that is served here.
+    fn at_host(self: &Arc<Self>, parcel: &Parcel, worker: &mut Worker) {
+        let stanza = parcel.stanza();
+        match stanza.kind() {
+            Kind::Iq(IqType::Get | IqType::Set) => self.host_iq(parcel, worker),
+            // Nobody reads messages to a host; what a person wrote is not lost in silence.
+            Kind::Message(MessageType::Chat | MessageType::Normal | MessageType::Groupchat) => {
+                self.bounce(parcel, Condition::ServiceUnavailable, worker);
+            }
+            // A host has no presence to show, and nobody can subscribe to it.
+            Kind::Presence(PresenceType::Subscribe) => {
+                let answer = Stanza::build(
+                    Kind::Presence(PresenceType::Unsubscribed),
+                    parcel.to(),
+                    stanza.from().map(Address::to_bare).as_ref(),
+                    stanza.id().as_deref(),
+                    b"",
+                );
+                self.route(Parcel::new(answer), None, worker);
+            }
+            Kind::Iq(IqType::Result | IqType::Error)
+            | Kind::Message(MessageType::Headline | MessageType::Error)
+            | Kind::Presence(
+                PresenceType::Available
+                | PresenceType::Error
+                | PresenceType::Probe
+                | PresenceType::Subscribed
+                | PresenceType::Unavailable
+                | PresenceType::Unsubscribe
+                | PresenceType::Unsubscribed,
+            ) => {}
+        }
+    }
+
+    fn host_iq(self: &Arc<Self>, parcel: &Parcel, worker: &mut Worker) {
+        let settings = self.settings();
+        let stanza = parcel.stanza();
+        let host = parcel.to().filter(|to| to.is_bare()).and_then(|to| settings.hosts.get(to.domainpart()));
+        let (Some(host), Some(from)) = (host, stanza.from()) else {
+            self.bounce(parcel, Condition::ServiceUnavailable, worker);
+            return;
+        };
+        let is_own = from.localpart().is_some() && from.domainpart() == host.facts.address.as_str();
+        let asker = if is_own { Asker::Own } else { Asker::Stranger };
+        let request = Request {
+            stanza,
+            place: Place::Host(&host.facts),
+            asker,
+            facts: &settings.account.facts,
+            now: self.surroundings.now(),
+            wall: self.surroundings.wall(),
+        };
+        match features::answer(&request) {
+            Answer::Reply(Ok(payload)) => self.route(Parcel::new(stanza.result(&payload)), None, worker),
+            Answer::Reply(Err(error)) => self.bounce(parcel, error, worker),
+            Answer::Act(action) => {
+                let router = Arc::clone(self);
+                let request = stanza.clone();
+                self.act(
+                    action,
+                    Box::new(move |outcome| {
+                        router.work(|worker| match outcome {
+                            Ok(()) => router.route(Parcel::new(request.result(b"")), None, worker),
+                            Err(setback) => router.bounce(&Parcel::new(request), setback, worker),
+                        });
+                    }),
+                );
+            }
+            // A host keeps nothing for anybody.
+            Answer::Load(_) | Answer::Store(_) => self.bounce(parcel, Condition::ServiceUnavailable, worker),
+        }
+    }
+
+    /// Lends the worker of this thread and then takes the turns that became ready.
+    pub fn work(&self, task: impl FnOnce(&mut Worker)) {
+        let mut task = Some(task);
+        self.surroundings.with_worker(&mut |worker| {
+            if let Some(task) = task.take() {
+                task(worker);
+            }
+        });
+    }
+
+    pub(crate) fn next_session_id(&self) -> account::SessionId {
+        account::SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// The fate of the stanza is decided.
+pub(crate) fn settle(receipt: Option<Receipt>) {
+    if let Some(receipt) = receipt {
+        receipt.settle();
+    }
+}

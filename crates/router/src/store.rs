@@ -1,0 +1,77 @@
+//! What the router asks of a store. The `storage` crate answers on SQLite, PostgreSQL, and in memory.
+
+use account::{Change, Flags, Saved, WaitingRow};
+use features::Record;
+use stanza::Address;
+
+/// Called once with the answer, from any thread, never from inside the call that asked.
+pub type Done<T> = Box<dyn FnOnce(T) + Send>;
+
+/// Why a store did not do what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// It cannot be reached, or was too slow; nothing was changed. Asking again later may help.
+    #[error("the store cannot answer now")]
+    Unavailable,
+    /// It refused these changes for good.
+    #[error("the store refused the changes")]
+    Refused,
+}
+
+/// An account's entry for logging in.
+#[derive(Debug, Clone)]
+pub struct Login {
+    /// What the password is checked against.
+    pub credentials: sasl::Stored,
+    /// What the operator said of the account.
+    pub flags: Flags,
+}
+
+/// An account as a list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountView {
+    /// Its bare address.
+    pub address: Address,
+    /// What the operator said of it.
+    pub flags: Flags,
+    /// Contacts on its roster.
+    pub contacts: usize,
+    /// Stanzas that wait for it.
+    pub waiting: usize,
+}
+
+/// Keeps what machines decide to keep.
+///
+/// A commit is one transaction: all of its changes are durable before the answer comes, or none of them is made.
+/// Commits of one machine are made in the order in which they were asked for.
+pub trait Store: Send + Sync + 'static {
+    /// An account with everything that it needs in memory. An unknown one is no error.
+    fn load_account(&self, address: Address, done: Done<Result<Saved, StoreError>>);
+
+    /// Changes of one account.
+    fn commit_account(&self, address: Address, changes: Vec<Change>, done: Done<Result<(), StoreError>>);
+
+    /// The stanzas that wait for an account, oldest first.
+    fn load_waiting(&self, address: Address, done: Done<Result<Vec<WaitingRow>, StoreError>>);
+
+    /// A blob of an account.
+    fn load_record(&self, address: Address, record: Record, done: Done<Result<Option<Vec<u8>>, StoreError>>);
+
+    /// What is needed to log in; `None` when there is no such account.
+    fn login(&self, address: Address, done: Done<Result<Option<Login>, StoreError>>);
+
+    /// Makes an account. False: there is one already.
+    fn create_account(&self, address: Address, credentials: sasl::Stored, done: Done<Result<bool, StoreError>>);
+
+    /// Replaces the credentials. False: there is no such account.
+    fn set_credentials(&self, address: Address, credentials: sasl::Stored, done: Done<Result<bool, StoreError>>);
+
+    /// Replaces the flags. False: there is no such account.
+    fn set_flags(&self, address: Address, flags: Flags, done: Done<Result<bool, StoreError>>);
+
+    /// Deletes an account with all that belongs to it. False: there was none.
+    fn delete_account(&self, address: Address, done: Done<Result<bool, StoreError>>);
+
+    /// All accounts of a host, or of all hosts, in order of their addresses.
+    fn list_accounts(&self, host: Option<String>, done: Done<Result<Vec<AccountView>, StoreError>>);
+}

@@ -1,0 +1,34 @@
+//! What the router asks of the world around it: clocks, dice, and to be called again.
+
+use std::sync::Arc;
+
+use machine::{Moment, Timestamp};
+use turns::Worker;
+
+/// The world. In the server it is tokio and the system's clocks and dice; in the simulation, a seed.
+pub trait Surroundings: Send + Sync + 'static {
+    /// The clock for intervals.
+    fn now(&self) -> Moment;
+
+    /// The clock for people.
+    fn wall(&self) -> Timestamp;
+
+    /// Unguessable bytes.
+    fn fill_random(&self, bytes: &mut [u8]);
+
+    /// Calls `alarm` once, at `at` or soon after, on any thread.
+    fn call_at(&self, at: Moment, alarm: Arc<dyn Alarm>);
+
+    /// Lends the worker of this thread to `task`, and then lets it take the turns that became ready. What a long chain
+    /// leaves over goes on soon on some thread.
+    fn with_worker(&self, task: &mut dyn FnMut(&mut Worker));
+
+    /// Runs `work` where it may take its time: key derivation. Bounded in number by the implementation.
+    fn run_slowly(&self, work: Box<dyn FnOnce() + Send>);
+}
+
+/// Something that wanted to be called at a moment.
+pub trait Alarm: Send + Sync {
+    /// The moment has come.
+    fn ring(self: Arc<Self>);
+}

@@ -1,0 +1,221 @@
+//! The router as the world of accounts: commits, effects, refusals.
+
+use std::sync::{Arc, Weak};
+
+use account::{Account, Change, Effect, Input, Key, Loaded, Unavailable};
+use machine::{Context, Random};
+use stanza::{Condition, ErrorKind, IqType, Kind, Parcel, Stanza, StanzaError};
+use stream_management::Released;
+use turns::{CommitFailed, CommitId, Death, Limits, Priority, Refusal, Worker, World};
+
+use crate::counters::{Counter, Direction};
+use crate::router::{settle, AccountSlot, Router};
+use crate::surroundings::{Alarm, Surroundings};
+
+impl World<Account> for Router {
+    type Key = stanza::Address;
+
+    fn limits(&self) -> Limits {
+        self.settings.load().limits
+    }
+
+    fn with_context<R>(&self, decide: impl FnOnce(&mut Context<'_, account::Settings>) -> R) -> R {
+        let settings = self.settings.load();
+        let mut dice = Dice(&*self.surroundings);
+        decide(&mut Context {
+            now: self.surroundings.now(),
+            wall: self.surroundings.wall(),
+            random: &mut dice,
+            settings: &settings.account,
+        })
+    }
+
+    fn commit(&self, slot: &Arc<AccountSlot>, id: CommitId, changes: Vec<Change>, _worker: &mut Worker) {
+        let slot = Arc::clone(slot);
+        self.store.commit_account(
+            slot.key().clone(),
+            changes,
+            Box::new(move |outcome| {
+                let router = Arc::clone(slot.world());
+                router.work(|worker| slot.committed(id, outcome.map_err(|_| CommitFailed), worker));
+            }),
+        );
+    }
+
+    fn perform(&self, slot: &Arc<AccountSlot>, effect: Effect, worker: &mut Worker) {
+        let router = slot.world();
+        match effect {
+            Effect::Route { parcel, receipt } => router.route(parcel.into_parcel(), receipt, worker),
+            Effect::Push { session, mailbox, entry } => {
+                self.counters.add(Counter::Stanzas(Direction::Out, entry.parcel.stanza().kind()), 1);
+                match mailbox.push(entry) {
+                    Ok(false) => {}
+                    Ok(true) => tell(slot, Input::Overflowed(session), worker),
+                    Err(refused) => tell(slot, Input::Undelivered(refused.into_entry()), worker),
+                }
+            }
+            Effect::Signal { mailbox, signal } => mailbox.signal(signal),
+            Effect::Settle(receipt) => receipt.settle(),
+            Effect::Kept { receipt, .. } => settle(receipt),
+            Effect::MarkStored { mailbox, rows } => {
+                let superfluous = mailbox.mark_stored(&rows);
+                if !superfluous.is_empty() {
+                    tell(slot, Input::Released(Released { stored: superfluous }), worker);
+                }
+            }
+            Effect::WakeAt(key, at) => {
+                self.surroundings.call_at(at, Arc::new(Wake { slot: Arc::downgrade(slot), key }));
+            }
+            Effect::LoadWaiting => {
+                let asked = Arc::clone(slot);
+                self.store.load_waiting(
+                    slot.key().clone(),
+                    Box::new(move |rows| later(&asked, Input::Waiting(rows.map_err(|_| Unavailable)))),
+                );
+            }
+            Effect::Load { ticket, record } => {
+                let asked = Arc::clone(slot);
+                let done = move |outcome: Result<_, crate::StoreError>| {
+                    let outcome = outcome.map_err(|_| features::Setback::Unavailable);
+                    later(&asked, Input::Loaded(Loaded { ticket, outcome }));
+                };
+                self.store.load_record(slot.key().clone(), record, Box::new(done));
+            }
+            Effect::Act { ticket, action } => {
+                let asked = Arc::clone(slot);
+                let done = move |outcome: Result<(), features::Setback>| {
+                    later(&asked, Input::Loaded(Loaded { ticket, outcome: outcome.map(|()| None) }));
+                };
+                router.act(action, Box::new(done));
+            }
+            Effect::Dropped(reason) => self.counters.add(Counter::Dropped(reason), 1),
+            Effect::Answer(answer) => answer.give(),
+        }
+    }
+
+    /// What would have followed a commit that failed is taken back: whoever waits for it may try again.
+    fn abandon(&self, slot: &Arc<AccountSlot>, effect: Effect, worker: &mut Worker) {
+        let router = slot.world();
+        let error = StanzaError::new(Condition::InternalServerError).kind(ErrorKind::Wait);
+        match effect {
+            Effect::Route { parcel, receipt } => {
+                let parcel = parcel.into_parcel();
+                if parcel.stanza().kind() == Kind::Iq(IqType::Result) {
+                    // It would have said that something is kept. Who asked is its recipient.
+                    let mut payload = Vec::new();
+                    error.write(&mut payload);
+                    let id = parcel.stanza().id();
+                    let answer = Stanza::build(Kind::Iq(IqType::Error), parcel.from(), parcel.to(), id.as_deref(), &payload);
+                    router.route(Parcel::new(answer), None, worker);
+                } else {
+                    bounce_talk(router, &parcel, error, worker);
+                }
+                settle(receipt);
+            }
+            Effect::Push { entry, .. } => {
+                bounce_talk(router, &entry.parcel, error, worker);
+                settle(entry.receipt);
+            }
+            Effect::Kept { parcel, receipt } => {
+                router.bounce(parcel.parcel(), error, worker);
+                settle(receipt);
+            }
+            Effect::Settle(receipt) => receipt.settle(),
+            Effect::Answer(answer) => answer.give(),
+            // These concerned only the machine that is gone.
+            Effect::Signal { .. }
+            | Effect::MarkStored { .. }
+            | Effect::WakeAt(..)
+            | Effect::LoadWaiting
+            | Effect::Load { .. }
+            | Effect::Act { .. }
+            | Effect::Dropped(_) => {}
+        }
+    }
+
+    fn refuse(&self, slot: &Arc<AccountSlot>, input: Input, why: Refusal, worker: &mut Worker) {
+        let error = match why {
+            Refusal::Full => StanzaError::new(Condition::ResourceConstraint).text("too much is waiting for this account"),
+            Refusal::NotLoaded(_) | Refusal::Died(_) => StanzaError::new(Condition::InternalServerError).kind(ErrorKind::Wait),
+        };
+        match input {
+            Input::Inbound { parcel, receipt } => {
+                slot.world().bounce(&parcel, error, worker);
+                settle(receipt);
+            }
+            Input::Outbound { stanza, receipt, .. } => {
+                // From nobody's point of view did it enter: its own server answers.
+                if let Some(answer) = stanza.error_between(Some(slot.key()), stanza.from(), error, b"") {
+                    slot.world().route(Parcel::new(answer), None, worker);
+                }
+                settle(receipt);
+            }
+            Input::Bind { mailbox, .. } => mailbox.signal(stream_management::Signal::NotBound(error)),
+            Input::Undelivered(entry) => {
+                slot.world().bounce(&entry.parcel, error, worker);
+                settle(entry.receipt);
+            }
+            // Rows that could not be deleted are delivered again; the rest concerned a machine that is gone.
+            Input::Released(_)
+            | Input::Overflowed(_)
+            | Input::Ended { .. }
+            | Input::Waiting(_)
+            | Input::Loaded(_)
+            | Input::Wake(_)
+            | Input::Admin(_) => {}
+        }
+    }
+
+    fn died(&self, slot: &Arc<AccountSlot>, _why: Death, _worker: &mut Worker) {
+        // Its streams were ended when it was dropped.
+        self.forget(slot);
+    }
+
+    fn idle(&self, slot: &Arc<AccountSlot>, _worker: &mut Worker) {
+        if slot.retire_if_idle() {
+            self.forget(slot);
+        }
+    }
+}
+
+/// Messages and requests go back to their sender; presence is told anew when the account is back.
+fn bounce_talk(router: &Arc<Router>, parcel: &Parcel, error: StanzaError, worker: &mut Worker) {
+    match parcel.stanza().kind() {
+        Kind::Message(_) | Kind::Iq(_) => router.bounce(parcel, error, worker),
+        Kind::Presence(_) => {}
+    }
+}
+
+/// Puts a control input into a living slot. One that is gone needs no news.
+fn tell(slot: &Arc<AccountSlot>, input: Input, worker: &mut Worker) {
+    drop(slot.deliver(input, Priority::Control, worker));
+}
+
+/// The same from a thread of the store.
+fn later(slot: &Arc<AccountSlot>, input: Input) {
+    let router = Arc::clone(slot.world());
+    router.work(|worker| tell(slot, input, worker));
+}
+
+/// The dice of the surroundings.
+struct Dice<'a>(&'a dyn Surroundings);
+
+impl Random for Dice<'_> {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill_random(bytes);
+    }
+}
+
+/// A wake-up call; a machine that has left memory meanwhile does not need it.
+struct Wake {
+    slot: Weak<AccountSlot>,
+    key: Key,
+}
+
+impl Alarm for Wake {
+    fn ring(self: Arc<Self>) {
+        if let Some(slot) = self.slot.upgrade() {
+            later(&slot, Input::Wake(self.key));
+        }
+    }
+}
