@@ -1,0 +1,166 @@
+//! Binding a resource (RFC 6120 §7).
+
+use std::sync::Arc;
+
+use stanza::namespace::BIND;
+use stanza::{Address, Condition, IqType, Kind, Stanza, StanzaError, StreamCondition};
+use stream_management::{Mailbox, Signal};
+use xml::{Element, escape_text};
+
+use crate::Effect;
+use crate::bound::Bound;
+use crate::phase::{Phase, Stop, Turn, is_stanza};
+
+/// Refused requests on one stream; then it ends with `policy-violation` (RFC 6120 §7.7.3 wants five to ten).
+const REFUSALS_MAX: usize = 5;
+
+/// A client that has logged in and has no resource yet.
+pub(crate) struct Bind {
+    account: Address,
+    lang: Option<Arc<str>>,
+    refusals: usize,
+    request: Option<Request>,
+}
+
+/// A request that the account has not answered yet.
+struct Request {
+    id: String,
+    mailbox: Arc<Mailbox>,
+}
+
+impl Bind {
+    pub(crate) fn new(account: Address, lang: Option<Arc<str>>) -> Bind {
+        Bind {
+            account,
+            lang,
+            refusals: 0,
+            request: None,
+        }
+    }
+
+    /// The account that logged in.
+    pub(crate) fn account(&self) -> &Address {
+        &self.account
+    }
+
+    /// The mailbox that was offered to the account.
+    pub(crate) fn mailbox(&self) -> Option<&Arc<Mailbox>> {
+        self.request.as_ref().map(|request| &request.mailbox)
+    }
+
+    /// Whether the account has been asked.
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.request.is_some()
+    }
+
+    pub(crate) fn element(
+        mut self: Box<Self>,
+        element: &Element,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<Phase, Stop> {
+        let Some(id) = self.bind_request(element) else {
+            turn.premature(element)?;
+            return Ok(Phase::Bind(self));
+        };
+        match self.wanted_resource(element) {
+            Ok(resource) => {
+                let mailbox = Mailbox::new(turn.context.settings.limits.mailbox);
+                let account = self.account.clone();
+                turn.effect(Effect::Bind {
+                    account,
+                    resource,
+                    mailbox: Arc::clone(&mailbox),
+                });
+                self.request = Some(Request { id, mailbox });
+            }
+            Err(condition) => self.refuse(&id, condition.into(), turn)?,
+        }
+        Ok(Phase::Bind(self))
+    }
+
+    /// Takes the account's answer.
+    pub(crate) fn signal(
+        mut self: Box<Self>,
+        signal: Signal,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<Phase, Stop> {
+        let Some(request) = self.request.take() else {
+            return Ok(Phase::Bind(self));
+        };
+        match signal {
+            Signal::Bound(address) => {
+                let mut payload = format!("<bind xmlns='{BIND}'><jid>").into_bytes();
+                escape_text(&mut payload, address.as_str());
+                payload.extend_from_slice(b"</jid></bind>");
+                answer(&request.id, IqType::Result, &payload, turn);
+                Ok(Phase::Bound(Box::new(Bound::new(
+                    address,
+                    self.lang,
+                    request.mailbox,
+                ))))
+            }
+            Signal::NotBound(error) => {
+                self.refuse(&request.id, error, turn)?;
+                Ok(Phase::Bind(self))
+            }
+            Signal::Close(error) => Err(Stop::Error(error)),
+            Signal::AckDue => {
+                self.request = Some(request);
+                Ok(Phase::Bind(self))
+            }
+        }
+    }
+
+    /// The `id` of a request to bind that is for this server.
+    fn bind_request(&self, element: &Element) -> Option<String> {
+        let is_request = is_stanza(element)
+            && Kind::of(element) == Ok(Kind::Iq(IqType::Set))
+            && element.child(BIND, "bind").is_some();
+        let to = element.attribute("to");
+        let is_ours = to.is_none_or(|to| to == self.account.domainpart() || to == self.account.as_str());
+        if is_request && is_ours {
+            element.attribute("id").map(|id| id.into_owned())
+        } else {
+            None
+        }
+    }
+
+    /// RFC 6120 §7.6, §7.7: `None` lets the server choose, and so does a resource of no length.
+    fn wanted_resource(&self, element: &Element) -> Result<Option<String>, Condition> {
+        let resource = element.child(BIND, "bind").and_then(|bind| {
+            let bind = bind.to_tree();
+            bind.find(BIND, "resource")
+                .map(|resource| resource.content().into_owned())
+        });
+        let Some(resource) = resource.filter(|resource| !resource.is_empty()) else {
+            return Ok(None);
+        };
+        // RFC 6120 §7.7.2.1
+        let address = self
+            .account
+            .with_resource(&resource)
+            .map_err(|_| Condition::BadRequest)?;
+        Ok(address.resourcepart().map(str::to_owned))
+    }
+
+    fn refuse(&mut self, id: &str, error: StanzaError, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
+        let mut payload = Vec::new();
+        error.write(&mut payload);
+        answer(id, IqType::Error, &payload, turn);
+        self.refusals += 1;
+        if self.refusals >= REFUSALS_MAX {
+            return Err(Stop::error(
+                StreamCondition::PolicyViolation,
+                "Too many attempts to bind a resource.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Answers before there is a mailbox, and so before anything is counted.
+fn answer(id: &str, kind: IqType, payload: &[u8], turn: &mut Turn<'_, '_>) {
+    let answer = Stanza::build(Kind::Iq(kind), None, None, Some(id), payload);
+    let target = turn.wire.framing.target();
+    stanza::Parcel::new(answer).emit(&mut turn.out.bytes, target);
+}

@@ -1,0 +1,322 @@
+//! A bound client: its stanzas are judged, addressed and routed (RFC 6120 §8.1), and counted (XEP-0198).
+
+use std::sync::Arc;
+
+use stanza::namespace::{BIND, CLIENT, SESSION, STREAM_MANAGEMENT};
+use stanza::{
+    Address, Condition, IqType, Kind, PresenceType, Stanza, StanzaError, StreamCondition, StreamError, Unfit,
+};
+use stream_management::{Entry, Mailbox, Receipt, Signal, TooHigh};
+use xml::Element;
+
+use crate::phase::{Stop, Turn, unexpected};
+use crate::recipients::Recipients;
+use crate::requests::{Request, Requests, Waiting};
+use crate::{Effect, Output};
+
+/// A client with a full address.
+pub(crate) struct Bound {
+    /// The full address.
+    me: Address,
+    /// The bare address.
+    account: Address,
+    /// The language of stanzas that name none (RFC 6120 §4.7.4).
+    lang: Option<Arc<str>>,
+    mailbox: Arc<Mailbox>,
+    recipients: Recipients,
+    /// Present once stream management is enabled.
+    requests: Option<Requests>,
+}
+
+impl Bound {
+    pub(crate) fn new(me: Address, lang: Option<Arc<str>>, mailbox: Arc<Mailbox>) -> Bound {
+        let account = me.to_bare();
+        Bound {
+            me,
+            account,
+            lang,
+            mailbox,
+            recipients: Recipients::default(),
+            requests: None,
+        }
+    }
+
+    pub(crate) fn address(&self) -> &Address {
+        &self.me
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+
+    pub(crate) fn element(&mut self, element: Element, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
+        match element.namespace() {
+            CLIENT => self.stanza(element, turn),
+            STREAM_MANAGEMENT => self.management(&element, turn),
+            stanza::namespace::TLS => Err(turn.refuse_tls("STARTTLS was not offered.")),
+            _ => Err(unexpected(&element)),
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal, out: &mut Output) -> Result<(), Stop> {
+        match signal {
+            Signal::AckDue => {
+                self.write_acknowledgement(self.mailbox.handled(), out);
+                Ok(())
+            }
+            Signal::Close(error) => Err(Stop::Error(error)),
+            // The answer to a request that was answered before.
+            Signal::Bound(_) | Signal::NotBound(_) => Ok(()),
+        }
+    }
+
+    /// Stanzas were written; the client may have to be asked for them.
+    pub(crate) fn drained(
+        &mut self,
+        stanzas: usize,
+        waiting: Waiting,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<(), Stop> {
+        let Some(requests) = &mut self.requests else {
+            return Ok(());
+        };
+        if requests.sent(stanzas, waiting) == Request::Now {
+            write_request(turn.out);
+        } else if requests.is_open()
+            && self.mailbox.unacknowledged() > turn.context.settings.limits.unacknowledged_stanzas
+        {
+            return Err(Stop::error(
+                StreamCondition::ResourceConstraint,
+                "Too many stanzas are not acknowledged.",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The last words before the stream is closed in order: what is settled need not be sent again (XEP-0198 §4).
+    pub(crate) fn write_last_acknowledgement(&self, out: &mut Output) {
+        if self.requests.is_some() {
+            self.write_acknowledgement(self.mailbox.handled(), out);
+        }
+    }
+
+    fn stanza(&mut self, element: Element, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
+        if !self.is_from_me(&element) {
+            // RFC 6120 §4.9.3.9
+            return Err(Stop::error(
+                StreamCondition::InvalidFrom,
+                "The 'from' is not the address of this client.",
+            ));
+        }
+        let judged = Kind::of(&element);
+        if judged == Err(Unfit::NotAStanza) {
+            return Err(StreamCondition::UnsupportedStanzaType.into());
+        }
+        let receipt = self.requests.is_some().then(|| self.mailbox.count_received());
+        let Ok(kind) = judged else {
+            return self.refuse(&element, Condition::BadRequest, receipt, turn);
+        };
+        let to = match element.raw_attribute("to") {
+            Some(raw) => match self
+                .recipients
+                .prepare(raw, || element.attribute("to").unwrap_or_default())
+            {
+                Ok(to) => Some(to),
+                // RFC 6120 §8.3.3.8
+                Err(_) => return self.refuse(&element, Condition::JidMalformed, receipt, turn),
+            },
+            None => match kind {
+                // RFC 6120 §10.3.1: as if it were addressed to the bare address of the sender.
+                Kind::Message(_) => Some(self.account.clone()),
+                Kind::Presence(_) | Kind::Iq(_) => None,
+            },
+        };
+        if kind == Kind::Iq(IqType::Set) && self.is_for_server(to.as_ref()) {
+            if element.child(SESSION, "session").is_some() {
+                return self.confirm_session(&element, to.as_ref(), receipt, turn);
+            }
+            if element.child(BIND, "bind").is_some() {
+                // RFC 6120 §7.6.2.2: one resource per stream.
+                return self.refuse(&element, Condition::NotAllowed, receipt, turn);
+            }
+        }
+        match Stanza::new(element, Some(self.me.clone()), to, self.lang.as_ref()) {
+            Ok(stanza) => {
+                turn.effect(Effect::Route { stanza, receipt });
+                Ok(())
+            }
+            Err(_) => Err(StreamCondition::UnsupportedStanzaType.into()),
+        }
+    }
+
+    /// RFC 6120 §8.1.2.1: a client speaks only for itself, if it says at all for whom.
+    fn is_from_me(&self, element: &Element) -> bool {
+        let Some(raw) = element.raw_attribute("from") else {
+            return true;
+        };
+        if raw == self.me.as_str() || raw == self.account.as_str() {
+            return true;
+        }
+        let from = element
+            .attribute("from")
+            .and_then(|from| Address::parse(&from).ok());
+        from.is_some_and(|from| from == self.me || from == self.account)
+    }
+
+    fn is_for_server(&self, to: Option<&Address>) -> bool {
+        to.is_none_or(|to| *to == self.account || to.as_str() == self.account.domainpart())
+    }
+
+    /// The session of RFC 3921 §3: old clients ask for it, and it is there since the resource was bound.
+    fn confirm_session(
+        &self,
+        element: &Element,
+        to: Option<&Address>,
+        receipt: Option<Receipt>,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<(), Stop> {
+        let id = element.attribute("id");
+        let result = Stanza::build(Kind::Iq(IqType::Result), to, Some(&self.me), id.as_deref(), b"");
+        self.answer(result, receipt, turn)
+    }
+
+    /// Answers a stanza that goes no further; one that must not be answered just ends here (RFC 6120 §8.3.1).
+    fn refuse(
+        &self,
+        element: &Element,
+        condition: Condition,
+        receipt: Option<Receipt>,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<(), Stop> {
+        let Some(kind) = refusal_kind(element) else {
+            settle(receipt);
+            return Ok(());
+        };
+        // RFC 6120 §8.3.1 rule 2: a malformed address is not repeated.
+        let to = element.attribute("to").and_then(|to| Address::parse(&to).ok());
+        let id = element.attribute("id");
+        let mut payload = Vec::new();
+        StanzaError::new(condition).write(&mut payload);
+        let error = Stanza::build(kind, to.as_ref(), Some(&self.me), id.as_deref(), &payload);
+        self.answer(error, receipt, turn)
+    }
+
+    /// Puts an answer of our own where all stanzas for this client go: there it is counted, and keeps its place.
+    fn answer(&self, answer: Stanza, receipt: Option<Receipt>, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
+        let entry = Entry {
+            parcel: answer.into(),
+            receipt: None,
+            storable: false,
+            stored: None,
+            copies: None,
+            pushed: turn.context.now,
+        };
+        let pushed = self.mailbox.push(entry);
+        settle(receipt);
+        match pushed {
+            Ok(false) => Ok(()),
+            Ok(true) | Err(_) => Err(Stop::error(
+                StreamCondition::ResourceConstraint,
+                "Too much waits for this client to read it.",
+            )),
+        }
+    }
+
+    /// Stream management (XEP-0198).
+    fn management(&mut self, element: &Element, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
+        match (element.name(), &mut self.requests) {
+            ("enable", None) => {
+                self.mailbox.enable_counting();
+                self.requests = Some(Requests::default());
+                turn.out
+                    .bytes
+                    .extend_from_slice(format!("<enabled xmlns='{STREAM_MANAGEMENT}'/>").as_bytes());
+                Ok(())
+            }
+            ("enable", Some(_)) => {
+                // XEP-0198 §3: at most one attempt, and a second one ends the stream.
+                turn.management_failed(Condition::UnexpectedRequest);
+                Err(Stop::error(
+                    StreamCondition::PolicyViolation,
+                    "Stream management is enabled already.",
+                ))
+            }
+            ("r", Some(_)) => {
+                self.write_acknowledgement(self.mailbox.asked(), turn.out);
+                Ok(())
+            }
+            ("a", Some(requests)) => acknowledged(element, &self.mailbox, requests, turn),
+            ("r" | "a" | "resume", _) => {
+                turn.management_failed(Condition::UnexpectedRequest);
+                Ok(())
+            }
+            _ => Err(unexpected(element)),
+        }
+    }
+
+    fn write_acknowledgement(&self, handled: u32, out: &mut Output) {
+        out.bytes
+            .extend_from_slice(format!("<a xmlns='{STREAM_MANAGEMENT}' h='{handled}'/>").as_bytes());
+    }
+}
+
+/// The client says what it has (XEP-0198 §4).
+fn acknowledged(
+    element: &Element,
+    mailbox: &Mailbox,
+    requests: &mut Requests,
+    turn: &mut Turn<'_, '_>,
+) -> Result<(), Stop> {
+    let Some(h) = element.attribute("h").and_then(|h| h.parse::<u32>().ok()) else {
+        return Err(Stop::error(
+            StreamCondition::InvalidXml,
+            "An <a/> needs a number as its 'h'.",
+        ));
+    };
+    match mailbox.acknowledge(h) {
+        Ok(released) => {
+            if !released.stored.is_empty() {
+                turn.effect(Effect::Released(released));
+            }
+            if requests.answered(mailbox.unacknowledged()) == Request::Now {
+                write_request(turn.out);
+            }
+            Ok(())
+        }
+        Err(TooHigh { handled, sent }) => {
+            // XEP-0198 §6
+            let too_high = format!(
+                "<handled-count-too-high xmlns='{STREAM_MANAGEMENT}' h='{handled}' send-count='{sent}'/>"
+            );
+            let text = format!("You acknowledged {handled} stanzas, but were sent {sent}.");
+            Err(Stop::Error(
+                StreamError::new(StreamCondition::UndefinedCondition)
+                    .text(text)
+                    .application(too_high),
+            ))
+        }
+    }
+}
+
+/// The kind of error that answers an element; `None` where none may (RFC 6120 §8.2.3 rule 4, §8.3.1 rule 8). A type that
+/// nobody knows does not keep from answering.
+fn refusal_kind(element: &Element) -> Option<Kind> {
+    match (element.name(), element.raw_attribute("type")) {
+        (_, Some("error")) | ("iq", Some("result")) => None,
+        ("iq", _) => Some(Kind::Iq(IqType::Error)),
+        ("presence", _) => Some(Kind::Presence(PresenceType::Error)),
+        _ => Some(Kind::Message(stanza::MessageType::Error)),
+    }
+}
+
+/// A stanza that is answered here has met its fate.
+fn settle(receipt: Option<Receipt>) {
+    if let Some(receipt) = receipt {
+        receipt.settle();
+    }
+}
+
+fn write_request(out: &mut Output) {
+    out.bytes
+        .extend_from_slice(format!("<r xmlns='{STREAM_MANAGEMENT}'/>").as_bytes());
+}

@@ -1,0 +1,52 @@
+//! What can happen to a session.
+
+use sasl::{ChannelBindings, Lookup, Verdict};
+use stanza::StreamError;
+use stream_management::Signal;
+
+/// How the client came to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// TCP, on which STARTTLS may follow (RFC 6120 §3, §5).
+    Tcp,
+    /// TLS from the first byte (XEP-0368). The session begins with [`Input::TlsEstablished`].
+    DirectTls,
+}
+
+/// What the TLS layer knows of its connection.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// What ties a login to this connection (RFC 5929, RFC 9266).
+    pub bindings: ChannelBindings,
+    /// The host that the client named (RFC 6066 §3); it stands in for a header without `to` (RFC 6120 §4.7.2).
+    pub sni: Option<String>,
+}
+
+/// One thing that happened. An input that the session does not wait for changes nothing.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Bytes were read; all of them are taken. While [`Session::reads`](crate::Session::reads) is false it is better to
+    /// leave them in the socket: what comes is kept, within limits.
+    Received(&'a [u8]),
+    /// The TLS handshake is over.
+    TlsEstablished(Tls),
+    /// The answer to [`Effect::LookUp`](crate::Effect::LookUp).
+    Credentials(Lookup),
+    /// The answer to [`Effect::CheckPassword`](crate::Effect::CheckPassword).
+    PasswordChecked(Verdict),
+    /// A word from the mailbox that was lent to this connection.
+    Signal(Signal),
+    /// Stanzas were drained from the mailbox into the output buffer.
+    Drained {
+        /// How many.
+        stanzas: usize,
+        /// Whether more are waiting.
+        more: bool,
+    },
+    /// The time for logging in is over.
+    Deadline,
+    /// The client will send nothing any more, though it did not close its stream.
+    PeerClosed,
+    /// The server ends the stream.
+    End(StreamError),
+}

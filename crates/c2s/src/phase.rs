@@ -1,0 +1,147 @@
+//! The states of a session, and what all of them work with.
+
+use machine::Context;
+use stanza::namespace::{CLIENT, STREAM_MANAGEMENT};
+use stanza::{Address, Condition, StreamCondition, StreamError};
+use stream::{Framing, StartTls, read_error};
+use xml::{Element, Framer};
+
+use crate::bind::Bind;
+use crate::bound::Bound;
+use crate::login::{Insecure, Login};
+use crate::{Effect, Ending, Output, Settings, Tls};
+
+/// Where a session stands. Each state is made from the one before and consumed by the next.
+pub(crate) enum Phase {
+    /// A stream header is awaited.
+    Header(Ground),
+    /// Only STARTTLS can follow (RFC 6120 §5.3.1).
+    Insecure(Insecure),
+    /// TLS is being negotiated: nothing can be read or written here.
+    Handshake,
+    /// The client may log in.
+    Login(Box<Login>),
+    /// The client may bind a resource.
+    Bind(Box<Bind>),
+    /// The client has an address, and its stanzas are routed.
+    Bound(Box<Bound>),
+    /// Nothing happens any more.
+    Closed,
+}
+
+/// On what a stream is opened.
+pub(crate) enum Ground {
+    /// A connection that anybody may read.
+    Plain,
+    /// A connection protected by TLS.
+    Tls(Box<Tls>),
+    /// A finished login.
+    Account(Address),
+}
+
+/// How a stream comes to its end.
+pub(crate) enum Stop {
+    /// With an error that the client is told.
+    Error(StreamError),
+    /// All is said but the closing tag.
+    Said(Ending),
+}
+
+impl Stop {
+    /// An error with words for whoever wrote the client.
+    pub(crate) fn error(condition: StreamCondition, text: &str) -> Stop {
+        Stop::Error(StreamError::new(condition).text(text))
+    }
+}
+
+impl From<StreamCondition> for Stop {
+    fn from(condition: StreamCondition) -> Stop {
+        Stop::Error(condition.into())
+    }
+}
+
+/// What a connection has in every state.
+pub(crate) struct Wire {
+    pub(crate) framing: Framing,
+    pub(crate) framer: Framer,
+    /// Bytes that may still come before login; `None` afterwards.
+    pub(crate) allowance: Option<usize>,
+}
+
+/// One step of a session: what it may know, change and say.
+pub(crate) struct Turn<'t, 'c> {
+    pub(crate) context: &'t mut Context<'c, Settings>,
+    pub(crate) wire: &'t mut Wire,
+    pub(crate) out: &'t mut Output,
+    /// Whether bytes follow that came together with what is handled now.
+    pub(crate) more_follows: bool,
+}
+
+impl Turn<'_, '_> {
+    pub(crate) fn effect(&mut self, effect: Effect) {
+        self.out.effects.push(effect);
+    }
+
+    /// Agrees to STARTTLS (RFC 6120 §5.4.2.3).
+    pub(crate) fn start_tls(&mut self) -> Result<Phase, Stop> {
+        if self.more_follows {
+            // Whoever sits between could have put it there, to be taken for something said inside TLS.
+            return Err(self.refuse_tls("Data behind <starttls/>, before TLS."));
+        }
+        StartTls::Proceed.write(&mut self.out.bytes);
+        self.effect(Effect::StartTls);
+        self.wire.framer.restart();
+        Ok(Phase::Handshake)
+    }
+
+    /// RFC 6120 §5.4.2.2: a failure, and the end, without a stream error.
+    pub(crate) fn refuse_tls(&mut self, why: &str) -> Stop {
+        StartTls::Failure.write(&mut self.out.bytes);
+        Stop::Said(Ending::Error(
+            StreamError::new(StreamCondition::PolicyViolation).text(why),
+        ))
+    }
+
+    /// The answer to stream management at the wrong time (XEP-0198 §6).
+    pub(crate) fn management_failed(&mut self, condition: Condition) {
+        let name = condition.as_str();
+        let namespace = stanza::namespace::STANZA_ERRORS;
+        let failed = format!("<failed xmlns='{STREAM_MANAGEMENT}'><{name} xmlns='{namespace}'/></failed>");
+        self.out.bytes.extend_from_slice(failed.as_bytes());
+    }
+
+    /// An element that nothing in an unbound session waits for.
+    pub(crate) fn premature(&mut self, element: &Element) -> Result<(), Stop> {
+        if is_stanza(element) {
+            // RFC 6120 §4.3.5, §4.9.3.12
+            return Err(Stop::error(
+                StreamCondition::NotAuthorized,
+                "Stanzas have to wait until a resource is bound.",
+            ));
+        }
+        match (element.namespace(), element.name()) {
+            (STREAM_MANAGEMENT, "resume") => self.management_failed(Condition::FeatureNotImplemented),
+            (STREAM_MANAGEMENT, _) => self.management_failed(Condition::UnexpectedRequest),
+            _ => return Err(unexpected(element)),
+        }
+        Ok(())
+    }
+}
+
+/// Whether this is message, presence or IQ (RFC 6120 §8).
+pub(crate) fn is_stanza(element: &Element) -> bool {
+    element.namespace() == CLIENT && matches!(element.name(), "message" | "presence" | "iq")
+}
+
+/// The end because of an element that has no place in any state.
+pub(crate) fn unexpected(element: &Element) -> Stop {
+    if let Some(error) = read_error(element) {
+        return Stop::Said(Ending::PeerError(error));
+    }
+    match element.namespace() {
+        // RFC 6120 §4.9.3.12: an action of negotiation that the client is not (or no longer) allowed.
+        stanza::namespace::SASL => StreamCondition::NotAuthorized.into(),
+        // RFC 6120 §4.9.3.24
+        _ => StreamCondition::UnsupportedStanzaType.into(),
+    }
+}

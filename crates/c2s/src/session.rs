@@ -1,0 +1,364 @@
+//! The session itself: takes inputs, feeds the framer, hands frames to the state it is in.
+
+use std::sync::Arc;
+
+use machine::Context;
+use stanza::{Address, StreamCondition, StreamError, Target};
+use stream::{Framing, xml_fault};
+use stream_management::{Mailbox, Signal};
+use xml::{ContentNamespace, Frame, Framer};
+
+use crate::opening;
+use crate::phase::{Ground, Phase, Stop, Turn, Wire, unexpected};
+use crate::requests::Waiting;
+use crate::{Effect, Ending, Input, Output, Settings, Tls, Transport};
+
+/// One client connection.
+pub struct Session {
+    wire: Wire,
+    phase: Phase,
+    /// Bytes that came while an answer was awaited.
+    kept: Vec<u8>,
+}
+
+/// How far a session is, for those who count sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Nobody has logged in yet.
+    Unauthenticated,
+    /// Somebody has, and has no resource yet.
+    Authenticated,
+    /// The client has a full address.
+    Bound,
+    /// Nothing happens any more.
+    Closed,
+}
+
+impl Session {
+    /// A connection that has just been accepted.
+    pub fn new(transport: Transport, settings: &Settings) -> Session {
+        let framing = Framing::Tcp;
+        let limits = settings.limits.unauthenticated.clone();
+        Session {
+            wire: Wire {
+                framing,
+                framer: Framer::new(framing.input(), ContentNamespace::Client, limits),
+                allowance: Some(settings.limits.unauthenticated_bytes),
+            },
+            phase: match transport {
+                Transport::Tcp => Phase::Header(Ground::Plain),
+                Transport::DirectTls => Phase::Handshake,
+            },
+            kept: Vec::new(),
+        }
+    }
+
+    /// Takes one input. What comes of it is put behind what is in `out` already.
+    pub fn handle(&mut self, context: &mut Context<'_, Settings>, input: Input<'_>, out: &mut Output) {
+        if matches!(self.phase, Phase::Closed) {
+            return;
+        }
+        match input {
+            Input::Received(bytes) => self.received(bytes, context, out),
+            Input::TlsEstablished(tls) => self.secured(tls),
+            Input::Credentials(lookup) => self.answered(context, out, |phase, turn| {
+                if let Phase::Login(login) = phase {
+                    login.credentials(&lookup, turn)
+                } else {
+                    Ok(phase)
+                }
+            }),
+            Input::PasswordChecked(verdict) => self.answered(context, out, |phase, turn| {
+                if let Phase::Login(login) = phase {
+                    login.password_checked(verdict, turn)
+                } else {
+                    Ok(phase)
+                }
+            }),
+            Input::Signal(signal) => self.signal(signal, context, out),
+            Input::Drained { stanzas, more } => self.drained(stanzas, more, context, out),
+            Input::Deadline => self.deadline(context, out),
+            Input::PeerClosed => self.ended(Ending::Lost, out),
+            Input::End(error) => self.stop(Stop::Error(error), context, out),
+        }
+    }
+
+    /// How far it is.
+    pub fn stage(&self) -> Stage {
+        match &self.phase {
+            Phase::Header(Ground::Plain | Ground::Tls(_))
+            | Phase::Insecure(_)
+            | Phase::Handshake
+            | Phase::Login(_) => Stage::Unauthenticated,
+            Phase::Header(Ground::Account(_)) | Phase::Bind(_) => Stage::Authenticated,
+            Phase::Bound(_) => Stage::Bound,
+            Phase::Closed => Stage::Closed,
+        }
+    }
+
+    /// Who it is: a bare address after login, a full one once bound.
+    pub fn address(&self) -> Option<&Address> {
+        match &self.phase {
+            Phase::Header(Ground::Account(account)) => Some(account),
+            Phase::Bind(bind) => Some(bind.account()),
+            Phase::Bound(bound) => Some(bound.address()),
+            Phase::Header(Ground::Plain | Ground::Tls(_))
+            | Phase::Insecure(_)
+            | Phase::Handshake
+            | Phase::Login(_)
+            | Phase::Closed => None,
+        }
+    }
+
+    /// The mailbox that is lent to this connection, from [`Effect::Bind`] to the end. Its signals are inputs.
+    pub fn mailbox(&self) -> Option<&Arc<Mailbox>> {
+        match &self.phase {
+            Phase::Bind(bind) => bind.mailbox(),
+            Phase::Bound(bound) => Some(bound.mailbox()),
+            Phase::Header(_) | Phase::Insecure(_) | Phase::Handshake | Phase::Login(_) | Phase::Closed => {
+                None
+            }
+        }
+    }
+
+    /// Whether stanzas may be drained from the mailbox: not before the client knows its address.
+    pub fn may_drain(&self) -> bool {
+        self.stage() == Stage::Bound
+    }
+
+    /// How drained stanzas are written.
+    pub fn target(&self) -> Target {
+        self.wire.framing.target()
+    }
+
+    /// Whether reading makes sense now: not while an answer is awaited, nor in a TLS handshake, nor after the end.
+    pub fn reads(&self) -> bool {
+        !self.awaits_answer() && !matches!(self.phase, Phase::Handshake | Phase::Closed)
+    }
+
+    fn awaits_answer(&self) -> bool {
+        match &self.phase {
+            Phase::Login(login) => login.awaits_answer(),
+            Phase::Bind(bind) => bind.awaits_answer(),
+            Phase::Header(_) | Phase::Insecure(_) | Phase::Handshake | Phase::Bound(_) | Phase::Closed => {
+                false
+            }
+        }
+    }
+
+    /// Cuts frames from the bytes until they are used up, an answer is needed, or the stream ends.
+    fn received(&mut self, mut bytes: &[u8], context: &mut Context<'_, Settings>, out: &mut Output) {
+        loop {
+            if self.awaits_answer() {
+                return self.keep(bytes, context, out);
+            }
+            // Before login, bytes are counted one by one: where reads end makes no difference.
+            let allowed = self
+                .wire
+                .allowance
+                .map_or(bytes.len(), |left| left.min(bytes.len()));
+            let (mut rest, beyond) = bytes.split_at(allowed);
+            let frame = self.wire.framer.next(&mut rest);
+            let taken = allowed - rest.len();
+            if let Some(left) = &mut self.wire.allowance {
+                *left -= taken;
+            }
+            bytes = bytes.get(taken..).unwrap_or_default();
+            match frame {
+                Ok(Some(frame)) => self.frame(frame, !bytes.is_empty(), context, out),
+                Ok(None) if beyond.is_empty() => return,
+                Ok(None) => return self.stop(too_much_before_login(), context, out),
+                Err(fault) => return self.stop(Stop::Error(xml_fault(&fault)), context, out),
+            }
+            match self.phase {
+                Phase::Closed => return,
+                // Everything behind <starttls/> was looked at before TLS was agreed to.
+                Phase::Handshake => return,
+                Phase::Header(_)
+                | Phase::Insecure(_)
+                | Phase::Login(_)
+                | Phase::Bind(_)
+                | Phase::Bound(_) => {}
+            }
+        }
+    }
+
+    fn frame(
+        &mut self,
+        frame: Frame,
+        more_follows: bool,
+        context: &mut Context<'_, Settings>,
+        out: &mut Output,
+    ) {
+        let mut turn = Turn {
+            context,
+            wire: &mut self.wire,
+            out,
+            more_follows,
+        };
+        let next = match (frame, std::mem::replace(&mut self.phase, Phase::Closed)) {
+            (Frame::Element(element), Phase::Bound(mut bound)) => {
+                let outcome = bound.element(element, &mut turn);
+                self.phase = Phase::Bound(bound);
+                return match outcome {
+                    Ok(()) => {}
+                    Err(stop) => self.stop(stop, context, out),
+                };
+            }
+            (Frame::Element(element), Phase::Bind(bind)) => bind.element(&element, &mut turn),
+            (Frame::Element(element), Phase::Login(login)) => login.element(&element, &mut turn),
+            (Frame::Element(element), Phase::Insecure(insecure)) => insecure.element(&element, &mut turn),
+            (Frame::Element(element), Phase::Header(_) | Phase::Handshake | Phase::Closed) => {
+                Err(unexpected(&element))
+            }
+            (Frame::Open(header), Phase::Header(ground)) => opening::open(ground, header, &mut turn),
+            // A second header is an element to the framer; only another framing could say this.
+            (Frame::Open(_), _) => Err(StreamCondition::BadFormat.into()),
+            (Frame::Whitespace, phase) => Ok(phase),
+            (Frame::Close, phase) => {
+                self.phase = phase;
+                return self.stop(Stop::Said(Ending::Finished), context, out);
+            }
+        };
+        match next {
+            Ok(phase) => self.phase = phase,
+            Err(stop) => self.close(stop, out),
+        }
+    }
+
+    /// Keeps bytes until the answer comes.
+    fn keep(&mut self, bytes: &[u8], context: &mut Context<'_, Settings>, out: &mut Output) {
+        let most = match self.wire.allowance {
+            Some(left) => left,
+            None => context.settings.limits.authenticated.stanza_bytes,
+        };
+        if self.kept.len().saturating_add(bytes.len()) > most {
+            return self.stop(too_much_before_login(), context, out);
+        }
+        self.kept.extend_from_slice(bytes);
+    }
+
+    /// Takes an answer, then what came while it was awaited.
+    fn answered(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        out: &mut Output,
+        take: impl FnOnce(Phase, &mut Turn<'_, '_>) -> Result<Phase, Stop>,
+    ) {
+        let phase = std::mem::replace(&mut self.phase, Phase::Closed);
+        let mut turn = Turn {
+            context,
+            wire: &mut self.wire,
+            out,
+            more_follows: !self.kept.is_empty(),
+        };
+        match take(phase, &mut turn) {
+            Ok(phase) => self.phase = phase,
+            Err(stop) => return self.close(stop, out),
+        }
+        if !self.kept.is_empty() && !self.awaits_answer() {
+            let kept = std::mem::take(&mut self.kept);
+            self.received(&kept, context, out);
+        }
+    }
+
+    fn secured(&mut self, tls: Tls) {
+        if matches!(self.phase, Phase::Handshake) {
+            self.phase = Phase::Header(Ground::Tls(Box::new(tls)));
+        }
+    }
+
+    fn signal(&mut self, signal: Signal, context: &mut Context<'_, Settings>, out: &mut Output) {
+        if let Phase::Bound(bound) = &self.phase {
+            if let Err(stop) = bound.signal(signal, out) {
+                self.stop(stop, context, out);
+            }
+            return;
+        }
+        self.answered(context, out, |phase, turn| {
+            if let Phase::Bind(bind) = phase {
+                bind.signal(signal, turn)
+            } else {
+                Ok(phase)
+            }
+        });
+    }
+
+    fn drained(&mut self, stanzas: usize, more: bool, context: &mut Context<'_, Settings>, out: &mut Output) {
+        let Phase::Bound(bound) = &mut self.phase else {
+            return;
+        };
+        let waiting = if more { Waiting::Some } else { Waiting::None };
+        let mut turn = Turn {
+            context,
+            wire: &mut self.wire,
+            out,
+            more_follows: false,
+        };
+        if let Err(stop) = bound.drained(stanzas, waiting, &mut turn) {
+            self.stop(stop, context, out);
+        }
+    }
+
+    fn deadline(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
+        match self.stage() {
+            Stage::Unauthenticated | Stage::Authenticated => {
+                let error = Stop::error(StreamCondition::ConnectionTimeout, "Logging in took too long.");
+                self.stop(error, context, out);
+            }
+            Stage::Bound | Stage::Closed => {}
+        }
+    }
+
+    /// Says what is left to say in the state that the session is in, and ends it.
+    fn stop(&mut self, stop: Stop, context: &mut Context<'_, Settings>, out: &mut Output) {
+        match std::mem::replace(&mut self.phase, Phase::Closed) {
+            // RFC 6120 §4.9.1.2: an error needs a stream to be told on.
+            Phase::Header(ground) => {
+                let mut turn = Turn {
+                    context,
+                    wire: &mut self.wire,
+                    out,
+                    more_follows: false,
+                };
+                opening::open_unasked(&ground, &mut turn);
+            }
+            // RFC 6120 §5.4.3.2: nothing can be said here.
+            Phase::Handshake => {
+                let ending = match stop {
+                    Stop::Error(error) => Ending::Error(error),
+                    Stop::Said(ending) => ending,
+                };
+                return self.ended(ending, out);
+            }
+            Phase::Bound(bound) => bound.write_last_acknowledgement(out),
+            Phase::Insecure(_) | Phase::Login(_) | Phase::Bind(_) | Phase::Closed => {}
+        }
+        self.close(stop, out);
+    }
+
+    /// Ends an open stream (RFC 6120 §4.4, §4.9.1.1).
+    fn close(&mut self, stop: Stop, out: &mut Output) {
+        let ending = match stop {
+            Stop::Error(error) => {
+                self.wire.framing.write_error(&error, &mut out.bytes);
+                Ending::Error(error)
+            }
+            Stop::Said(ending) => ending,
+        };
+        self.wire.framing.write_closing(&mut out.bytes);
+        self.ended(ending, out);
+    }
+
+    fn ended(&mut self, ending: Ending, out: &mut Output) {
+        self.phase = Phase::Closed;
+        self.kept = Vec::new();
+        out.effects.push(Effect::Close(ending));
+    }
+}
+
+fn too_much_before_login() -> Stop {
+    Stop::Error(
+        StreamError::new(StreamCondition::PolicyViolation).text("Too much was sent before logging in."),
+    )
+}
