@@ -127,13 +127,6 @@ impl Roster {
         self.items.get(bare).map_or(Relation::None, Item::relation)
     }
 
-    /// Whether any contact is in this group.
-    pub fn has_group(&self, group: &str) -> bool {
-        self.items
-            .values()
-            .any(|item| item.groups().any(|known| known == group))
-    }
-
     /// Who receives the user's presence (RFC 6121 §4.2.2).
     pub fn subscribers(&self) -> impl Iterator<Item = &Address> {
         self.iter()
