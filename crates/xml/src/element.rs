@@ -34,7 +34,7 @@ pub(crate) struct Index {
 }
 
 /// An attribute of the head: `name='value'`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct AttributeAt {
     pub(crate) start: u32,
     pub(crate) name_end: u32,
@@ -84,6 +84,11 @@ impl Element {
             Some(element) if framer.is_between_frames() => Ok(element),
             _ => Err(XmlError::NotWellFormed("unexpected end")),
         }
+    }
+
+    /// What was judged and indexed.
+    pub(crate) fn indexed(text: Box<str>, index: Index) -> Element {
+        Element { text, index }
     }
 
     /// Indexes what is known to be plain form.
@@ -250,12 +255,23 @@ impl Element {
 }
 
 impl Index {
+    pub(crate) fn empty(content: ContentNamespace) -> Index {
+        Index {
+            content,
+            namespace: NamespaceAt::Inherited,
+            name_end: 0,
+            head_end: 0,
+            attributes: SmallVec::new(),
+            children: SmallVec::new(),
+            unescaped: Box::default(),
+        }
+    }
+
     /// Finds everything in what is known to be plain form.
     fn of(text: &str, content: ContentNamespace) -> Option<Index> {
         let tag = walk::opening_tag(text, 0)?;
         let mut unescaped = Vec::new();
         let mut index = Index {
-            content,
             namespace: namespace_of(&tag, &mut unescaped),
             name_end: offset(tag.attributes_start),
             head_end: offset(tag.end),
@@ -269,8 +285,7 @@ impl Index {
                     }
                 })
                 .collect(),
-            children: SmallVec::new(),
-            unescaped: Box::default(),
+            ..Index::empty(content)
         };
         let mut at = tag.end;
         let mut end = tag.end;

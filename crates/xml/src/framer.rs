@@ -6,6 +6,7 @@ use crate::{
     markup::{self, is_space},
     namespace::Scope,
     reference::{Piece, Reading},
+    scanner::Scan,
 };
 
 /// What a framer expects around the elements.
@@ -20,8 +21,10 @@ pub enum Framing {
 /// How the bytes are judged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Backend {
-    /// Everything through `rxml`.
+    /// Everything through `rxml`: slow, written by others, the oracle for the scanner.
     Reference,
+    /// One pass of our own over plain form; what is not plain goes through `rxml` afterwards.
+    Scanner,
 }
 
 /// One piece of a stream.
@@ -50,8 +53,14 @@ pub struct Framer {
     closing_tag: Box<[u8]>,
     /// The front of an unfinished piece; empty between frames.
     held: Vec<u8>,
-    unfinished: Option<Box<Reading>>,
+    unfinished: Option<Box<Reader>>,
     failure: Option<XmlError>,
+}
+
+/// What has judged the front of an unfinished piece.
+enum Reader {
+    Reference(Reading),
+    Scanner(Scan),
 }
 
 /// Where in the document the framer is.
@@ -272,30 +281,51 @@ impl Framer {
         let is_header = self.framing == Framing::Stream && self.phase != Phase::Elements;
         let piece = if is_header { Piece::Header } else { Piece::Element };
         let within = &bytes[..bytes.len().min(self.limits.stanza_bytes)];
-        let limits = &self.limits;
-        let mut reading = self
-            .unfinished
-            .take()
-            .unwrap_or_else(|| Box::new(Reading::new(piece, limits)));
-        let Some(end) = reading.advance(within, &self.scope, limits)? else {
+        // On the heap only if it must wait for more bytes.
+        let mut kept = self.unfinished.take();
+        let mut fresh = if kept.is_none() {
+            Some(self.reader(piece))
+        } else {
+            None
+        };
+        let end = match kept.as_deref_mut().or(fresh.as_mut()) {
+            Some(Reader::Reference(reading)) => reading.advance(within, &self.scope, &self.limits)?,
+            Some(Reader::Scanner(scan)) => {
+                scan.advance(within, self.scope.is_default_content, &self.limits)?
+            }
+            None => None,
+        };
+        let Some(end) = end else {
             check(bytes.len(), within.len(), LimitName::StanzaBytes)?;
-            self.unfinished = Some(reading);
+            self.unfinished = kept.or(fresh.map(Box::new));
+            return Ok(None);
+        };
+        let Some(reader) = kept.map(|kept| *kept).or(fresh) else {
             return Ok(None);
         };
         let frame = if is_header {
-            self.open(&bytes[..end], *reading)?
+            self.open(&bytes[..end], reader)?
         } else {
             self.leave_start();
-            Frame::Element(self.element(&bytes[..end], *reading)?)
+            Frame::Element(self.element(&bytes[..end], reader)?)
         };
         Ok(Some((end, Some(frame))))
     }
 
+    fn reader(&self, piece: Piece) -> Reader {
+        match self.backend {
+            Backend::Reference => Reader::Reference(Reading::new(piece, &self.limits)),
+            Backend::Scanner => Reader::Scanner(Scan::new(piece, self.content)),
+        }
+    }
+
     /// The stream is open; its elements inherit what the header declares.
-    fn open(&mut self, bytes: &[u8], reading: Reading) -> Result<Frame, XmlError> {
-        let head = reading
-            .into_head()
-            .ok_or(XmlError::NotWellFormed("unexpected end"))?;
+    fn open(&mut self, bytes: &[u8], reader: Reader) -> Result<Frame, XmlError> {
+        let reading = match reader {
+            Reader::Reference(reading) => reading,
+            Reader::Scanner(_) => self.reread(Piece::Header, bytes)?,
+        };
+        let head = reading.into_head();
         let header = StreamHeader::of(&head)?;
         self.scope = Scope::of_stream(&head.declarations, self.content);
         let name_end = bytes
@@ -310,13 +340,27 @@ impl Framer {
         Ok(Frame::Open(header))
     }
 
-    fn element(&self, bytes: &[u8], reading: Reading) -> Result<Element, XmlError> {
-        let text = if reading.is_plain() {
-            std::str::from_utf8(bytes).map_err(|_| XmlError::BadUtf8)?.into()
-        } else {
-            reading.into_plain(self.content)?
+    fn element(&self, bytes: &[u8], reader: Reader) -> Result<Element, XmlError> {
+        let copied = || Ok(std::str::from_utf8(bytes).map_err(|_| XmlError::BadUtf8)?.into());
+        let text = match reader {
+            Reader::Scanner(scan) if scan.is_plain() => {
+                return Ok(Element::indexed(copied()?, scan.into_index()));
+            }
+            Reader::Scanner(_) => self.reread(Piece::Element, bytes)?.into_plain(self.content)?,
+            Reader::Reference(reading) if reading.is_plain() => copied()?,
+            Reader::Reference(reading) => reading.into_plain(self.content)?,
         };
         Element::from_plain(text, self.content).ok_or(XmlError::NotWellFormed("element"))
+    }
+
+    /// Has the reference backend judge a whole piece that is not plain form.
+    fn reread(&self, piece: Piece, bytes: &[u8]) -> Result<Reading, XmlError> {
+        let mut reading = Reading::new(piece, &self.limits.for_whole(bytes));
+        match reading.advance(bytes, &self.scope, &self.limits)? {
+            Some(end) if end == bytes.len() => Ok(reading),
+            // The two disagree where the piece ends; neither can be believed.
+            Some(_) | None => Err(XmlError::NotWellFormed("element")),
+        }
     }
 }
 

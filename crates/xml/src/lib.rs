@@ -29,6 +29,7 @@ mod limits;
 mod markup;
 mod namespace;
 mod reference;
+mod scanner;
 mod tree;
 mod walk;
 

@@ -33,14 +33,14 @@ impl ContentNamespace {
 
 /// Whether `namespace` is one of the content namespaces, which name the same things on different kinds of streams
 /// (RFC 6120 §4.8.3).
-pub(crate) fn is_content(namespace: &str) -> bool {
+pub(crate) fn is_content(namespace: impl AsRef<[u8]>) -> bool {
     [
         ContentNamespace::Client,
         ContentNamespace::Server,
         ContentNamespace::Component,
     ]
     .iter()
-    .any(|content| content.as_str() == namespace)
+    .any(|content| content.as_str().as_bytes() == namespace.as_ref())
 }
 
 /// What top-level elements inherit: from the stream header, or from the content namespace alone.

@@ -1,13 +1,31 @@
 //! Cutting streams into frames: what is accepted, what each fault is answered with, and that reads may end anywhere.
 
-use xml::{ContentNamespace, Element, Frame, Framer, Framing, Limits, Node, Tree, XmlError};
+use xml::{Backend, ContentNamespace, Element, Frame, Framer, Framing, Limits, Node, Tree, XmlError};
 
 const HEADER: &str = "<?xml version='1.0'?><stream:stream to='example.com' version='1.0' xml:lang='en' \
                       xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>";
 
-/// All frames but white space, from pieces of `size` bytes, and the error that ends them.
+/// All frames but white space, from pieces of `size` bytes, and the error that ends them; the same from both backends.
 fn frames(framing: Framing, bytes: &[u8], size: usize, limits: &Limits) -> (Vec<Frame>, Option<XmlError>) {
-    let mut framer = Framer::new(framing, ContentNamespace::Client, limits.clone());
+    let scanned = frames_by(Backend::Scanner, framing, bytes, size, limits);
+    let reference = frames_by(Backend::Reference, framing, bytes, size, limits);
+    assert_eq!(scanned.0, reference.0, "{}", String::from_utf8_lossy(bytes));
+    let conditions = (
+        scanned.1.map(|error| error.condition()),
+        reference.1.map(|error| error.condition()),
+    );
+    assert_eq!(conditions.0, conditions.1, "{}", String::from_utf8_lossy(bytes));
+    scanned
+}
+
+fn frames_by(
+    backend: Backend,
+    framing: Framing,
+    bytes: &[u8],
+    size: usize,
+    limits: &Limits,
+) -> (Vec<Frame>, Option<XmlError>) {
+    let mut framer = Framer::with_backend(backend, framing, ContentNamespace::Client, limits.clone());
     let mut frames = Vec::new();
     for piece in bytes.chunks(size) {
         let mut input = piece;

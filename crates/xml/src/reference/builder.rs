@@ -19,6 +19,7 @@ pub(crate) struct Builder {
     finished: Option<Open>,
 }
 
+#[derive(Default)]
 struct Open {
     tree: Tree,
     prefix: Option<String>,
@@ -108,13 +109,17 @@ impl Builder {
         Ok(plain)
     }
 
-    pub(crate) fn finish(mut self) -> Option<Head> {
+    pub(crate) fn finish(mut self) -> Head {
         // A stream header is still open.
-        let head = self.finished.take().or_else(|| self.open.pop())?;
-        Some(Head {
+        let head = self
+            .finished
+            .take()
+            .or_else(|| self.open.pop())
+            .unwrap_or_default();
+        Head {
             root: head.tree,
             declarations: head.declarations,
-        })
+        }
     }
 
     fn element_namespace(&self, scope: &Scope) -> Result<String, XmlError> {
@@ -164,7 +169,8 @@ impl Builder {
                         || is_content(namespace) && is_content(&head.tree.namespace));
                 !declared || !(namespace.is_empty() || repeated)
             }
-            _ => declared || scope.is_default_content,
+            _ if declared => !namespace.is_empty(),
+            _ => scope.is_default_content,
         }
     }
 
