@@ -126,13 +126,14 @@ mod tests {
     fn disco_info(contacts: Contacts) -> String {
         let mut world = World::new();
         world.host.contacts = contacts;
-        match world.host(
+        let answer = world.host(
             Asker::Stranger,
             "get <query xmlns='http://jabber.org/protocol/disco#info'/>",
-        ) {
-            Outcome::Result(info) => info,
-            other => panic!("{other:?}"),
-        }
+        );
+        let Outcome::Result(info) = answer else {
+            panic!("{answer:?}")
+        };
+        info
     }
 
     #[test]

@@ -87,10 +87,10 @@ mod tests {
     const INFO: &str = "get <query xmlns='http://jabber.org/protocol/disco#info'/>";
 
     fn info(outcome: Outcome) -> Tree {
-        match outcome {
-            Outcome::Result(text) => Tree::parse(text.as_bytes(), "", &xml::Limits::default()).unwrap(),
-            other => panic!("{other:?}"),
-        }
+        let Outcome::Result(text) = outcome else {
+            panic!("{outcome:?}")
+        };
+        Tree::parse(text.as_bytes(), "", &xml::Limits::default()).unwrap()
     }
 
     fn listed(info: &Tree) -> Vec<&str> {

@@ -62,14 +62,12 @@ mod tests {
         let mut world = World::new();
         assert_eq!(world.account(Asker::Own, &format!("set {CARD}")), Outcome::Stored);
         for asker in [Asker::Own, Asker::Contact, Asker::Stranger] {
-            match world.account(asker, GET) {
-                Outcome::Result(card) => {
-                    let read =
-                        |text: &str| xml::Tree::parse(text.as_bytes(), "", &xml::Limits::default()).unwrap();
-                    assert_eq!(read(&card), read(CARD));
-                }
-                other => panic!("{other:?}"),
-            }
+            let answer = world.account(asker, GET);
+            let Outcome::Result(card) = answer else {
+                panic!("{answer:?}")
+            };
+            let read = |text: &str| xml::Tree::parse(text.as_bytes(), "", &xml::Limits::default()).unwrap();
+            assert_eq!(read(&card), read(CARD));
         }
     }
 
