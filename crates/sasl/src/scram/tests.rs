@@ -148,3 +148,18 @@ fn a_password_beyond_ascii_is_the_same_however_it_was_typed() {
     assert!(login("I\u{ad}X\u{a0}e\u{301}te\u{301}").is_ok());
     assert_eq!(login("ix été"), Err(SaslError::WrongCredentials));
 }
+
+/// Enough guesses to hit, if only the first octet of the key were compared.
+#[test]
+fn rfc5802_3_guessed_proofs_are_refused() {
+    let romeo = romeo();
+    for guess in 0..4096_u32 {
+        let (mut exchange, _) = challenged(Mechanism::ScramSha1, "n,,n=romeo,r=abc", &offer(), &romeo);
+        let proof = STANDARD.encode(HashFunction::Sha1.digest(&guess.to_be_bytes()));
+        let message = format!("c=biws,r=abc{},p={proof}", server_nonce().as_str());
+        assert_eq!(
+            failure(exchange.response(message.as_bytes())),
+            SaslError::WrongCredentials
+        );
+    }
+}
