@@ -1,5 +1,7 @@
 //! What an operator hears about a wrong configuration: every mistake, where it is, and what to do.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 
 use server::config::{Configuration, Severity};

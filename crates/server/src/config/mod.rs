@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
-use schema::{Reader, Setting};
+use schema::{Places, Reader, Setting};
 
 pub use amount::{ByteSize, Rate};
 pub use document::{example, reference};
@@ -40,6 +40,21 @@ pub struct Loaded {
     pub configuration: Configuration,
     /// Nothing in it keeps the server from starting.
     pub warnings: Problems,
+    places: Places,
+}
+
+impl Loaded {
+    /// A problem with the setting `key` that a look at the world outside the file has shown.
+    pub fn problem(&self, severity: Severity, key: &str, message: String, advice: &str) -> Problem {
+        let place = self.places.of(key);
+        Problem {
+            severity,
+            key: key.to_owned(),
+            place,
+            message,
+            advice: advice.to_owned(),
+        }
+    }
 }
 
 impl Configuration {
@@ -82,6 +97,7 @@ impl Configuration {
             Ok(Loaded {
                 configuration,
                 warnings: problems,
+                places,
             })
         }
     }
@@ -103,6 +119,11 @@ impl Configuration {
     pub fn lock_file(&self) -> PathBuf {
         self.data_dir.join("lock")
     }
+}
+
+/// The full name of a setting of a host: `hosts."montague.lit".key`.
+pub(crate) fn key_of_host(host: &HostName, setting: &str) -> String {
+    schema::join(&schema::join("hosts", host.as_str()), setting)
 }
 
 fn syntax(text: &str, mistake: &toml::de::Error) -> Problem {

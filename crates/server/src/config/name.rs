@@ -4,14 +4,18 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::value::Textual;
 
 /// A domain in the form in which domains are compared: prepared, without a final dot (RFC 7622 §3.2). Never an IP address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct HostName(String);
 
 /// The address of an account, without a resource (RFC 7622 §3.1).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct AccountName {
     local: String,
     host: HostName,
@@ -106,6 +110,42 @@ impl fmt::Display for HostName {
 impl fmt::Display for AccountName {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}@{}", self.local, self.host)
+    }
+}
+
+impl FromStr for HostName {
+    type Err = String;
+
+    fn from_str(written: &str) -> Result<Self, String> {
+        HostName::new(written)
+    }
+}
+
+impl TryFrom<String> for HostName {
+    type Error = String;
+
+    fn try_from(written: String) -> Result<Self, String> {
+        HostName::new(&written)
+    }
+}
+
+impl From<HostName> for String {
+    fn from(name: HostName) -> String {
+        name.0
+    }
+}
+
+impl TryFrom<String> for AccountName {
+    type Error = String;
+
+    fn try_from(written: String) -> Result<Self, String> {
+        AccountName::new(&written)
+    }
+}
+
+impl From<AccountName> for String {
+    fn from(name: AccountName) -> String {
+        name.to_string()
     }
 }
 

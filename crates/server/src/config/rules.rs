@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::problem::{Problem, Severity};
 use super::schema::{Description, Effect, Places, Setting, join};
-use super::{AccountName, Configuration, DatabaseUrl, Host, HostName, PasswordStorage, Registration};
+use super::{
+    AccountName, Configuration, DatabaseUrl, Host, HostName, PasswordStorage, Registration, key_of_host,
+};
 
 /// Everything in `configuration` that contradicts itself, a specification, or the operator's likely intention.
 pub(super) fn check(configuration: &Configuration, places: &Places) -> Vec<Problem> {
@@ -55,10 +57,6 @@ impl Findings<'_> {
     }
 }
 
-fn host_key(name: &HostName, setting: &str) -> String {
-    join(&join("hosts", name.as_str()), setting)
-}
-
 fn hosts(configuration: &Configuration, findings: &mut Findings<'_>) {
     if configuration.hosts.is_empty() {
         findings.error(
@@ -71,7 +69,7 @@ fn hosts(configuration: &Configuration, findings: &mut Findings<'_>) {
         foreign_admins(name, host, &configuration.hosts, findings);
         if host.registration == Registration::Open && !only_loopback(&configuration.c2s.listen) {
             findings.warning(
-                &host_key(name, "registration"),
+                &key_of_host(name, "registration"),
                 "anybody may create accounts, and spammers look for such servers",
                 "Unless you want that, set it to \"closed\" and use: balcony account add.",
             );
@@ -88,7 +86,7 @@ fn foreign_admins(
     let foreign = |admin: &&AccountName| !hosts.contains_key(admin.host());
     for admin in host.admins.iter().filter(foreign) {
         findings.warning(
-            &host_key(name, "admins"),
+            &key_of_host(name, "admins"),
             format!("{admin} lives on another server, whose operator can act in that name"),
             "Name an account of a host of this server, unless this is intended.",
         );
@@ -101,12 +99,12 @@ fn certificates(configuration: &Configuration, findings: &mut Findings<'_>) {
         match (&host.certificate, &host.key) {
             (Some(_), Some(_)) => any = true,
             (Some(_), None) => findings.error(
-                &host_key(name, "certificate"),
+                &key_of_host(name, "certificate"),
                 "the private key of this certificate is not named",
                 "Add key = \"FILE\" beside it.",
             ),
             (None, Some(_)) => findings.error(
-                &host_key(name, "key"),
+                &key_of_host(name, "key"),
                 "the certificate of this key is not named",
                 "Add certificate = \"FILE\" beside it.",
             ),
@@ -334,7 +332,7 @@ fn login(configuration: &Configuration, findings: &mut Findings<'_>) {
     for (name, host) in &configuration.hosts {
         if host.password_storage == PasswordStorage::Argon2id {
             findings.warning(
-                &host_key(name, "password_storage"),
+                &key_of_host(name, "password_storage"),
                 "nobody can log in here without TLS, although c2s.require_tls is off: argon2id needs PLAIN, and PLAIN needs TLS",
                 "Set c2s.require_tls = true, or password_storage = \"scram\".",
             );

@@ -1,0 +1,187 @@
+//! What can be asked, and what comes back. The same types on both sides of the socket, so that these cannot disagree.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{AccountName, HostName};
+use crate::metrics::State;
+use crate::report::Report;
+
+/// A command for a server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// How is it?
+    Status,
+    /// A new account.
+    AccountAdd {
+        /// Its address; the host is one of the server's.
+        account: AccountName,
+        /// Its first password.
+        password: Password,
+    },
+    /// A new password for an account. Its sessions stay.
+    AccountPassword {
+        /// Whose.
+        account: AccountName,
+        /// The new one.
+        password: Password,
+    },
+    /// All accounts, or those of one host.
+    AccountList {
+        /// Whose accounts; of all hosts without it.
+        host: Option<HostName>,
+    },
+    /// An account is removed with all it has; its sessions end.
+    AccountDelete {
+        /// Which.
+        account: AccountName,
+    },
+}
+
+/// A password on its way. It is never shown, not even in a log of requests.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Password(String);
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// It is done, and will stay done.
+    Done,
+    /// How the server is.
+    Status(Status),
+    /// Accounts, in the order of their addresses.
+    Accounts {
+        /// All that were asked for.
+        accounts: Vec<Account>,
+    },
+}
+
+/// One page of health.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of the running server.
+    pub version: String,
+    /// The number of its process.
+    pub process: u32,
+    /// For how long it has been running.
+    pub uptime_seconds: u64,
+    /// Where it is in its life.
+    pub state: State,
+    /// What keeps clients away; empty when it is ready for them.
+    pub obstacles: Vec<String>,
+    /// Where it listens.
+    pub listeners: Vec<ListenerStatus>,
+    /// Its domains.
+    pub hosts: Vec<HostStatus>,
+    /// What keeps its data, such as `SQLite, /var/lib/balcony/balcony.db`.
+    pub database: String,
+}
+
+/// One listener.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListenerStatus {
+    /// What for, by the name of the setting: `c2s.listen`.
+    pub setting: String,
+    /// Where.
+    pub address: String,
+}
+
+/// One domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostStatus {
+    /// Its name.
+    pub host: String,
+    /// How many accounts it has.
+    pub accounts: u64,
+    /// How many clients are logged in.
+    pub sessions: u64,
+}
+
+/// One account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// Its address.
+    pub account: AccountName,
+}
+
+/// Why a request was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// Which kind of reason.
+    pub kind: RefusalKind,
+    /// What is wrong, without a full stop.
+    pub message: String,
+    /// What to do, as a sentence; may be empty.
+    pub advice: String,
+}
+
+/// Kinds of reasons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RefusalKind {
+    /// The request makes no sense.
+    BadRequest,
+    /// What it is about does not exist.
+    NotFound,
+    /// What it would make exists already.
+    Exists,
+    /// The server cannot do it now.
+    Failed,
+}
+
+impl Password {
+    /// Takes a password as it was typed.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot have been meant.
+    pub fn new(text: String) -> Result<Password, Report> {
+        let advice = "Give it on one line of standard input with --password-stdin, or type it when asked.";
+        if text.is_empty() {
+            return Err(Report::wrong_use("the password is empty", advice));
+        }
+        if text.contains(['\0', '\n', '\r']) {
+            return Err(Report::wrong_use(
+                "the password holds a line break or another character that cannot be typed",
+                advice,
+            ));
+        }
+        Ok(Password(text))
+    }
+
+    /// The password, for the one who turns it into a key.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Password(…)")
+    }
+}
+
+impl Refusal {
+    /// A refusal of this kind.
+    pub fn new(kind: RefusalKind, message: impl Into<String>, advice: impl Into<String>) -> Refusal {
+        Refusal {
+            kind,
+            message: message.into(),
+            advice: advice.into(),
+        }
+    }
+}
+
+impl From<Refusal> for Report {
+    fn from(refusal: Refusal) -> Report {
+        match refusal.kind {
+            RefusalKind::BadRequest => Report::wrong_use(refusal.message, refusal.advice),
+            RefusalKind::NotFound | RefusalKind::Exists | RefusalKind::Failed => {
+                Report::failed(refusal.message, refusal.advice)
+            }
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! What the commands do.
+
+mod account;
+mod check;
+mod status;
+
+use serde::Serialize;
+
+use crate::admin::{Client, Reply, Request};
+use crate::cli::{Arguments, Command};
+use crate::config::Configuration;
+use crate::report::{Exit, Report};
+use crate::terminal::{complain, say};
+
+/// For whom a command writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Output {
+    People,
+    Machines,
+}
+
+/// Carries out a command and tells what came of it.
+pub fn perform(arguments: &Arguments) -> Exit {
+    let output = if arguments.json {
+        Output::Machines
+    } else {
+        Output::People
+    };
+    let outcome = match &arguments.command {
+        Command::Check => check::check(arguments, output),
+        Command::Status => status::status(arguments, output),
+        Command::Account(command) => account::account(arguments, command, output),
+    };
+    outcome.unwrap_or_else(|report| {
+        match output {
+            Output::People => complain(format!("balcony: {report}")),
+            Output::Machines => say_json(&Failure { error: &report }),
+        }
+        report.exit
+    })
+}
+
+#[derive(Serialize)]
+struct Failure<'r> {
+    error: &'r Report,
+}
+
+/// Writes one JSON object on a line of its own.
+fn say_json(value: &impl Serialize) {
+    match serde_json::to_string(value) {
+        Ok(text) => say(text),
+        Err(error) => complain(format!("balcony: the answer cannot be written as JSON: {error}")),
+    }
+}
+
+/// The configuration that the command is about. Warnings are for `check` and the log of the server.
+fn configuration(arguments: &Arguments) -> Result<Configuration, Report> {
+    let file = arguments.configuration_file()?;
+    match Configuration::load(&file) {
+        Ok(loaded) => Ok(loaded.configuration),
+        Err(problems) => Err(Report::failed(problems.to_string(), "")),
+    }
+}
+
+/// Has a request carried out by the running server.
+fn ask(configuration: &Configuration, request: &Request) -> Result<Reply, Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Report::failed(format!("cannot start: {error}"), ""))?;
+    let outcome = runtime.block_on(Client::new(&configuration.admin_socket()).ask(request))?;
+    outcome.map_err(Report::from)
+}
+
+/// What to say when a server answers another question than the one that was asked.
+fn misunderstood(reply: &Reply) -> Report {
+    let kind = match reply {
+        Reply::Done => "done",
+        Reply::Status(_) => "status",
+        Reply::Accounts { .. } => "accounts",
+    };
+    Report::failed(
+        format!("the server answered something else (\"{kind}\")"),
+        "The command line and the server should be of the same version.",
+    )
+}

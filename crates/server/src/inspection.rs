@@ -1,0 +1,375 @@
+//! What a look at the machine shows about a configuration that is sound in itself: files, the data directory, ports,
+//! open files. `balcony check` tells it.
+
+use std::fs::Metadata;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::config::{Loaded, Problem, Severity, key_of_host};
+use crate::lock::{Lock, LockError};
+use crate::system;
+
+/// Everything that is wrong outside the file.
+pub fn inspect(loaded: &Loaded) -> Vec<Problem> {
+    let mut inspection = Inspection {
+        loaded,
+        found: Vec::new(),
+    };
+    inspection.certificates();
+    inspection.secrets();
+    if inspection.data_directory() == Server::Stopped {
+        inspection.ports();
+    }
+    inspection.open_files();
+    inspection.found
+}
+
+struct Inspection<'l> {
+    loaded: &'l Loaded,
+    found: Vec<Problem>,
+}
+
+/// Whether a server uses the data directory, and with it the ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Server {
+    Running,
+    Stopped,
+}
+
+impl Inspection<'_> {
+    fn error(&mut self, key: &str, message: String, advice: &str) {
+        self.found
+            .push(self.loaded.problem(Severity::Error, key, message, advice));
+    }
+
+    fn warning(&mut self, key: &str, message: String, advice: &str) {
+        self.found
+            .push(self.loaded.problem(Severity::Warning, key, message, advice));
+    }
+
+    fn certificates(&mut self) {
+        for (name, host) in &self.loaded.configuration.hosts {
+            if let Some(file) = &host.certificate {
+                let key = key_of_host(name, "certificate");
+                if let Some((text, _)) = self.read(&key, file) {
+                    self.certificate(&key, file, &text);
+                }
+            }
+            if let Some(file) = &host.key {
+                let key = key_of_host(name, "key");
+                if let Some((text, metadata)) = self.read(&key, file) {
+                    self.private_key(&key, file, &text, &metadata);
+                }
+            }
+        }
+    }
+
+    fn certificate(&mut self, key: &str, file: &Path, text: &[u8]) {
+        let mut certificates = 0;
+        for certificate in CertificateDer::pem_slice_iter(text) {
+            if certificate.is_err() {
+                let advice = "Fetch it anew from your certificate authority.";
+                return self.error(key, format!("{} is damaged", file.display()), advice);
+            }
+            certificates += 1;
+        }
+        if certificates == 0 {
+            let advice = if PrivateKeyDer::from_pem_slice(text).is_ok() {
+                "It holds a private key: have certificate and key changed places?"
+            } else {
+                "The file begins with -----BEGIN CERTIFICATE-----."
+            };
+            self.error(key, format!("{} holds no certificate", file.display()), advice);
+        }
+    }
+
+    fn private_key(&mut self, key: &str, file: &Path, text: &[u8], metadata: &Metadata) {
+        if PrivateKeyDer::from_pem_slice(text).is_err() {
+            let advice = if CertificateDer::from_pem_slice(text).is_ok() {
+                "It holds a certificate: have certificate and key changed places?"
+            } else {
+                "The file begins with -----BEGIN PRIVATE KEY-----; one with a passphrase cannot be used."
+            };
+            self.error(key, format!("{} holds no private key", file.display()), advice);
+        }
+        self.only_for_its_owner(key, file, metadata);
+    }
+
+    fn secrets(&mut self) {
+        let key = "storage.password_file";
+        if let Some(file) = &self.loaded.configuration.storage.password_file
+            && let Some((text, metadata)) = self.read(key, file)
+        {
+            if text.trim_ascii().is_empty() {
+                self.error(
+                    key,
+                    format!("{} is empty", file.display()),
+                    "Write the password into it, and nothing else.",
+                );
+            }
+            self.only_for_its_owner(key, file, &metadata);
+        }
+    }
+
+    fn only_for_its_owner(&mut self, key: &str, file: &Path, metadata: &Metadata) {
+        if metadata.permissions().mode() & 0o007 != 0 {
+            let advice = format!("Take the rights of others away: chmod o= {}", file.display());
+            self.warning(
+                key,
+                format!("everybody on this machine can read {}", file.display()),
+                &advice,
+            );
+        }
+    }
+
+    fn read(&mut self, key: &str, file: &Path) -> Option<(Vec<u8>, Metadata)> {
+        let read = std::fs::read(file).and_then(|text| Ok((text, std::fs::metadata(file)?)));
+        read.map_err(|error| {
+            let advice = if error.kind() == io::ErrorKind::PermissionDenied {
+                "Make it, and every directory above it, readable for the user who runs balcony."
+            } else {
+                "A relative path starts where the configuration file is."
+            };
+            self.error(key, format!("{} cannot be read: {error}", file.display()), advice);
+        })
+        .ok()
+    }
+
+    fn data_directory(&mut self) -> Server {
+        let configuration = &self.loaded.configuration;
+        let directory = &configuration.data_dir;
+        if !directory.exists() {
+            // It is made at the first start, if it can be made.
+            if let Some(parent) = first_that_exists(directory)
+                && let Err(error) = try_to_write(&parent)
+            {
+                let message = format!("{} is not there and cannot be made: {error}", directory.display());
+                self.error("data_dir", message, "Make it for the user who runs balcony.");
+            }
+            return Server::Stopped;
+        }
+        if let Err(error) = try_to_write(directory) {
+            let message = format!("{} cannot be written to: {error}", directory.display());
+            self.error("data_dir", message, "It belongs to the user who runs balcony.");
+            return Server::Stopped;
+        }
+        match Lock::acquire(&configuration.lock_file(), "check") {
+            Ok(_) => Server::Stopped,
+            Err(LockError::Held { .. }) => Server::Running,
+            Err(error @ LockError::Broken { .. }) => {
+                self.error(
+                    "data_dir",
+                    error.to_string(),
+                    "It belongs to the user who runs balcony.",
+                );
+                Server::Stopped
+            }
+        }
+    }
+
+    fn ports(&mut self) {
+        let configuration = &self.loaded.configuration;
+        let lists = [
+            ("c2s.listen", &configuration.c2s.listen),
+            ("c2s.listen_tls", &configuration.c2s.listen_tls),
+        ];
+        let listed = lists
+            .iter()
+            .flat_map(|(key, list)| list.iter().map(move |address| (*key, *address)));
+        let metrics = configuration
+            .metrics
+            .listen
+            .on()
+            .map(|address| ("metrics.listen", *address));
+        for (key, address) in listed.chain(metrics) {
+            self.port(key, address);
+        }
+    }
+
+    fn port(&mut self, key: &str, address: SocketAddr) {
+        let Err(error) = TcpListener::bind(address) else {
+            return;
+        };
+        let advice = if error.kind() == io::ErrorKind::AddrInUse {
+            format!(
+                "Another program has it; see which: ss -ltnp 'sport = :{}'",
+                address.port()
+            )
+        } else if error.kind() == io::ErrorKind::AddrNotAvailable {
+            "It is no address of this machine; see which are: ip address".to_owned()
+        } else {
+            "Choose an address of this machine, and a port from 1024 on.".to_owned()
+        };
+        self.error(key, format!("cannot listen on {address}: {error}"), &advice);
+    }
+
+    fn open_files(&mut self) {
+        let Ok(allowed) = system::raise_open_files() else {
+            return;
+        };
+        if let Some(message) =
+            system::too_few_open_files(allowed, self.loaded.configuration.limits.connections)
+        {
+            self.warning("limits.connections", message, "");
+        }
+    }
+}
+
+fn first_that_exists(directory: &Path) -> Option<PathBuf> {
+    directory
+        .ancestors()
+        .find(|ancestor| ancestor.exists())
+        .map(Path::to_path_buf)
+}
+
+fn try_to_write(directory: &Path) -> io::Result<()> {
+    let file = directory.join(format!(".balcony-check-{}", std::process::id()));
+    std::fs::File::create_new(&file)?;
+    std::fs::remove_file(&file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Configuration;
+    use crate::system::TemporaryDirectory;
+
+    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+
+    struct Machine(TemporaryDirectory);
+
+    impl Machine {
+        /// A directory with a certificate and its key.
+        fn new(name: &str) -> Machine {
+            let machine = Machine(TemporaryDirectory::new(name));
+            machine.write("a.pem", CERTIFICATE);
+            machine.write("a.key", KEY);
+            machine
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            let path = self.0.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+
+        /// What `inspect` tells of a configuration without listeners, and `rest` behind it.
+        fn told(&self, rest: &str) -> Vec<String> {
+            let text = format!(
+                "[c2s]\nlisten = []\nlisten_tls = []\n[limits]\nconnections = 1\nunauthenticated_connections = 1\n\
+                 [hosts.\"montague.lit\"]\ncertificate = \"a.pem\"\nkey = \"a.key\"\n{rest}\n"
+            );
+            let rest_has_metrics = rest.contains("[metrics]");
+            let text = if rest_has_metrics {
+                text
+            } else {
+                format!("{text}[metrics]\nlisten = \"off\"\n")
+            };
+            let loaded = Configuration::parse(&text, Path::new("b.toml"), self.0.path()).unwrap();
+            inspect(&loaded)
+                .into_iter()
+                .map(|problem| format!("{}: {} {}", problem.key, problem.message, problem.advice))
+                .collect()
+        }
+    }
+
+    #[track_caller]
+    fn assert_told(told: &[String], expected: &[&str]) {
+        assert_eq!(told.len(), expected.len(), "{told:?}");
+        for (told, expected) in told.iter().zip(expected) {
+            assert!(told.contains(expected), "{told:?} lacks {expected:?}");
+        }
+    }
+
+    #[test]
+    fn a_sound_machine_has_no_problems_and_keeps_no_traces() {
+        let machine = Machine::new("inspect-sound");
+        assert_told(&machine.told(""), &[]);
+        std::fs::create_dir(machine.0.path().join("data")).unwrap();
+        assert_told(&machine.told(""), &[]);
+        let left: Vec<_> = std::fs::read_dir(machine.0.path().join("data"))
+            .unwrap()
+            .collect();
+        assert!(left.len() <= 1, "{left:?}");
+    }
+
+    #[test]
+    fn certificates_and_keys_are_looked_into() {
+        let machine = Machine::new("inspect-certificates");
+        machine.write("a.pem", KEY);
+        machine.write("a.key", CERTIFICATE);
+        assert_told(
+            &machine.told(""),
+            &[
+                "holds no certificate It holds a private key: have certificate and key changed places?",
+                "holds no private key It holds a certificate: have certificate and key changed places?",
+            ],
+        );
+        machine.write(
+            "a.pem",
+            "-----BEGIN CERTIFICATE-----\n~~\n-----END CERTIFICATE-----\n",
+        );
+        machine.write("a.key", "");
+        assert_told(
+            &machine.told(""),
+            &[
+                "a.pem is damaged",
+                "a.key holds no private key The file begins with",
+            ],
+        );
+        std::fs::remove_file(machine.0.path().join("a.pem")).unwrap();
+        machine.write("a.key", KEY);
+        assert_told(&machine.told(""), &["hosts.\"montague.lit\".certificate: "]);
+    }
+
+    #[test]
+    fn secrets_that_all_can_read_are_told() {
+        let machine = Machine::new("inspect-secrets");
+        let secret = "[storage]\nurl = \"postgres://b@db/b\"\npassword_file = \"secret\"";
+        machine.write("secret", " \n");
+        for name in ["secret", "a.key"] {
+            let path = machine.0.path().join(name);
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        }
+        assert_told(
+            &machine.told(secret),
+            &[
+                "everybody on this machine can read",
+                "secret is empty",
+                "everybody on this machine can read",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_taken_port_is_told_unless_the_server_itself_has_it() {
+        let machine = Machine::new("inspect-ports");
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let metrics = format!("[metrics]\nlisten = \"{address}\"");
+        assert_told(
+            &machine.told(&metrics),
+            &["Another program has it; see which: ss -ltnp"],
+        );
+        assert_told(
+            &machine.told("[metrics]\nlisten = \"192.0.2.1:9568\""),
+            &["cannot listen on 192.0.2.1:9568"],
+        );
+        std::fs::create_dir(machine.0.path().join("data")).unwrap();
+        let _running = Lock::acquire(&machine.0.path().join("data/lock"), "run").unwrap();
+        assert_told(&machine.told(&metrics), &[]);
+    }
+
+    #[test]
+    fn a_data_directory_that_cannot_be_is_told() {
+        let machine = Machine::new("inspect-data");
+        machine.write("data", "a file");
+        assert_told(&machine.told(""), &["data_dir: "]);
+    }
+}
