@@ -17,6 +17,9 @@ mod stored;
 mod subscription;
 mod transition;
 
+#[cfg(test)]
+mod tests;
+
 pub use item::Item;
 pub use limits::Limits;
 pub use outcome::{Change, Outcome, Push, Send};
