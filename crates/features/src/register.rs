@@ -318,6 +318,7 @@ mod tests {
         for name in [
             "a b",
             "bill@capulet.lit",
+            "bill@capulet.lit/x",
             "a@b",
             "bill/x",
             "@",

@@ -8,8 +8,8 @@ use stanza::{Address, Condition, ErrorKind, Stanza, StanzaError};
 use xml::{ContentNamespace, Element, Tree};
 
 use crate::{
-    AccountFacts, Action, Answer, Asker, Facts, HostFacts, LastSeen, Place, Record, Registration, Reply,
-    Request, Software, Stored, TABLE, answer,
+    AccountFacts, Action, Answer, Asker, Audience, Facts, HostFacts, LastSeen, Place, Record, Registration,
+    Reply, Request, Software, Stored, TABLE, answer,
 };
 
 /// The host capulet.lit with the account juliet, whose contact is romeo and whose enemy is tybalt.
@@ -264,6 +264,31 @@ fn rfc6121_8_5_1_where_there_is_no_account_everybody_hears_the_same() {
             !matches!(answers[0].word(), "stored" | "acts" | "not-allowed"),
             "{request}"
         );
+    }
+}
+
+#[test]
+fn an_audience_is_never_found_where_there_is_no_account() {
+    let (world, stanza) = (World::new(), iq(Asker::Own, DISCO_INFO));
+    for asker in AT_ACCOUNT {
+        let (facts, now, wall) = (&world.facts, world.now, world.wall);
+        let request = Request {
+            stanza: &stanza,
+            place: Place::Nobody,
+            asker,
+            facts,
+            now,
+            wall,
+        };
+        for audience in [
+            Audience::Anyone,
+            Audience::Presence,
+            Audience::Own,
+            Audience::Registrants,
+        ] {
+            assert!(!audience.admits(&request), "{audience:?} {asker:?}");
+        }
+        assert!(!TABLE.iter().any(|feature| feature.is_listed(&request)));
     }
 }
 
