@@ -24,7 +24,7 @@ pub struct Account {
     pub(crate) standing: Standing,
     pub(crate) flags: Flags,
     pub(crate) roster: roster::Roster,
-    pub(crate) privacy: crate::privacy::Lists,
+    pub(crate) privacy: privacy::Lists,
     /// In the order in which they were bound. Few, so that a walk is the fastest look-up.
     pub(crate) sessions: Vec<Session>,
     pub(crate) waiting: Waiting,
@@ -41,12 +41,15 @@ pub struct Account {
 
 impl Account {
     /// The account at the bare `address`, as the store has it.
-    pub fn new(address: Address, saved: Saved) -> Account {
-        Account {
+    ///
+    /// # Errors
+    /// When a privacy list is stored in a form that is not understood: a rule left out would open a door.
+    pub fn new(address: Address, saved: Saved) -> Result<Account, privacy::BadRow> {
+        Ok(Account {
             standing: saved.standing,
             flags: saved.flags,
             roster: roster::Roster::load(&address, saved.roster),
-            privacy: crate::privacy::Lists::load(saved.privacy),
+            privacy: privacy::Lists::load(saved.privacy)?,
             sessions: Vec::new(),
             waiting: Waiting::new(saved.waiting, saved.last_waiting),
             pending: BTreeMap::new(),
@@ -55,7 +58,7 @@ impl Account {
             blobs: saved.blobs,
             settle_at: None,
             address,
-        }
+        })
     }
 
     /// Its bare address.

@@ -1,10 +1,12 @@
-//! The only way to a parcel that may be routed or delivered: it has passed the question of privacy, or the server wrote it.
+//! The only way to a parcel that may be routed or delivered: the privacy lists let it pass, or the server wrote it.
 //!
 //! [`Passed`] can be made nowhere else, and the effects that carry stanzas take nothing else. So a new path that forgets
 //! to ask does not compile.
 
+use privacy::{Denial, Direction, ListName, Question, Verdict};
 use stanza::{Address, Kind, Parcel, PresenceType, Stanza};
 
+use crate::SessionId;
 use crate::account::Account;
 use crate::session::Session;
 
@@ -19,23 +21,6 @@ impl Passed {
         Passed(Parcel::new(stanza))
     }
 
-    /// The same parcel with a change that is not of its addresses.
-    pub(crate) fn map(self, change: impl FnOnce(Parcel) -> Parcel) -> Passed {
-        Passed(change(self.0))
-    }
-
-    /// What may go on.
-    pub fn parcel(&self) -> &Parcel {
-        &self.0
-    }
-
-    /// What may go on.
-    pub fn into_parcel(self) -> Parcel {
-        self.0
-    }
-}
-
-impl Passed {
     /// A row of the store: it passed when it came, and is asked about again for each session that gets it.
     pub(crate) fn stored(parcel: Parcel) -> Passed {
         Passed(parcel)
@@ -50,32 +35,93 @@ impl Passed {
     pub(crate) fn to_own_session(parcel: Parcel) -> Passed {
         Passed(parcel)
     }
+
+    /// The goodbye to somebody for whom the door has just been closed (XEP-0016 §2.11, XEP-0191 §3.3).
+    pub(crate) fn last_goodbye(stanza: Stanza) -> Passed {
+        Passed(Parcel::new(stanza))
+    }
+
+    /// What may go on.
+    pub fn parcel(&self) -> &Parcel {
+        &self.0
+    }
+
+    /// What may go on.
+    pub fn into_parcel(self) -> Parcel {
+        self.0
+    }
+}
+
+/// A parcel that may not go on, and why.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) parcel: Parcel,
+    pub(crate) denial: Denial,
 }
 
 impl Account {
-    /// Whether a stanza may come in at all, whatever session it may be for.
-    pub(crate) fn admit(&self, parcel: Parcel) -> Result<Passed, Parcel> {
-        Ok(Passed(parcel))
+    /// Whether a stanza may come in: to the session that it names, or else to anybody at home. Each session is asked
+    /// again by [`admits`](Self::admits) before it gets it.
+    pub(crate) fn admit(&self, parcel: Parcel) -> Result<Passed, Box<Refused>> {
+        let Some(from) = parcel.from() else { return Ok(Passed(parcel)) };
+        let kind = parcel.stanza().kind();
+        let named = parcel.to().filter(|to| !to.is_bare()).and_then(|to| self.session_at(to));
+        let verdict = self.ask(named.and_then(|session| session.active_list.as_ref()), Direction::In, kind, from);
+        let Verdict::Deny(denial) = verdict else { return Ok(Passed(parcel)) };
+        // XEP-0016 §2.2: the default list does not bind a session with a list of its own.
+        let somebody_takes_it = named.is_none()
+            && self.sessions.iter().filter(|session| session.active_list.is_some()).any(|session| {
+                self.ask(session.active_list.as_ref(), Direction::In, kind, from).passes()
+            });
+        let may_be_for_sessions =
+            matches!(kind, Kind::Message(_) | Kind::Presence(PresenceType::Available | PresenceType::Unavailable));
+        if somebody_takes_it && may_be_for_sessions {
+            return Ok(Passed(parcel));
+        }
+        Err(Box::new(Refused { parcel, denial }))
     }
 
     /// Whether a stanza that came in may reach this session.
-    pub(crate) fn admits(&self, _session: &Session, _parcel: &Passed) -> bool {
-        true
+    pub(crate) fn admits(&self, session: &Session, parcel: &Passed) -> bool {
+        let Some(from) = parcel.0.from() else { return true };
+        self.ask(session.active_list.as_ref(), Direction::In, parcel.0.stanza().kind(), from).passes()
+    }
+
+    /// Whether a stanza that came in may wait for the user, or be answered in the user's name.
+    pub(crate) fn admits_without_session(&self, parcel: &Passed) -> Result<(), Denial> {
+        let Some(from) = parcel.0.from() else { return Ok(()) };
+        match self.ask(None, Direction::In, parcel.0.stanza().kind(), from) {
+            Verdict::Pass(_) => Ok(()),
+            Verdict::Deny(denial) => Err(denial),
+        }
     }
 
     /// Whether a stanza of this session may leave.
-    pub(crate) fn release(&self, _id: crate::SessionId, parcel: Parcel) -> Result<Passed, Parcel> {
-        Ok(Passed(parcel))
+    pub(crate) fn release(&self, id: SessionId, parcel: Parcel) -> Result<Passed, Box<Refused>> {
+        let active = self.session(id).and_then(|session| session.active_list.as_ref());
+        self.release_by(active, parcel)
     }
 
     /// Whether what the server sends in the user's name may leave.
-    pub(crate) fn release_for_user(&self, parcel: Parcel) -> Result<Passed, Parcel> {
-        Ok(Passed(parcel))
+    pub(crate) fn release_for_user(&self, parcel: Parcel) -> Result<Passed, Box<Refused>> {
+        self.release_by(None, parcel)
     }
 
-    pub(crate) fn may_show_presence(&self, _to: &Address) -> bool {
-        true
+    /// Whether this contact may see that the user is there.
+    pub(crate) fn may_show_presence(&self, to: &Address) -> bool {
+        self.ask(None, Direction::Out, Kind::Presence(PresenceType::Available), to).passes()
     }
 
-    pub(crate) fn privacy_iq(&mut self, _c: &mut machine::Context<'_, crate::Settings>, _id: crate::SessionId, _r: &Stanza, _out: &mut crate::account::Out) {}
+    fn release_by(&self, active: Option<&ListName>, parcel: Parcel) -> Result<Passed, Box<Refused>> {
+        let Some(to) = parcel.to() else { return Ok(Passed(parcel)) };
+        match self.ask(active, Direction::Out, parcel.stanza().kind(), to) {
+            Verdict::Pass(_) => Ok(Passed(parcel)),
+            Verdict::Deny(denial) => Err(Box::new(Refused { parcel, denial })),
+        }
+    }
+
+    fn ask(&self, active: Option<&ListName>, direction: Direction, kind: Kind, other: &Address) -> Verdict {
+        let question = Question { account: &self.address, active, direction, kind, other };
+        self.privacy.may_pass(&question, &self.roster)
+    }
 }

@@ -17,15 +17,9 @@ impl Account {
         let parcel = match self.admit(parcel) {
             Ok(parcel) => parcel,
             Err(refused) => {
-                // XEP-0191 §3.2: requests are answered as if nobody were there, everything else in silence; messages of
-                // a conversation are answered too (rule 3).
-                match refused.stanza().kind() {
-                    Kind::Iq(IqType::Get | IqType::Set) | Kind::Message(MessageType::Chat | MessageType::Normal | MessageType::Groupchat) => {
-                        self.reply(refused.error(Condition::ServiceUnavailable), out);
-                    }
-                    Kind::Iq(IqType::Result | IqType::Error)
-                    | Kind::Message(MessageType::Error | MessageType::Headline)
-                    | Kind::Presence(_) => out.effects.push(Effect::Dropped(DropReason::Privacy)),
+                match refused.denial.answer() {
+                    Some(error) => self.reply(refused.parcel.error(error), out),
+                    None => out.effects.push(Effect::Dropped(DropReason::Privacy)),
                 }
                 settle(receipt, out);
                 return;
@@ -124,7 +118,7 @@ impl Account {
         let mut recipients = self.sessions.iter().filter(|session| chosen(session) && self.admits(session, parcel)).peekable();
         let Some(first) = recipients.next() else {
             // Every session that it could reach has a list that forbids it.
-            out.effects.push(Effect::Dropped(DropReason::Privacy));
+            self.deny(parcel, out);
             settle(receipt, out);
             return;
         };
@@ -142,6 +136,18 @@ impl Account {
         }
         if wants_settling {
             self.settle_later(context, out);
+        }
+    }
+
+    /// A stanza that no list of anybody at home lets pass is answered like one to nobody.
+    fn deny(&self, parcel: &Passed, out: &mut Out) {
+        match parcel.parcel().stanza().kind() {
+            Kind::Message(MessageType::Chat | MessageType::Normal) => {
+                self.reply(parcel.parcel().error(Condition::ServiceUnavailable), out);
+            }
+            Kind::Message(MessageType::Groupchat | MessageType::Headline | MessageType::Error)
+            | Kind::Presence(_)
+            | Kind::Iq(_) => out.effects.push(Effect::Dropped(DropReason::Privacy)),
         }
     }
 

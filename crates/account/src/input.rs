@@ -136,7 +136,7 @@ pub enum Change {
     /// A change of the roster.
     Roster(roster::Change),
     /// A change of the privacy lists or the blocklist.
-    Privacy(crate::privacy::Change),
+    Privacy(privacy::Change),
     /// A stanza waits for the user.
     Wait(WaitingRow),
     /// Stanzas no longer wait.
@@ -181,7 +181,7 @@ pub struct Saved {
     /// The roster.
     pub roster: roster::Stored,
     /// Privacy lists and blocklist.
-    pub privacy: crate::privacy::Stored,
+    pub privacy: privacy::Stored,
     /// What the operator said of it.
     pub flags: Flags,
     /// How many stanzas wait, and their bytes.
@@ -315,5 +315,5 @@ pub struct Settings {
     /// Limits of rosters.
     pub roster: roster::Limits,
     /// Limits of privacy lists and blocklists.
-    pub privacy: crate::privacy::Limits,
+    pub privacy: privacy::Limits,
 }

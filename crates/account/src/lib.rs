@@ -10,10 +10,9 @@ mod delivery;
 mod door;
 mod inbound;
 mod input;
+mod lists;
 mod outbound;
 mod presence;
-#[path = "privacy_stub.rs"]
-mod privacy;
 mod session;
 mod subscriptions;
 mod waiting;

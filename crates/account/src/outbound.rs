@@ -1,7 +1,7 @@
 //! What the account's own sessions send: the first half of the way of a stanza (RFC 6120 §10, RFC 6121 §8).
 
 use machine::Context;
-use stanza::{Condition, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError, namespace};
+use stanza::{Condition, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError};
 use stream_management::Receipt;
 
 use crate::account::{settle, Account, Out};
@@ -84,17 +84,16 @@ impl Account {
         }
     }
 
-    /// Asks the door for one of the account's own stanzas; a refusal is told to its sender (XEP-0191 §3.2 rule 6).
+    /// Asks the door for one of the account's own stanzas; a refusal is told to its sender (XEP-0191 §3.3).
     pub(crate) fn may_leave(&self, id: SessionId, parcel: Parcel, out: &mut Out) -> Option<Passed> {
         match self.release(id, parcel) {
             Ok(passed) => Some(passed),
             Err(refused) => {
-                let error = StanzaError::new(Condition::NotAcceptable)
-                    .kind(stanza::ErrorKind::Cancel)
-                    .application(format!("<blocked xmlns='{}'/>", namespace::BLOCKING_ERRORS));
                 // RFC 6121 §4.6: nobody waits for an answer to presence that says goodbye.
-                if refused.stanza().kind() != Kind::Presence(PresenceType::Unavailable) {
-                    self.reply(refused.error(error), out);
+                if refused.parcel.stanza().kind() != Kind::Presence(PresenceType::Unavailable)
+                    && let Some(error) = refused.denial.answer()
+                {
+                    self.reply(refused.parcel.error(error), out);
                 }
                 None
             }

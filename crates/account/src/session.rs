@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use machine::Timestamp;
+use privacy::ListName;
 use stanza::{Address, Stanza};
 use stream_management::Mailbox;
 
@@ -23,7 +24,9 @@ pub(crate) struct Session {
     /// Whether it asked for the blocklist, and so wants pushes (XEP-0191 §3.2).
     pub(crate) knows_blocklist: bool,
     /// The privacy list it made active (XEP-0016 §2.5).
-    pub(crate) active_list: Option<String>,
+    pub(crate) active_list: Option<ListName>,
+    /// Whether it has ever used privacy lists, and so wants pushes about changes that blocking makes.
+    pub(crate) uses_lists: bool,
     /// To whom it sent directed presence, and what they got last (RFC 6121 §4.6). Addresses that are subscribed to the
     /// user's presence are here too: what they hold is what was sent last.
     pub(crate) directed: BTreeMap<Address, Stanza>,
@@ -46,6 +49,7 @@ impl Session {
             interested: false,
             knows_blocklist: false,
             active_list: None,
+            uses_lists: false,
             directed: BTreeMap::new(),
         }
     }

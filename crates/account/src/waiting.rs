@@ -51,7 +51,9 @@ impl Account {
     pub(crate) fn store(&mut self, context: &Context<'_, Settings>, parcel: Passed, receipt: Option<Receipt>, out: &mut Out) {
         let (count_max, bytes_max) = context.settings.waiting_max;
         let bytes = parcel.parcel().to_bytes();
-        if !worth_storing(parcel.parcel()) {
+        if let Err(denial) = self.admits_without_session(&parcel) {
+            self.reply(denial.answer().and_then(|error| parcel.parcel().error(error)), out);
+        } else if !worth_storing(parcel.parcel()) {
             out.effects.push(Effect::Dropped(crate::input::DropReason::DeliveryRule));
         } else if self.waiting.count >= count_max || self.waiting.bytes + bytes.len() > bytes_max {
             // XEP-0160 §3: the sender learns that it was not kept.

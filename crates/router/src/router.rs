@@ -168,10 +168,11 @@ impl Router {
         self.store.load_account(
             address.clone(),
             Box::new(move |saved| {
-                router.work(|worker| match saved {
+                let account = saved.ok().and_then(|saved| Account::new(address, saved).ok());
+                router.work(|worker| match account {
                     // A slot that was given up meanwhile does not need the account.
-                    Ok(saved) => drop(slot.loaded(Account::new(address, saved), worker)),
-                    Err(_) => {
+                    Some(account) => drop(slot.loaded(account, worker)),
+                    None => {
                         router.forget(&slot);
                         slot.load_failed(LoadFailure::Unavailable, worker);
                     }

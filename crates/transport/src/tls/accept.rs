@@ -26,7 +26,7 @@ pub enum Listener {
     /// After `<proceed/>` (RFC 6120 §5.4.2.3). There was no need for a name: what a client offers is not
     /// looked at.
     StartTls,
-    /// Direct TLS for clients, `xmpp-client` (XEP-0368 §4).
+    /// Direct TLS for clients, `xmpp-client` (XEP-0368 §3).
     DirectTls,
     /// BOSH and WebSocket over HTTPS, `http/1.1` (an HTTP/1.1 upgrade makes a WebSocket, RFC 7395 §3.1).
     Https,

@@ -52,7 +52,7 @@ async fn agreed(
 }
 
 #[tokio::test]
-async fn xep0368_4_direct_tls_agrees_to_xmpp_client() {
+async fn xep0368_3_direct_tls_agrees_to_xmpp_client() {
     let (folder, some) = (Folder::new(), |name: &str| Ok(Some(name.to_owned())));
     let store = one_host(&folder);
     let xmpp = client().speaking("xmpp-client");

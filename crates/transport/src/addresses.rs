@@ -1,0 +1,245 @@
+//! Limits by the address of the peer: connections at the same time, and failed logins.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use machine::Moment;
+use parking_lot::Mutex;
+
+/// A range of addresses, `192.0.2.0/24` or `2001:db8::/32`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// Any address of the range.
+    pub address: IpAddr,
+    /// How many leading bits count.
+    pub prefix: u8,
+}
+
+impl Range {
+    /// Whether `address` lies in it. An IPv4 address that came over an IPv6 socket counts as what it is.
+    pub fn contains(self, address: IpAddr) -> bool {
+        match (self.address.to_canonical(), address.to_canonical()) {
+            (IpAddr::V4(range), IpAddr::V4(address)) => {
+                same_prefix(u128::from(range.to_bits()) << 96, u128::from(address.to_bits()) << 96, self.prefix)
+            }
+            (IpAddr::V6(range), IpAddr::V6(address)) => same_prefix(range.to_bits(), address.to_bits(), self.prefix),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+fn same_prefix(one: u128, other: u128, prefix: u8) -> bool {
+    let differing = one ^ other;
+    differing.leading_zeros() >= u32::from(prefix)
+}
+
+/// A number of events in a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// Events.
+    pub events: u32,
+    /// In this time.
+    pub per: Duration,
+}
+
+/// What one address may do. IPv6 addresses count by their /64: that is what one subscriber has.
+#[derive(Debug, Clone)]
+pub struct AddressLimits {
+    /// Connections at the same time that have not logged in.
+    pub unauthenticated: usize,
+    /// Connections at the same time.
+    pub connections: usize,
+    /// Failed logins; `None`: any number.
+    pub failed_logins: Option<Rate>,
+    /// Ranges without limits.
+    pub exempt: Vec<Range>,
+}
+
+/// The connections and failures of all addresses.
+pub struct Addresses {
+    limits: Mutex<AddressLimits>,
+    entries: Mutex<HashMap<IpAddr, Entry>>,
+}
+
+#[derive(Default)]
+struct Entry {
+    connections: usize,
+    unauthenticated: usize,
+    failures: u32,
+    /// When the counted failures are forgotten.
+    failures_until: Moment,
+}
+
+/// Addresses that are remembered only for their failures; beyond it the old ones are looked through for what is over.
+const REMEMBERED_MAX: usize = 100_000;
+
+impl Addresses {
+    /// Nobody is connected.
+    pub fn new(limits: AddressLimits) -> Arc<Addresses> {
+        Arc::new(Addresses { limits: Mutex::new(limits), entries: Mutex::default() })
+    }
+
+    /// Other limits, for connections to come.
+    pub fn replace_limits(&self, limits: AddressLimits) {
+        *self.limits.lock() = limits;
+    }
+
+    /// A new connection; `None` when its address has too many.
+    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admission> {
+        let address = counted_as(address);
+        let (connections_max, unauthenticated_max) = {
+            let limits = self.limits.lock();
+            if limits.exempt.iter().any(|range| range.contains(address)) {
+                return Some(Admission { addresses: Arc::clone(self), address, counted: Counted::Exempt });
+            }
+            (limits.connections, limits.unauthenticated)
+        };
+        let mut entries = self.entries.lock();
+        let entry = entries.entry(address).or_default();
+        if entry.connections >= connections_max || entry.unauthenticated >= unauthenticated_max {
+            return None;
+        }
+        entry.connections += 1;
+        entry.unauthenticated += 1;
+        Some(Admission { addresses: Arc::clone(self), address, counted: Counted::Unauthenticated })
+    }
+
+    fn change(&self, address: IpAddr, change: impl FnOnce(&mut Entry)) {
+        let mut entries = self.entries.lock();
+        let entry = entries.entry(address).or_default();
+        change(entry);
+        if entry.connections == 0 && entry.failures == 0 {
+            entries.remove(&address);
+        }
+    }
+}
+
+/// One connection as far as its address is concerned; it is counted until this is dropped.
+pub struct Admission {
+    addresses: Arc<Addresses>,
+    address: IpAddr,
+    counted: Counted,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Counted {
+    Exempt,
+    Unauthenticated,
+    Authenticated,
+}
+
+impl Admission {
+    /// The connection has logged in.
+    pub fn authenticated(&mut self) {
+        if self.counted == Counted::Unauthenticated {
+            self.counted = Counted::Authenticated;
+            self.addresses.change(self.address, |entry| entry.unauthenticated = entry.unauthenticated.saturating_sub(1));
+        }
+    }
+
+    /// A login failed.
+    pub fn login_failed(&self, now: Moment) {
+        let Some(rate) = self.addresses.limits.lock().failed_logins else { return };
+        if self.counted == Counted::Exempt {
+            return;
+        }
+        let mut entries = self.addresses.entries.lock();
+        if entries.len() > REMEMBERED_MAX {
+            entries.retain(|_, entry| entry.connections > 0 || entry.failures_until > now);
+        }
+        let entry = entries.entry(self.address).or_default();
+        if entry.failures_until <= now {
+            entry.failures = 0;
+            entry.failures_until = now + rate.per;
+        }
+        entry.failures = entry.failures.saturating_add(1);
+    }
+
+    /// Whether the address has failed too often to be heard again now.
+    pub fn has_failed_too_often(&self, now: Moment) -> bool {
+        let Some(rate) = self.addresses.limits.lock().failed_logins else { return false };
+        if self.counted == Counted::Exempt {
+            return false;
+        }
+        let entries = self.addresses.entries.lock();
+        entries.get(&self.address).is_some_and(|entry| entry.failures >= rate.events && entry.failures_until > now)
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        let was = self.counted;
+        if was == Counted::Exempt {
+            return;
+        }
+        self.addresses.change(self.address, |entry| {
+            entry.connections = entry.connections.saturating_sub(1);
+            if was == Counted::Unauthenticated {
+                entry.unauthenticated = entry.unauthenticated.saturating_sub(1);
+            }
+        });
+    }
+}
+
+fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6(std::net::Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(connections: usize, unauthenticated: usize) -> AddressLimits {
+        let failed_logins = Some(Rate { events: 2, per: Duration::from_secs(60) });
+        let exempt = vec![Range { address: "127.0.0.0".parse().unwrap(), prefix: 8 }];
+        AddressLimits { unauthenticated, connections, failed_logins, exempt }
+    }
+
+    #[test]
+    fn connections_are_counted_by_address_and_ipv6_by_its_network() {
+        let addresses = Addresses::new(limits(2, 2));
+        let (one, same, other): (IpAddr, IpAddr, IpAddr) =
+            ("2001:db8::1".parse().unwrap(), "2001:db8::ffff".parse().unwrap(), "2001:db8:0:1::1".parse().unwrap());
+        let first = addresses.admit(one).unwrap();
+        let _second = addresses.admit(same).unwrap();
+        assert!(addresses.admit(one).is_none());
+        assert!(addresses.admit(other).is_some());
+        drop(first);
+        assert!(addresses.admit(same).is_some());
+        assert_eq!(addresses.entries.lock().len(), 1, "what is over is forgotten");
+    }
+
+    #[test]
+    fn those_who_have_logged_in_make_room_for_others_to_do_so() {
+        let addresses = Addresses::new(limits(3, 1));
+        let address = "192.0.2.1".parse().unwrap();
+        let mut first = addresses.admit(address).unwrap();
+        assert!(addresses.admit(address).is_none());
+        first.authenticated();
+        assert!(addresses.admit(address).is_some());
+    }
+
+    #[test]
+    fn failures_are_forgotten_after_their_time() {
+        let addresses = Addresses::new(limits(9, 9));
+        let admission = addresses.admit("192.0.2.1".parse().unwrap()).unwrap();
+        let at = |seconds| Moment::from_micros(seconds * 1_000_000);
+        admission.login_failed(at(1));
+        assert!(!admission.has_failed_too_often(at(1)));
+        admission.login_failed(at(2));
+        assert!(admission.has_failed_too_often(at(3)));
+        assert!(!admission.has_failed_too_often(at(61)));
+    }
+
+    #[test]
+    fn exempt_ranges_have_no_limits_also_when_mapped() {
+        let addresses = Addresses::new(limits(1, 1));
+        let held: Vec<_> = (0..9).filter_map(|_| addresses.admit("::ffff:127.0.0.1".parse().unwrap())).collect();
+        assert_eq!(held.len(), 9);
+    }
+}

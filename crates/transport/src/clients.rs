@@ -1,0 +1,273 @@
+//! What all client connections share, and the listeners that bring them in.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use c2s::{LoginAttempt, Transport};
+use parking_lot::Mutex;
+use router::{Login, Router, Surroundings};
+use sasl::{Lookup, Password, PasswordPolicy, Salt, Standing, Verdict};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use stanza::Address;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tracing::{debug, warn};
+
+use crate::addresses::{AddressLimits, Addresses};
+use crate::connection::{Answer, Connection};
+use crate::tls::Certificates;
+use crate::System;
+
+/// What client connections read of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What the sessions read.
+    pub session: c2s::Settings,
+    /// A connection has this long to log in.
+    pub unauthenticated_time: Duration,
+    /// Limits by address.
+    pub addresses: AddressLimits,
+}
+
+/// A socket to listen on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listen {
+    /// Where.
+    pub address: SocketAddr,
+    /// Whether TLS begins with the first byte.
+    pub transport: Transport,
+}
+
+/// Pending connections that the kernel keeps for us.
+const BACKLOG: i32 = 4_096;
+
+/// A connection that says nothing is asked by the kernel after this time whether it is still there.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(180);
+
+/// Bytes that a dead peer does not acknowledge end the connection after this time.
+const UNACKNOWLEDGED_TIME: Duration = Duration::from_secs(120);
+
+/// All client connections.
+pub struct Clients {
+    settings: ArcSwap<Settings>,
+    certificates: Arc<Certificates>,
+    router: Arc<Router>,
+    system: System,
+    addresses: Arc<Addresses>,
+    connections: AtomicI64,
+    logins: Mutex<BTreeMap<LoginLabels, u64>>,
+}
+
+/// Labels of `xmpp_auth_attempts_total`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LoginLabels {
+    /// The host that was spoken to.
+    pub host: String,
+    /// The mechanism, `none` when the client named none that we know.
+    pub mechanism: &'static str,
+    /// `ok`, or the condition of the failure (RFC 6120 §6.5).
+    pub result: &'static str,
+}
+
+impl Clients {
+    /// Nobody is connected.
+    pub fn new(settings: Settings, certificates: Arc<Certificates>, router: Arc<Router>, system: System) -> Arc<Clients> {
+        Arc::new(Clients {
+            addresses: Addresses::new(settings.addresses.clone()),
+            settings: ArcSwap::from_pointee(settings),
+            certificates,
+            router,
+            system,
+            connections: AtomicI64::new(0),
+            logins: Mutex::default(),
+        })
+    }
+
+    /// Listens; each connection gets a task of its own.
+    ///
+    /// # Errors
+    /// When the address cannot be bound: it is taken, not ours, or needs privileges.
+    pub fn listen(self: &Arc<Self>, listen: Listen) -> io::Result<Listening> {
+        let listener = bind(listen.address)?;
+        let address = listener.local_addr()?;
+        let task = tokio::spawn(Arc::clone(self).accept(listener, listen.transport));
+        Ok(Listening { address, task })
+    }
+
+    /// Other settings, for connections to come and for what existing ones do next.
+    pub fn replace_settings(&self, settings: Settings) {
+        self.addresses.replace_limits(settings.addresses.clone());
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Connections that are open.
+    pub fn connections(&self) -> i64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Logins so far.
+    pub fn logins(&self) -> Vec<(LoginLabels, u64)> {
+        self.logins.lock().iter().map(|(labels, count)| (labels.clone(), *count)).collect()
+    }
+
+    pub(crate) fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
+        self.settings.load()
+    }
+
+    pub(crate) fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
+    }
+
+    pub(crate) fn router(&self) -> &Arc<Router> {
+        &self.router
+    }
+
+    pub(crate) fn system(&self) -> &System {
+        &self.system
+    }
+
+    pub(crate) fn count_login(&self, attempt: &LoginAttempt) {
+        let labels = LoginLabels {
+            host: attempt.host.as_str().to_owned(),
+            mechanism: attempt.mechanism.map_or("none", |mechanism| mechanism.name()),
+            result: attempt.result.as_ref().map_or_else(|error| error.condition().name(), |()| "ok"),
+        };
+        *self.logins.lock().entry(labels).or_default() += 1;
+    }
+
+    /// What the store knows of an account that wants to log in.
+    pub(crate) fn look_up(&self, account: Address) -> oneshot::Receiver<Answer> {
+        let (tell, answer) = oneshot::channel();
+        self.router.store().login(
+            account,
+            Box::new(move |login| {
+                // The connection may be gone.
+                let _ = tell.send(Answer::Credentials(lookup(login)));
+            }),
+        );
+        answer
+    }
+
+    /// Compares a password with what is stored, on a slow thread; what is stored otherwise than the host wants today is
+    /// replaced while the password is known.
+    pub(crate) fn check_password(&self, account: Address, password: Password, passwords: PasswordPolicy) -> oneshot::Receiver<Answer> {
+        let (tell, answer) = oneshot::channel();
+        let mut salt = [0; Salt::BYTES];
+        self.system.fill_random(&mut salt);
+        let system = self.system.clone();
+        let store = Arc::clone(self.router.store());
+        self.router.store().login(
+            account.clone(),
+            Box::new(move |login| {
+                let lookup = lookup(login);
+                system.run_slowly(Box::new(move || {
+                    let check = sasl::check_password(&lookup, &password, &passwords, Salt(salt));
+                    if let (Verdict::Accepted, Some(stored)) = (check.verdict, check.rehashed) {
+                        // The login does not wait for it, and the next one will try again if it fails.
+                        store.set_credentials(account, stored, Box::new(|outcome| drop(outcome)));
+                    }
+                    let _ = tell.send(Answer::Password(check.verdict));
+                }));
+            }),
+        );
+        answer
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener, transport: Transport) {
+        loop {
+            match listener.accept().await {
+                Ok((socket, peer)) => self.admit(socket, peer, transport),
+                Err(error) => {
+                    // Out of descriptors, most likely: others must close before we can go on.
+                    warn!(event = "accept_failed", %error, "a connection could not be accepted; is the limit of open files too low?");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn admit(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, transport: Transport) {
+        let Some(admission) = self.addresses.admit(peer.ip()) else {
+            debug!(event = "too_many_connections", "an address has too many connections");
+            return;
+        };
+        if admission.has_failed_too_often(self.system.now()) {
+            debug!(event = "too_many_failed_logins", "an address has failed to log in too often");
+            return;
+        }
+        if let Err(error) = tune(&socket) {
+            debug!(event = "socket_options", %error, "a socket does not take its options");
+        }
+        let connection = Connection::new(Arc::clone(self), socket, transport, admission);
+        let clients = Arc::clone(self);
+        tokio::spawn(async move {
+            clients.connections.fetch_add(1, Ordering::Relaxed);
+            let counted = Leaving(clients);
+            connection.run().await;
+            drop(counted);
+        });
+    }
+}
+
+/// Counts a connection down when its task ends, however it ends.
+struct Leaving(Arc<Clients>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A listener at work.
+pub struct Listening {
+    address: SocketAddr,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Listening {
+    /// Where it listens; the port is known even if none was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Takes no more connections; those that are open stay.
+    pub fn stop(&self) {
+        self.task.abort();
+    }
+}
+
+fn lookup(login: Result<Option<Login>, router::StoreError>) -> Lookup {
+    match login {
+        Ok(Some(login)) => {
+            let standing = if login.flags.disabled { Standing::Disabled } else { Standing::Active };
+            Lookup::Account { stored: login.credentials, standing }
+        }
+        Ok(None) => Lookup::NoAccount,
+        Err(_) => Lookup::Unavailable,
+    }
+}
+
+/// `[::]` takes IPv4 too.
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn tune(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let options = SockRef::from(socket);
+    options.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(Duration::from_secs(30)).with_retries(4))?;
+    options.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIME))
+}

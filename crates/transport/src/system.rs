@@ -1,0 +1,165 @@
+//! The world of the router on tokio: the system's clocks and dice, wake-ups, and turns on the threads of the runtime.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use machine::{Moment, Timestamp};
+use parking_lot::Mutex;
+use router::{Alarm, Surroundings};
+use rustls::crypto::SecureRandom;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, Semaphore};
+use turns::{Ready, Worker};
+
+/// Inputs that one chain of turns may take before a connection goes back to its socket; the rest goes on in a task of
+/// its own.
+const CHAIN_INPUTS_MAX: usize = 4_096;
+
+/// The system that the server runs on. Cheap to clone.
+#[derive(Clone)]
+pub struct System(Arc<Inner>);
+
+struct Inner {
+    origin: Instant,
+    runtime: Handle,
+    dice: &'static dyn SecureRandom,
+    alarms: Mutex<Alarms>,
+    /// Told when a new alarm is the first.
+    earlier: Notify,
+    /// At most this many slow tasks run at a time: key derivation is hungry for CPU and memory.
+    slow: Arc<Semaphore>,
+}
+
+#[derive(Default)]
+struct Alarms {
+    /// Ordered by moment, and by the order in which they were asked for.
+    waiting: BTreeMap<(Moment, u64), Arc<dyn Alarm>>,
+    next: u64,
+}
+
+thread_local! {
+    /// Each thread of the runtime takes turns with a worker of its own, which keeps its buffers from turn to turn.
+    static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
+}
+
+impl System {
+    /// The system of the given runtime. `slow_tasks` bounds key derivations at the same time.
+    pub fn start(runtime: &Handle, slow_tasks: usize) -> System {
+        let system = System(Arc::new(Inner {
+            #[expect(clippy::disallowed_methods, reason = "this is where the clock comes in")]
+            origin: Instant::now(),
+            runtime: runtime.clone(),
+            dice: rustls::crypto::aws_lc_rs::default_provider().secure_random,
+            alarms: Mutex::default(),
+            earlier: Notify::new(),
+            slow: Arc::new(Semaphore::new(slow_tasks)),
+        }));
+        runtime.spawn(system.clone().ring_alarms());
+        system
+    }
+
+    /// Rings each alarm at its moment, as long as the runtime lives.
+    async fn ring_alarms(self) {
+        loop {
+            let (due, next) = self.take_due();
+            for alarm in due {
+                alarm.ring();
+            }
+            match next {
+                Some(moment) => {
+                    let pause = moment.since(self.now());
+                    tokio::select! {
+                        () = tokio::time::sleep(pause) => {}
+                        () = self.0.earlier.notified() => {}
+                    }
+                }
+                None => self.0.earlier.notified().await,
+            }
+        }
+    }
+
+    fn take_due(&self) -> (Vec<Arc<dyn Alarm>>, Option<Moment>) {
+        let now = self.now();
+        let mut alarms = self.0.alarms.lock();
+        let mut due = Vec::new();
+        while let Some(first) = alarms.waiting.first_entry() {
+            if first.key().0 > now {
+                return (due, Some(first.key().0));
+            }
+            due.push(first.remove());
+        }
+        (due, None)
+    }
+
+    fn resume(&self, ready: Ready) {
+        let system = self.clone();
+        self.0.runtime.spawn(async move {
+            let mut ready = Some(ready);
+            system.with_worker(&mut |worker| {
+                if let Some(ready) = ready.take() {
+                    worker.resume(ready);
+                }
+            });
+        });
+    }
+
+    fn fresh_worker(&self) -> Worker {
+        let system = self.clone();
+        Worker::new(move |ready| system.resume(ready))
+    }
+}
+
+impl Surroundings for System {
+    fn now(&self) -> Moment {
+        Moment::from_micros(u64::try_from(self.0.origin.elapsed().as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn wall(&self) -> Timestamp {
+        #[expect(clippy::disallowed_methods, reason = "this is where the clock comes in")]
+        let now = SystemTime::now();
+        let micros = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+        Timestamp::from_unix_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+    }
+
+    fn fill_random(&self, bytes: &mut [u8]) {
+        if self.0.dice.fill(bytes).is_err() {
+            // Guessable ids and nonces would be worse than none: nothing that needs them can go on.
+            panic!("the system gives no random bytes");
+        }
+    }
+
+    fn call_at(&self, at: Moment, alarm: Arc<dyn Alarm>) {
+        let mut alarms = self.0.alarms.lock();
+        let is_first = alarms.waiting.first_key_value().is_none_or(|((first, _), _)| at < *first);
+        let number = alarms.next;
+        alarms.next += 1;
+        alarms.waiting.insert((at, number), alarm);
+        drop(alarms);
+        if is_first {
+            self.0.earlier.notify_one();
+        }
+    }
+
+    fn with_worker(&self, task: &mut dyn FnMut(&mut Worker)) {
+        // A task that is given while this thread is at work (an answer that comes at once) takes a worker of its own.
+        let mut worker = WORKER.with_borrow_mut(Option::take).unwrap_or_else(|| self.fresh_worker());
+        task(&mut worker);
+        worker.run(CHAIN_INPUTS_MAX);
+        WORKER.with_borrow_mut(|place| *place = Some(worker));
+    }
+
+    fn run_slowly(&self, work: Box<dyn FnOnce() + Send>) {
+        let slow = Arc::clone(&self.0.slow);
+        let runtime = self.0.runtime.clone();
+        self.0.runtime.spawn(async move {
+            // The semaphore is never closed.
+            let permit = slow.acquire_owned().await;
+            runtime.spawn_blocking(move || {
+                work();
+                drop(permit);
+            });
+        });
+    }
+}
