@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::config::{Loaded, Problem, Severity, key_of_host};
+use crate::config::{DatabaseUrl, Loaded, Problem, Severity, key_of_host};
 use crate::lock::{Lock, LockError};
 use crate::system;
 
@@ -102,7 +102,9 @@ impl Inspection<'_> {
 
     fn secrets(&mut self) {
         let key = "storage.password_file";
-        if let Some(file) = &self.loaded.configuration.storage.password_file
+        let configuration = &self.loaded.configuration;
+        if let (DatabaseUrl::Postgres(_), Some(file)) =
+            (configuration.database(), &configuration.storage.password_file)
             && let Some((text, metadata)) = self.read(key, file)
         {
             if text.trim_ascii().is_empty() {

@@ -264,15 +264,14 @@ fn domains_are_compared_as_the_protocol_compares_them() {
     check(
         "[muc]\nservices = [\"MONTAGUE.lit\"]\n",
         &[
-            "b.toml:4:2: warning: muc: has no effect in this version",
-            "    It is kept for the version that brings it.",
             "b.toml:5:1: muc.services: \"montague.lit\" cannot be a room service: it is already a host",
             "    Give each of them a domain of its own.",
+            "b.toml: warning: without effect in this version: muc",
+            "    They are kept for the version that brings them.",
         ],
     );
 }
 
-/// Messages about the whole; the warnings that a section has no effect yet are left out.
 #[test]
 fn what_contradicts_itself_is_refused() {
     for (text, complaint) in [
@@ -393,8 +392,8 @@ fn what_is_risky_is_told_and_allowed() {
             "hosts.\"montague.lit\".password_storage: nobody can log in",
         ),
         (
-            "[sm]\nresume_timeout = \"1h\"",
-            "sm.resume_timeout: has no effect in this version",
+            "[sm]\nresume_timeout = \"1h\"\n[dns]",
+            "without effect in this version: dns, sm.resume_timeout",
         ),
     ] {
         let loaded =

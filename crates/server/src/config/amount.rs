@@ -158,3 +158,92 @@ fn write_period(duration: Duration) -> String {
     }
     "0s".to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_and_written() {
+        for (text, milliseconds, written) in [
+            ("0s", 0, "0s"),
+            ("500ms", 500, "500ms"),
+            ("120s", 120_000, "120s"),
+            ("5m", 300_000, "300s"),
+            ("90m", 5_400_000, "90m"),
+            ("1h30m", 5_400_000, "90m"),
+            ("1d", 86_400_000, "1d"),
+            ("1500ms", 1_500, "1500ms"),
+        ] {
+            let read = Duration::from_text(text).unwrap();
+            assert_eq!(
+                (read, read.to_text().as_str()),
+                (Duration::from_millis(milliseconds), written)
+            );
+            assert_eq!(Duration::from_text(&read.to_text()), Ok(read));
+        }
+        for wrong in [
+            "",
+            "s",
+            "5",
+            "5 s",
+            "-5s",
+            "5S",
+            "1.5s",
+            "5w",
+            "99999999999999999999s",
+            "999999999999999d",
+        ] {
+            assert!(Duration::from_text(wrong).is_err(), "{wrong} was taken");
+        }
+    }
+
+    #[test]
+    fn numbers_of_bytes_are_read_and_written() {
+        for (text, bytes, written) in [
+            ("0B", 0, "0B"),
+            ("512B", 512, "512B"),
+            ("256KiB", 262_144, "256KiB"),
+            ("1024KiB", 1 << 20, "1MiB"),
+            ("2 GiB", 2 << 30, "2GiB"),
+        ] {
+            let read = parse_bytes(text).map(ByteSize);
+            assert_eq!(read, Ok(ByteSize(bytes)));
+            assert_eq!(ByteSize(bytes).to_string(), written);
+        }
+        for wrong in [
+            "",
+            "KiB",
+            "12",
+            "12KB",
+            "12kib",
+            "-1B",
+            "1.5MiB",
+            "99999999999GiB",
+        ] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong} was taken");
+        }
+    }
+
+    #[test]
+    fn rates_are_read_and_written() {
+        for (text, count, seconds, written) in [
+            ("6/1m", 6, 60, "6/1m"),
+            ("30/60s", 30, 60, "30/1m"),
+            ("5/10s", 5, 10, "5/10s"),
+        ] {
+            let read = Rate::from_text(text).unwrap();
+            assert_eq!(
+                read,
+                Rate {
+                    count,
+                    period: Duration::from_secs(seconds)
+                }
+            );
+            assert_eq!(read.to_text(), written);
+        }
+        for wrong in ["", "6", "6/", "/1m", "6/1", "0/1m", "6/0s", "-6/1m", "6/1m/1m"] {
+            assert!(Rate::from_text(wrong).is_err(), "{wrong} was taken");
+        }
+    }
+}

@@ -279,3 +279,98 @@ impl Setting for DatabaseUrl {
 }
 
 const DATABASE_FORM: &str = "\"sqlite:FILE\" or \"postgres://USER@HOST/DATABASE\"";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_its_addresses_whichever_listener_they_came_through() {
+        for (network, inside, outside) in [
+            (
+                "127.0.0.0/8",
+                vec!["127.0.0.1", "127.255.255.255", "::ffff:127.0.0.1"],
+                vec!["128.0.0.1", "::1"],
+            ),
+            ("192.0.2.7", vec!["192.0.2.7"], vec!["192.0.2.6", "192.0.2.8"]),
+            (
+                "2001:db8::/32",
+                vec!["2001:db8::1", "2001:db8:ffff::"],
+                vec!["2001:db9::", "192.0.2.7"],
+            ),
+            ("::1", vec!["::1"], vec!["::2", "127.0.0.1"]),
+            (
+                "0.0.0.0/0",
+                vec!["0.0.0.0", "255.255.255.255", "::ffff:192.0.2.1"],
+                vec!["::1"],
+            ),
+            ("::/0", vec!["::1", "2001:db8::"], vec!["192.0.2.1"]),
+        ] {
+            let network = Network::from_text(network).unwrap();
+            for address in inside {
+                assert!(
+                    network.contains(address.parse().unwrap()),
+                    "{network} should hold {address}"
+                );
+            }
+            for address in outside {
+                assert!(
+                    !network.contains(address.parse().unwrap()),
+                    "{network} should not hold {address}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn targets_of_routes_are_addresses_or_hosts() {
+        let address = RouteTarget::Address("127.0.0.12:5269".parse().unwrap());
+        assert_eq!(RouteTarget::from_text("127.0.0.12:5269"), Ok(address));
+        let host = RouteTarget::Host(HostName::new("xmpp.capulet.lit").unwrap(), 5269);
+        assert_eq!(RouteTarget::from_text("XMPP.capulet.lit:5269"), Ok(host.clone()));
+        assert_eq!(host.to_text(), "xmpp.capulet.lit:5269");
+        for wrong in [
+            "capulet.lit",
+            "capulet.lit:",
+            "capulet.lit:99999",
+            "::1:5269",
+            "127.0.0.1",
+        ] {
+            assert!(RouteTarget::from_text(wrong).is_err(), "{wrong} was taken");
+        }
+    }
+
+    #[test]
+    fn origins_are_compared_as_browsers_write_them() {
+        assert_eq!(Origin::from_text("*"), Ok(Origin::Any));
+        let origin = Origin::Exactly("https://chat.montague.lit:8443".to_owned());
+        assert_eq!(Origin::from_text("https://Chat.Montague.lit:8443"), Ok(origin));
+        for wrong in [
+            "",
+            "chat.montague.lit",
+            "https://",
+            "https://a.lit/",
+            "https://a.lit/chat",
+            "ftp://a.lit",
+            "https://u@a.lit",
+        ] {
+            assert!(Origin::from_text(wrong).is_err(), "{wrong} was taken");
+        }
+    }
+
+    #[test]
+    fn a_name_server_without_a_port_listens_on_53() {
+        assert_eq!(
+            DnsServer::from_text("9.9.9.9"),
+            Ok(DnsServer("9.9.9.9:53".parse().unwrap()))
+        );
+        assert_eq!(
+            DnsServer::from_text("::1"),
+            Ok(DnsServer("[::1]:53".parse().unwrap()))
+        );
+        assert_eq!(
+            DnsServer::from_text("127.0.0.1:5353"),
+            Ok(DnsServer("127.0.0.1:5353".parse().unwrap()))
+        );
+    }
+}

@@ -32,6 +32,16 @@ impl HostName {
                 "\"{written}\" is an IP address, and addresses of people need a name"
             ));
         }
+        if written
+            .to_ascii_lowercase()
+            .split('.')
+            .any(|label| label.starts_with("xn--"))
+        {
+            // RFC 7622 §3.2: addresses hold U-labels, so that this spelling would never equal that of a client.
+            return Err(format!(
+                "\"{written}\" is a domain as DNS encodes it; write it in its own letters"
+            ));
+        }
         let prepared =
             jid::DomainPart::new(written).map_err(|error| format!("\"{written}\" is no domain: {error}"))?;
         Ok(HostName(prepared.as_str().to_owned()))
@@ -154,5 +164,66 @@ impl FromStr for AccountName {
 
     fn from_str(written: &str) -> Result<Self, String> {
         AccountName::new(written)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc7622_3_2_domains_are_prepared_for_comparison() {
+        for (written, prepared) in [
+            ("Montague.LIT", "montague.lit"),
+            ("montague.lit.", "montague.lit"),
+            ("localhost", "localhost"),
+            ("M\u{dc}nchen.example", "m\u{fc}nchen.example"),
+        ] {
+            assert_eq!(
+                HostName::new(written).as_ref().map(HostName::as_str),
+                Ok(prepared)
+            );
+        }
+        for wrong in [
+            "",
+            ".",
+            "a..b",
+            "a b",
+            "192.0.2.1",
+            "[::1]",
+            "::1",
+            "-a.lit",
+            "xn--mnchen-3ya.example",
+            "a@b",
+            "a/b",
+        ] {
+            assert!(HostName::new(wrong).is_err(), "{wrong} was taken");
+        }
+    }
+
+    #[test]
+    fn rfc7622_3_1_accounts_are_bare_addresses_with_a_localpart() {
+        let name = AccountName::new("Romeo@Montague.LIT").unwrap();
+        assert_eq!(
+            (name.local(), name.host().as_str(), name.to_string().as_str()),
+            ("romeo", "montague.lit", "romeo@montague.lit")
+        );
+        for wrong in [
+            "montague.lit",
+            "romeo@montague.lit/orchard",
+            "@montague.lit",
+            "romeo@",
+            "ro meo@montague.lit",
+            "romeo@192.0.2.1",
+        ] {
+            assert!(AccountName::new(wrong).is_err(), "{wrong} was taken");
+        }
+    }
+
+    #[test]
+    fn names_travel_as_texts_and_are_prepared_on_arrival() {
+        let name: AccountName = serde_json::from_str("\"Romeo@Montague.lit\"").unwrap();
+        assert_eq!(serde_json::to_string(&name).unwrap(), "\"romeo@montague.lit\"");
+        assert!(serde_json::from_str::<HostName>("\"a b\"").is_err());
     }
 }
