@@ -12,7 +12,7 @@ use crate::{CommitFailed, CommitId, Death, LoadFailure, Portable, Priority, Refu
 /// The place of one machine. Shared by all who deliver to it; the machine itself is touched by one turn at a time.
 pub struct Slot<M: Portable, W: World<M>> {
     key: W::Key,
-    pub(crate) world: Arc<W>,
+    world: Arc<W>,
     /// A leaf: nothing else is locked while it is held, and of foreign code only `is_idle` and `look` run.
     pub(crate) state: Mutex<State<M>>,
 }
@@ -94,6 +94,11 @@ impl<M: Portable, W: World<M>> Slot<M, W> {
         &self.key
     }
 
+    /// The surroundings of the machine.
+    pub fn world(&self) -> &Arc<W> {
+        &self.world
+    }
+
     /// Puts an input into the inbox; the slot becomes ready in `worker` if its machine is there and nobody has it.
     ///
     /// A stanza that is too much goes to [`World::refuse`] at once. An error gives the input back: this slot is gone.
@@ -169,7 +174,6 @@ impl<M: Portable, W: World<M>> Slot<M, W> {
     pub fn retire_if_idle(&self) -> bool {
         let mut state = self.state.lock();
         let rests = state.phase == Phase::Living
-            && !state.scheduled
             && state.inbox.is_empty()
             && state.waiting.is_none()
             && state.machine.as_ref().is_some_and(|machine| machine.is_idle());

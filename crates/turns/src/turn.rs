@@ -26,7 +26,7 @@ struct Shift<M: Portable> {
 
 impl<M: Portable, W: World<M>> Turn for Slot<M, W> {
     fn take_turn(self: Arc<Self>, inputs_max: usize, worker: &mut Worker) -> usize {
-        let limits = self.world.limits();
+        let limits = self.world().limits();
         let mut shift = Shift::begin(&mut self.state.lock());
         let mut decision = worker.spares.lend_decision::<M>();
         // What a panic leaves half done is either dropped at once (the machine, the decision) or was whole before (the
@@ -95,12 +95,12 @@ impl<M: Portable, W: World<M>> Slot<M, W> {
                 Released::Durable(effects) => {
                     effects
                         .into_iter()
-                        .for_each(|effect| self.world.perform(self, effect, worker));
+                        .for_each(|effect| self.world().perform(self, effect, worker));
                 }
                 Released::Lost(effects) => {
                     effects
                         .into_iter()
-                        .for_each(|effect| self.world.abandon(self, effect, worker));
+                        .for_each(|effect| self.world().abandon(self, effect, worker));
                 }
             }
         }
@@ -127,18 +127,18 @@ impl<M: Portable, W: World<M>> Slot<M, W> {
                 break;
             };
             shift.handled += 1;
-            self.world
+            self.world()
                 .with_context(|context| machine.handle(context, queued.input, decision));
             if !decision.commit.is_empty() {
                 let (id, changes) = (shift.take_commit_id(), std::mem::take(&mut decision.commit));
-                self.world.commit(self, id, changes, worker);
+                self.world().commit(self, id, changes, worker);
                 let waiting = shift.waiting.get_or_insert_with(|| Box::new(Waiting::new()));
                 waiting.begin(id, std::mem::take(&mut decision.effects), queued.bytes);
             } else if let Some(waiting) = &mut shift.waiting {
                 waiting.follow(&mut decision.effects, queued.bytes);
             } else {
                 for effect in decision.effects.drain(..) {
-                    self.world.perform(self, effect, worker);
+                    self.world().perform(self, effect, worker);
                 }
             }
         }
@@ -163,7 +163,7 @@ impl<M: Portable, W: World<M>> Slot<M, W> {
         if ready {
             worker.enqueue(self);
         } else if shift.idle {
-            isolate(|| self.world.idle(&self, worker));
+            isolate(|| self.world().idle(&self, worker));
         }
     }
 
@@ -186,13 +186,16 @@ impl<M: Portable, W: World<M>> Slot<M, W> {
             return;
         }
         drop(state);
-        isolate(|| self.world.died(&self, why, worker));
+        isolate(|| self.world().died(&self, why, worker));
         let mut state = self.state.lock();
         state.phase = Phase::Gone;
         let inputs = state.inbox.take();
         drop(state);
         for queued in inputs {
-            isolate(|| self.world.refuse(&self, queued.input, Refusal::Died(why), worker));
+            isolate(|| {
+                self.world()
+                    .refuse(&self, queued.input, Refusal::Died(why), worker)
+            });
         }
     }
 }
