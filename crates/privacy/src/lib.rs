@@ -16,6 +16,9 @@ mod outcome;
 mod question;
 mod stored;
 
+#[cfg(test)]
+mod tests;
+
 pub use contacts::Contacts;
 pub use explanation::Explanation;
 pub use grammar::PRIVACY;
