@@ -88,7 +88,14 @@ impl Account {
     }
 
     /// Gives `mailbox` a resource (RFC 6120 §7.6, §7.7). An older session that has the wanted one gives way.
-    fn bind(&mut self, context: &mut Context<'_, Settings>, id: SessionId, wanted: Option<String>, mailbox: Arc<Mailbox>, out: &mut Out) {
+    fn bind(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        wanted: Option<String>,
+        mailbox: Arc<Mailbox>,
+        out: &mut Out,
+    ) {
         let refusal = if !self.exists() || self.flags.disabled {
             Some(StanzaError::new(Condition::NotAllowed))
         } else if self.sessions.len() >= context.settings.resources_max {
@@ -98,34 +105,66 @@ impl Account {
             None
         };
         if let Some(error) = refusal {
-            out.effects.push(Effect::Signal { mailbox, signal: Signal::NotBound(error) });
+            out.effects.push(Effect::Signal {
+                mailbox,
+                signal: Signal::NotBound(error),
+            });
             return;
         }
-        let resource = wanted.filter(|resource| !resource.is_empty()).unwrap_or_else(|| context.token());
+        let resource = wanted
+            .filter(|resource| !resource.is_empty())
+            .unwrap_or_else(|| context.token());
         let address = match self.address.with_resource(&resource) {
             Ok(address) => address,
             Err(_) => {
                 // RFC 6120 §7.7.2.1.
                 let error = StanzaError::new(Condition::BadRequest).text("this is no resourcepart");
-                out.effects.push(Effect::Signal { mailbox, signal: Signal::NotBound(error) });
+                out.effects.push(Effect::Signal {
+                    mailbox,
+                    signal: Signal::NotBound(error),
+                });
                 return;
             }
         };
         if let Some(older) = self.session_at(&address).map(|session| session.id) {
             // RFC 6120 §7.7.2.2: the newer session wins.
-            self.end_session(context, older, Some(StreamError::new(StreamCondition::Conflict)), out);
+            self.end_session(
+                context,
+                older,
+                Some(StreamError::new(StreamCondition::Conflict)),
+                out,
+            );
         }
-        self.sessions.push(Session::new(id, address.clone(), Arc::clone(&mailbox), context.wall));
-        out.effects.push(Effect::Signal { mailbox, signal: Signal::Bound(address) });
+        self.sessions.push(Session::new(
+            id,
+            address.clone(),
+            Arc::clone(&mailbox),
+            context.wall,
+        ));
+        out.effects.push(Effect::Signal {
+            mailbox,
+            signal: Signal::Bound(address),
+        });
     }
 
     /// Ends a session: the others learn of it, and what its client does not have goes where it belongs.
-    pub(crate) fn end_session(&mut self, context: &mut Context<'_, Settings>, id: SessionId, error: Option<StreamError>, out: &mut Out) {
+    pub(crate) fn end_session(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        error: Option<StreamError>,
+        out: &mut Out,
+    ) {
         self.announce_unavailable(context, id, None, out);
-        let Some(place) = self.sessions.iter().position(|session| session.id == id) else { return };
+        let Some(place) = self.sessions.iter().position(|session| session.id == id) else {
+            return;
+        };
         let session = self.sessions.remove(place);
         if let Some(error) = error {
-            out.effects.push(Effect::Signal { mailbox: Arc::clone(&session.mailbox), signal: Signal::Close(error) });
+            out.effects.push(Effect::Signal {
+                mailbox: Arc::clone(&session.mailbox),
+                signal: Signal::Close(error),
+            });
         }
         for entry in session.mailbox.close() {
             self.undelivered(context, entry, out);
@@ -137,7 +176,10 @@ impl Account {
     fn note_departure(&mut self, context: &Context<'_, Settings>, out: &mut Out) {
         if self.sessions.is_empty() && self.exists() {
             let status = self.left.take().and_then(|last| last.status);
-            let last = LastSeen { at: context.wall, status };
+            let last = LastSeen {
+                at: context.wall,
+                status,
+            };
             self.left = Some(last.clone());
             out.commit.push(Change::Left(last));
         }
@@ -145,13 +187,20 @@ impl Account {
 
     /// Puts a copy into one session's mailbox.
     pub(crate) fn push(&self, session: &Session, entry: Entry, out: &mut Out) {
-        out.effects.push(Effect::Push { session: session.id, mailbox: Arc::clone(&session.mailbox), entry });
+        out.effects.push(Effect::Push {
+            session: session.id,
+            mailbox: Arc::clone(&session.mailbox),
+            entry,
+        });
     }
 
     /// An answer to a stanza, to whoever sent it.
     pub(crate) fn reply(&self, answer: Option<Stanza>, out: &mut Out) {
         if let Some(answer) = answer {
-            out.effects.push(Effect::Route { parcel: crate::Passed::of_our_own(answer), receipt: None });
+            out.effects.push(Effect::Route {
+                parcel: crate::Passed::of_our_own(answer),
+                receipt: None,
+            });
         }
     }
 
@@ -164,13 +213,25 @@ impl Account {
             AdminRequest::Kick(resource, answer) => {
                 let error = StreamError::new(StreamCondition::PolicyViolation).text("ended by an operator");
                 let chosen = |session: &&Session| {
-                    resource.as_deref().is_none_or(|resource| session.address.resourcepart() == Some(resource))
+                    resource
+                        .as_deref()
+                        .is_none_or(|resource| session.address.resourcepart() == Some(resource))
                 };
-                let ids: Vec<SessionId> = self.sessions.iter().filter(chosen).map(|session| session.id).collect();
+                let ids: Vec<SessionId> = self
+                    .sessions
+                    .iter()
+                    .filter(chosen)
+                    .map(|session| session.id)
+                    .collect();
                 for id in &ids {
                     self.end_session(context, *id, Some(error.clone()), out);
                 }
-                out.effects.push(Effect::Answer(Box::new(move || answer(ids.len()))));
+                out.effects
+                    .push(Effect::Answer(Box::new(move || answer(ids.len()))));
+            }
+            AdminRequest::CancelSubscriptions(answer) => {
+                self.cancel_all_subscriptions(context, out);
+                out.effects.push(Effect::Answer(Box::new(answer)));
             }
             AdminRequest::Expel(error, answer) => {
                 let ids: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();
@@ -178,7 +239,8 @@ impl Account {
                     self.end_session(context, *id, Some(error.clone()), out);
                 }
                 self.standing = Standing::Unknown;
-                out.effects.push(Effect::Answer(Box::new(move || answer(ids.len()))));
+                out.effects
+                    .push(Effect::Answer(Box::new(move || answer(ids.len()))));
             }
             AdminRequest::SetFlags(flags) => self.flags = flags,
         }
@@ -199,7 +261,9 @@ fn view(session: &Session) -> SessionView {
 impl Drop for Account {
     fn drop(&mut self) {
         for session in &self.sessions {
-            session.mailbox.signal(Signal::Close(StreamError::new(StreamCondition::InternalServerError)));
+            session.mailbox.signal(Signal::Close(StreamError::new(
+                StreamCondition::InternalServerError,
+            )));
         }
     }
 }
@@ -212,16 +276,28 @@ impl Machine for Account {
 
     fn handle(&mut self, context: &mut Context<'_, Settings>, input: Input, out: &mut Out) {
         match input {
-            Input::Bind { session, resource, mailbox } => self.bind(context, session, resource, mailbox, out),
-            Input::Outbound { session, stanza, receipt } => self.outbound(context, session, stanza, receipt, out),
+            Input::Bind {
+                session,
+                resource,
+                mailbox,
+            } => self.bind(context, session, resource, mailbox, out),
+            Input::Outbound {
+                session,
+                stanza,
+                receipt,
+            } => self.outbound(context, session, stanza, receipt, out),
             Input::Inbound { parcel, receipt } => self.inbound(context, parcel, receipt, out),
             Input::Released(released) => self.released(released, out),
             Input::Undelivered(entry) => self.undelivered(context, *entry, out),
             Input::Overflowed(id) => {
-                let error = StreamError::new(StreamCondition::ResourceConstraint).text("the client does not read fast enough");
+                let error = StreamError::new(StreamCondition::ResourceConstraint)
+                    .text("the client does not read fast enough");
                 self.end_session(context, id, Some(error), out);
             }
-            Input::Ended { session, end: End::Closed | End::Lost } => self.end_session(context, session, None, out),
+            Input::Ended {
+                session,
+                end: End::Closed | End::Lost,
+            } => self.end_session(context, session, None, out),
             Input::Waiting(rows) => self.waiting_arrived(context, rows, out),
             Input::Loaded(loaded) => self.loaded(loaded, out),
             Input::Wake(Key::Settle) => self.settle_overdue(context, out),

@@ -1,7 +1,7 @@
 //! IQs that the server answers for the user: from the account's own sessions, and from others to its bare address
 //! (RFC 6121 §8.5.2.1.3, RFC 6120 §10.3.3).
 
-use features::{AccountFacts, Action, Answer, Asker, Load, Place, Reply, Request};
+use features::{AccountFacts, Answer, Asker, Load, Place, Reply, Request};
 use machine::Context;
 use stanza::{Address, IqType, Kind, Stanza, namespace};
 
@@ -26,7 +26,13 @@ enum Then {
 
 impl Account {
     /// An IQ get or set from one of the account's own sessions, to nobody or to the account itself.
-    pub(crate) fn answer_own_session(&mut self, context: &mut Context<'_, Settings>, id: SessionId, request: &Stanza, out: &mut Out) {
+    pub(crate) fn answer_own_session(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        request: &Stanza,
+        out: &mut Out,
+    ) {
         let Some(payload) = request.payload() else { return };
         match payload.namespace() {
             namespace::ROSTER => self.roster_iq(context, id, request, out),
@@ -36,7 +42,12 @@ impl Account {
     }
 
     /// An IQ get or set from somebody else to the bare address.
-    pub(crate) fn answer_for_user(&mut self, context: &mut Context<'_, Settings>, parcel: &Passed, out: &mut Out) {
+    pub(crate) fn answer_for_user(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        parcel: &Passed,
+        out: &mut Out,
+    ) {
         let request = parcel.parcel().stanza();
         let Some(from) = request.from() else { return };
         let asker = if from.same_bare(&self.address) {
@@ -49,12 +60,37 @@ impl Account {
         self.ask_features(context, request, asker, out);
     }
 
-    fn ask_features(&mut self, context: &mut Context<'_, Settings>, request: &Stanza, asker: Asker, out: &mut Out) {
-        let available: Vec<Address> =
-            self.sessions.iter().filter(|session| session.presence.is_some()).map(|session| session.address.clone()).collect();
-        let facts = AccountFacts { available: &available, last_seen: self.left.as_ref(), stored: &self.blobs };
-        let place = if self.exists() { Place::Account(&facts) } else { Place::Nobody };
-        let question = Request { stanza: request, place, asker, facts: &context.settings.facts, now: context.now, wall: context.wall };
+    fn ask_features(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        request: &Stanza,
+        asker: Asker,
+        out: &mut Out,
+    ) {
+        let available: Vec<Address> = self
+            .sessions
+            .iter()
+            .filter(|session| session.presence.is_some())
+            .map(|session| session.address.clone())
+            .collect();
+        let facts = AccountFacts {
+            available: &available,
+            last_seen: self.left.as_ref(),
+            stored: &self.blobs,
+        };
+        let place = if self.exists() {
+            Place::Account(&facts)
+        } else {
+            Place::Nobody
+        };
+        let question = Request {
+            stanza: request,
+            place,
+            asker,
+            facts: &context.settings.facts,
+            now: context.now,
+            wall: context.wall,
+        };
         match features::answer(&question) {
             Answer::Reply(reply) => self.answer(request, reply, out),
             Answer::Load(load) => {
@@ -69,28 +105,31 @@ impl Account {
                 out.commit.extend(writes.into_iter().map(Change::Write));
                 self.answer(request, Ok(Vec::new()), out);
             }
-            Answer::Act(action) => self.act(context, request, action, out),
+            Answer::Act(action) => {
+                let ticket = self.wait_for(request, Then::Confirm);
+                out.effects.push(Effect::Act { ticket, action });
+            }
         }
-    }
-
-    fn act(&mut self, context: &mut Context<'_, Settings>, request: &Stanza, action: Action, out: &mut Out) {
-        if let Action::RemoveAccount { .. } = action {
-            self.cancel_all_subscriptions(context, out);
-        }
-        let ticket = self.wait_for(request, Then::Confirm);
-        out.effects.push(Effect::Act { ticket, action });
     }
 
     fn wait_for(&mut self, request: &Stanza, then: Then) -> u64 {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
-        self.pending.insert(ticket, Pending { request: request.clone(), then });
+        self.pending.insert(
+            ticket,
+            Pending {
+                request: request.clone(),
+                then,
+            },
+        );
         ticket
     }
 
     /// The store or the server has done what a request waits for.
     pub(crate) fn loaded(&mut self, loaded: Loaded, out: &mut Out) {
-        let Some(Pending { request, then }) = self.pending.remove(&loaded.ticket) else { return };
+        let Some(Pending { request, then }) = self.pending.remove(&loaded.ticket) else {
+            return;
+        };
         let reply = match (then, loaded.outcome) {
             (Then::Finish(load), Ok(bytes)) => load.finish(bytes.as_deref()),
             (Then::Confirm, Ok(_)) => Ok(Vec::new()),
@@ -105,7 +144,13 @@ impl Account {
             Ok(payload) => {
                 let from = request.to().unwrap_or(&self.address);
                 let id = request.id();
-                let result = Stanza::build(Kind::Iq(IqType::Result), Some(from), request.from(), id.as_deref(), &payload);
+                let result = Stanza::build(
+                    Kind::Iq(IqType::Result),
+                    Some(from),
+                    request.from(),
+                    id.as_deref(),
+                    &payload,
+                );
                 self.reply(Some(result), out);
             }
             Err(error) => {

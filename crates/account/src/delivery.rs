@@ -91,7 +91,13 @@ mod tests {
     fn rfc6121_8_5_4_every_cell_is_one_that_the_rfc_allows() {
         use Addressed::{Bare, Match, NoMatch};
         use AtHome::{NoAccount, Nobody, Somebody};
-        let kinds = [MessageType::Normal, MessageType::Chat, MessageType::Groupchat, MessageType::Headline, MessageType::Error];
+        let kinds = [
+            MessageType::Normal,
+            MessageType::Chat,
+            MessageType::Groupchat,
+            MessageType::Headline,
+            MessageType::Error,
+        ];
         for (at_home, addressed, row) in [
             (NoAccount, Bare, ["SE", "SE", "E", "S", "S"]),
             (NoAccount, NoMatch, ["SE", "SE", "SE", "SE", "S"]),
@@ -112,7 +118,10 @@ mod tests {
                     Fate::Bounce(_) => '?',
                     Fate::Drop => 'S',
                 };
-                assert!(allowed.contains(letter), "{at_home:?} {addressed:?} {kind:?}: {letter} is not in {allowed}");
+                assert!(
+                    allowed.contains(letter),
+                    "{at_home:?} {addressed:?} {kind:?}: {letter} is not in {allowed}"
+                );
             }
         }
     }
@@ -127,7 +136,10 @@ mod tests {
     #[test]
     fn att_14_a_headline_to_an_absent_resource_ends_in_silence() {
         for at_home in [AtHome::NoAccount, AtHome::Nobody, AtHome::Somebody] {
-            assert_eq!(fate(Addressed::NoMatch, at_home, MessageType::Headline), Fate::Drop);
+            assert_eq!(
+                fate(Addressed::NoMatch, at_home, MessageType::Headline),
+                Fate::Drop
+            );
         }
     }
 }

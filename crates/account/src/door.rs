@@ -63,18 +63,37 @@ impl Account {
     /// Whether a stanza may come in: to the session that it names, or else to anybody at home. Each session is asked
     /// again by [`admits`](Self::admits) before it gets it.
     pub(crate) fn admit(&self, parcel: Parcel) -> Result<Passed, Box<Refused>> {
-        let Some(from) = parcel.from() else { return Ok(Passed(parcel)) };
+        let Some(from) = parcel.from() else {
+            return Ok(Passed(parcel));
+        };
         let kind = parcel.stanza().kind();
-        let named = parcel.to().filter(|to| !to.is_bare()).and_then(|to| self.session_at(to));
-        let verdict = self.ask(named.and_then(|session| session.active_list.as_ref()), Direction::In, kind, from);
-        let Verdict::Deny(denial) = verdict else { return Ok(Passed(parcel)) };
+        let named = parcel
+            .to()
+            .filter(|to| !to.is_bare())
+            .and_then(|to| self.session_at(to));
+        let verdict = self.ask(
+            named.and_then(|session| session.active_list.as_ref()),
+            Direction::In,
+            kind,
+            from,
+        );
+        let Verdict::Deny(denial) = verdict else {
+            return Ok(Passed(parcel));
+        };
         // XEP-0016 §2.2: the default list does not bind a session with a list of its own.
         let somebody_takes_it = named.is_none()
-            && self.sessions.iter().filter(|session| session.active_list.is_some()).any(|session| {
-                self.ask(session.active_list.as_ref(), Direction::In, kind, from).passes()
-            });
-        let may_be_for_sessions =
-            matches!(kind, Kind::Message(_) | Kind::Presence(PresenceType::Available | PresenceType::Unavailable));
+            && self
+                .sessions
+                .iter()
+                .filter(|session| session.active_list.is_some())
+                .any(|session| {
+                    self.ask(session.active_list.as_ref(), Direction::In, kind, from)
+                        .passes()
+                });
+        let may_be_for_sessions = matches!(
+            kind,
+            Kind::Message(_) | Kind::Presence(PresenceType::Available | PresenceType::Unavailable)
+        );
         if somebody_takes_it && may_be_for_sessions {
             return Ok(Passed(parcel));
         }
@@ -84,12 +103,20 @@ impl Account {
     /// Whether a stanza that came in may reach this session.
     pub(crate) fn admits(&self, session: &Session, parcel: &Passed) -> bool {
         let Some(from) = parcel.0.from() else { return true };
-        self.ask(session.active_list.as_ref(), Direction::In, parcel.0.stanza().kind(), from).passes()
+        self.ask(
+            session.active_list.as_ref(),
+            Direction::In,
+            parcel.0.stanza().kind(),
+            from,
+        )
+        .passes()
     }
 
     /// Whether a stanza that came in may wait for the user, or be answered in the user's name.
     pub(crate) fn admits_without_session(&self, parcel: &Passed) -> Result<(), Denial> {
-        let Some(from) = parcel.0.from() else { return Ok(()) };
+        let Some(from) = parcel.0.from() else {
+            return Ok(());
+        };
         match self.ask(None, Direction::In, parcel.0.stanza().kind(), from) {
             Verdict::Pass(_) => Ok(()),
             Verdict::Deny(denial) => Err(denial),
@@ -109,11 +136,14 @@ impl Account {
 
     /// Whether this contact may see that the user is there.
     pub(crate) fn may_show_presence(&self, to: &Address) -> bool {
-        self.ask(None, Direction::Out, Kind::Presence(PresenceType::Available), to).passes()
+        self.ask(None, Direction::Out, Kind::Presence(PresenceType::Available), to)
+            .passes()
     }
 
     fn release_by(&self, active: Option<&ListName>, parcel: Parcel) -> Result<Passed, Box<Refused>> {
-        let Some(to) = parcel.to() else { return Ok(Passed(parcel)) };
+        let Some(to) = parcel.to() else {
+            return Ok(Passed(parcel));
+        };
         match self.ask(active, Direction::Out, parcel.stanza().kind(), to) {
             Verdict::Pass(_) => Ok(Passed(parcel)),
             Verdict::Deny(denial) => Err(Box::new(Refused { parcel, denial })),
@@ -121,7 +151,13 @@ impl Account {
     }
 
     fn ask(&self, active: Option<&ListName>, direction: Direction, kind: Kind, other: &Address) -> Verdict {
-        let question = Question { account: &self.address, active, direction, kind, other };
+        let question = Question {
+            account: &self.address,
+            active,
+            direction,
+            kind,
+            other,
+        };
         self.privacy.may_pass(&question, &self.roster)
     }
 }

@@ -4,8 +4,8 @@ use machine::Context;
 use stanza::{Address, Condition, IqType, Kind, MessageType, PresenceType};
 use stream_management::{Copies, Entry, Receipt, StoredId};
 
-use crate::account::{settle, Account, Out};
-use crate::delivery::{fate, Addressed, AtHome, Fate};
+use crate::account::{Account, Out, settle};
+use crate::delivery::{Addressed, AtHome, Fate, fate};
 use crate::door::Passed;
 use crate::input::DropReason;
 use crate::session::Session;
@@ -13,7 +13,13 @@ use crate::{Effect, Settings};
 
 impl Account {
     /// Takes a stanza from anybody, the account's own sessions included.
-    pub(crate) fn inbound(&mut self, context: &mut Context<'_, Settings>, parcel: stanza::Parcel, receipt: Option<Receipt>, out: &mut Out) {
+    pub(crate) fn inbound(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        parcel: stanza::Parcel,
+        receipt: Option<Receipt>,
+        out: &mut Out,
+    ) {
         let parcel = match self.admit(parcel) {
             Ok(parcel) => parcel,
             Err(refused) => {
@@ -33,9 +39,14 @@ impl Account {
             }
             Kind::Presence(kind) => {
                 match kind {
-                    PresenceType::Available | PresenceType::Unavailable | PresenceType::Error => self.inbound_availability(context, parcel, kind, out),
+                    PresenceType::Available | PresenceType::Unavailable | PresenceType::Error => {
+                        self.inbound_availability(context, parcel, kind, out)
+                    }
                     PresenceType::Probe => self.inbound_probe(&parcel, out),
-                    PresenceType::Subscribe | PresenceType::Subscribed | PresenceType::Unsubscribe | PresenceType::Unsubscribed => {
+                    PresenceType::Subscribe
+                    | PresenceType::Subscribed
+                    | PresenceType::Unsubscribe
+                    | PresenceType::Unsubscribed => {
                         self.inbound_subscription(context, &parcel, kind, out);
                     }
                 }
@@ -49,8 +60,16 @@ impl Account {
     }
 
     /// RFC 6121 §8.5: applies the table of `delivery`.
-    pub(crate) fn deliver_message(&mut self, context: &mut Context<'_, Settings>, parcel: Passed, receipt: Option<Receipt>, out: &mut Out) {
-        let Kind::Message(kind) = parcel.parcel().stanza().kind() else { return };
+    pub(crate) fn deliver_message(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        parcel: Passed,
+        receipt: Option<Receipt>,
+        out: &mut Out,
+    ) {
+        let Kind::Message(kind) = parcel.parcel().stanza().kind() else {
+            return;
+        };
         match fate(self.addressed(&parcel), self.at_home(), kind) {
             Fate::ToThatOne | Fate::ToMostAvailable | Fate::ToAll => {
                 self.deliver(context, &parcel, receipt, None, out);
@@ -68,8 +87,16 @@ impl Account {
     }
 
     /// Delivers a message whose durable copy is `row`. False when it stays there for now.
-    pub(crate) fn deliver_stored(&mut self, context: &mut Context<'_, Settings>, parcel: Passed, row: StoredId, out: &mut Out) -> bool {
-        let Kind::Message(kind) = parcel.parcel().stanza().kind() else { return false };
+    pub(crate) fn deliver_stored(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        parcel: Passed,
+        row: StoredId,
+        out: &mut Out,
+    ) -> bool {
+        let Kind::Message(kind) = parcel.parcel().stanza().kind() else {
+            return false;
+        };
         match fate(self.addressed(&parcel), self.at_home(), kind) {
             Fate::ToThatOne | Fate::ToMostAvailable | Fate::ToAll => {
                 self.deliver(context, &parcel, None, Some(row), out);
@@ -87,16 +114,39 @@ impl Account {
         }
     }
 
-    fn deliver(&mut self, context: &Context<'_, Settings>, parcel: &Passed, receipt: Option<Receipt>, row: Option<StoredId>, out: &mut Out) {
-        let Kind::Message(kind) = parcel.parcel().stanza().kind() else { return };
+    fn deliver(
+        &mut self,
+        context: &Context<'_, Settings>,
+        parcel: &Passed,
+        receipt: Option<Receipt>,
+        row: Option<StoredId>,
+        out: &mut Out,
+    ) {
+        let Kind::Message(kind) = parcel.parcel().stanza().kind() else {
+            return;
+        };
         let highest = self.sessions.iter().filter_map(Session::priority).max();
         match fate(self.addressed(parcel), self.at_home(), kind) {
             Fate::ToThatOne => {
                 let to = parcel.parcel().to().cloned();
-                self.deliver_to(context, parcel, receipt, row, |session| Some(&session.address) == to.as_ref(), out);
+                self.deliver_to(
+                    context,
+                    parcel,
+                    receipt,
+                    row,
+                    |session| Some(&session.address) == to.as_ref(),
+                    out,
+                );
             }
             Fate::ToMostAvailable => {
-                self.deliver_to(context, parcel, receipt, row, |session| session.takes_messages() && session.priority() == highest, out);
+                self.deliver_to(
+                    context,
+                    parcel,
+                    receipt,
+                    row,
+                    |session| session.takes_messages() && session.priority() == highest,
+                    out,
+                );
             }
             Fate::ToAll => self.deliver_to(context, parcel, receipt, row, Session::takes_messages, out),
             Fate::Store | Fate::Bounce(_) | Fate::Drop => {}
@@ -113,9 +163,16 @@ impl Account {
         chosen: impl Fn(&Session) -> bool,
         out: &mut Out,
     ) {
-        let storable = matches!(parcel.parcel().stanza().kind(), Kind::Message(MessageType::Chat | MessageType::Normal));
+        let storable = matches!(
+            parcel.parcel().stanza().kind(),
+            Kind::Message(MessageType::Chat | MessageType::Normal)
+        );
         let wants_settling = storable && receipt.is_some() && row.is_none();
-        let mut recipients = self.sessions.iter().filter(|session| chosen(session) && self.admits(session, parcel)).peekable();
+        let mut recipients = self
+            .sessions
+            .iter()
+            .filter(|session| chosen(session) && self.admits(session, parcel))
+            .peekable();
         let Some(first) = recipients.next() else {
             // Every session that it could reach has a list that forbids it.
             self.deny(parcel, out);
@@ -152,7 +209,13 @@ impl Account {
     }
 
     /// Puts a stanza that is never stored into one session's mailbox.
-    pub(crate) fn give(&self, context: &Context<'_, Settings>, session: &Session, parcel: &Passed, out: &mut Out) {
+    pub(crate) fn give(
+        &self,
+        context: &Context<'_, Settings>,
+        session: &Session,
+        parcel: &Passed,
+        out: &mut Out,
+    ) {
         let entry = Entry {
             parcel: parcel.parcel().clone(),
             receipt: None,
@@ -165,13 +228,21 @@ impl Account {
     }
 
     /// RFC 6121 §8.5.2.1.3, §8.5.3.1, §8.5.3.2.3.
-    fn inbound_iq(&mut self, context: &mut Context<'_, Settings>, parcel: Passed, kind: IqType, out: &mut Out) {
+    fn inbound_iq(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        parcel: Passed,
+        kind: IqType,
+        out: &mut Out,
+    ) {
         match (self.addressed(&parcel), kind) {
             (Addressed::Bare, IqType::Get | IqType::Set) => self.answer_for_user(context, &parcel, out),
             (Addressed::Match, IqType::Get | IqType::Set) => {
                 let target = parcel.parcel().to().and_then(|to| self.session_at(to));
                 match target {
-                    Some(session) if self.shares_presence(session, &parcel) && self.admits(session, &parcel) => {
+                    Some(session)
+                        if self.shares_presence(session, &parcel) && self.admits(session, &parcel) =>
+                    {
                         self.give(context, session, &parcel, out);
                     }
                     // Looks exactly like an absent resource (RFC 6121 §8.5.3.1, POKE-31).
@@ -191,9 +262,11 @@ impl Account {
         }
     }
 
-    /// RFC 6121 §8.5.3.1, §8.5.3.2.3.
+    /// RFC 6121 §8.5.3.1, §8.5.3.2.3: whoever may not see the user's presence hears the same of every resource.
     fn withhold(&self, parcel: &Passed, out: &mut Out) {
-        self.reply(parcel.parcel().error(features::withheld(parcel.parcel().stanza())), out);
+        let is_contact = parcel.parcel().from().is_some_and(|from| from.same_bare(&self.address) || self.shows_presence_to(from));
+        let error = if is_contact { Condition::ServiceUnavailable.into() } else { features::withheld(parcel.parcel().stanza()) };
+        self.reply(parcel.parcel().error(error), out);
     }
 
     /// Whether a contact is subscribed to the user's presence.
@@ -203,7 +276,9 @@ impl Account {
 
     /// RFC 6121 §8.5.3.1: whether the sender may know that this resource is there.
     fn shares_presence(&self, session: &Session, parcel: &Passed) -> bool {
-        let Some(from) = parcel.parcel().from() else { return false };
+        let Some(from) = parcel.parcel().from() else {
+            return false;
+        };
         from.same_bare(&self.address)
             // The server itself, which knows.
             || from.as_str() == self.address.domainpart()

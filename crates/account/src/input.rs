@@ -93,7 +93,9 @@ pub enum AdminRequest {
     Sessions(Box<dyn FnOnce(Vec<SessionView>) + Send>),
     /// End one session, or all: gives how many.
     Kick(Option<String>, Box<dyn FnOnce(usize) + Send>),
-    /// The account is being deleted or disabled: end all sessions with this error, and forget it.
+    /// The account is about to be removed: end all its subscriptions, in both directions (XEP-0077 §3.2).
+    CancelSubscriptions(Box<dyn FnOnce() + Send>),
+    /// The account was deleted or disabled: end all sessions with this error, and forget it.
     Expel(StreamError, Box<dyn FnOnce(usize) + Send>),
     /// Its flags were changed in the store.
     SetFlags(Flags),
@@ -104,6 +106,7 @@ impl std::fmt::Debug for AdminRequest {
         f.write_str(match self {
             AdminRequest::Sessions(_) => "Sessions",
             AdminRequest::Kick(..) => "Kick",
+            AdminRequest::CancelSubscriptions(_) => "CancelSubscriptions",
             AdminRequest::Expel(..) => "Expel",
             AdminRequest::SetFlags(_) => "SetFlags",
         })

@@ -2,7 +2,9 @@
 //! is kept, pushed, and shown in presence.
 
 use machine::Context;
-use privacy::{Audience, Connected, Direction, ListName, Outcome, Push, SessionChange, Sessions, Shift, Turn};
+use privacy::{
+    Audience, Connected, Direction, ListName, Outcome, Push, SessionChange, Sessions, Shift, Turn,
+};
 use stanza::{Address, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError, namespace};
 
 use crate::account::{Account, Out};
@@ -12,8 +14,16 @@ use crate::{Change, Effect, SessionId, Settings};
 
 impl Account {
     /// A get or set of `jabber:iq:privacy` or `urn:xmpp:blocking` by one of the account's sessions.
-    pub(crate) fn privacy_iq(&mut self, context: &mut Context<'_, Settings>, id: SessionId, request: &Stanza, out: &mut Out) {
-        let Some(payload) = request.payload().map(|payload| payload.to_tree()) else { return };
+    pub(crate) fn privacy_iq(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        request: &Stanza,
+        out: &mut Out,
+    ) {
+        let Some(payload) = request.payload().map(|payload| payload.to_tree()) else {
+            return;
+        };
         let is_blocking = payload.namespace == namespace::BLOCKING;
         if let Some(session) = self.session_mut(id) {
             session.knows_blocklist |= is_blocking && payload.name == "blocklist";
@@ -30,15 +40,23 @@ impl Account {
             return;
         }
         let sender = self.session(id).and_then(|session| session.active_list.clone());
-        let others: Vec<Option<ListName>> =
-            self.sessions.iter().filter(|session| session.id != id).map(|session| session.active_list.clone()).collect();
+        let others: Vec<Option<ListName>> = self
+            .sessions
+            .iter()
+            .filter(|session| session.id != id)
+            .map(|session| session.active_list.clone())
+            .collect();
         let others: Vec<Option<&ListName>> = others.iter().map(Option::as_ref).collect();
-        let connected = Connected { sender: sender.as_ref(), others: &others };
+        let connected = Connected {
+            sender: sender.as_ref(),
+            others: &others,
+        };
         let limits = &context.settings.privacy;
         let outcome = if is_blocking {
             self.privacy.blocking_set(&payload, &connected, limits)
         } else {
-            self.privacy.privacy_set(&payload, &connected, &self.roster, limits)
+            self.privacy
+                .privacy_set(&payload, &connected, &self.roster, limits)
         };
         match outcome {
             Ok(outcome) => self.apply(context, id, request, outcome, out),
@@ -46,8 +64,20 @@ impl Account {
         }
     }
 
-    fn apply(&mut self, context: &Context<'_, Settings>, id: SessionId, request: &Stanza, outcome: Outcome, out: &mut Out) {
-        let Outcome { changes, session: change, pushes, shifts } = outcome;
+    fn apply(
+        &mut self,
+        context: &Context<'_, Settings>,
+        id: SessionId,
+        request: &Stanza,
+        outcome: Outcome,
+        out: &mut Out,
+    ) {
+        let Outcome {
+            changes,
+            session: change,
+            pushes,
+            shifts,
+        } = outcome;
         out.commit.extend(changes.into_iter().map(Change::Privacy));
         if let Some(session) = self.session_mut(id) {
             match change {
@@ -72,7 +102,13 @@ impl Account {
             Audience::HoldsBlocklist => session.knows_blocklist,
         };
         for session in self.sessions.iter().filter(wants) {
-            let stanza = Stanza::build(Kind::Iq(IqType::Set), Some(&self.address), Some(&session.address), Some("list"), &push.payload);
+            let stanza = Stanza::build(
+                Kind::Iq(IqType::Set),
+                Some(&self.address),
+                Some(&session.address),
+                Some("list"),
+                &push.payload,
+            );
             self.give(context, session, &Passed::of_our_own(stanza), out);
         }
     }
@@ -85,15 +121,22 @@ impl Account {
             Sessions::WithoutActive => session.active_list.is_none(),
         };
         for session in self.sessions.iter().filter(concerned) {
-            let Some(presence) = &session.presence else { continue };
+            let Some(presence) = &session.presence else {
+                continue;
+            };
             for contact in self.roster.subscribers() {
                 match shift.presence(Direction::Out, &self.address, contact, &self.roster) {
                     Turn::Same => {}
                     Turn::Hidden => say_goodbye(session, contact, out),
                     Turn::Shown => {
-                        let parcel = presence.stanza.readdressed(Some(session.address.clone()), Some(contact.clone()));
+                        let parcel = presence
+                            .stanza
+                            .readdressed(Some(session.address.clone()), Some(contact.clone()));
                         if let Ok(parcel) = self.release(session.id, parcel) {
-                            out.effects.push(Effect::Route { parcel, receipt: None });
+                            out.effects.push(Effect::Route {
+                                parcel,
+                                receipt: None,
+                            });
                         }
                     }
                 }
@@ -101,9 +144,18 @@ impl Account {
             for contact in self.roster.subscriptions() {
                 if shift.presence(Direction::In, &self.address, contact, &self.roster) == Turn::Shown {
                     // XEP-0191 §3.4: what the contact's presence is now must be asked for.
-                    let probe = Stanza::build(Kind::Presence(PresenceType::Probe), Some(&session.address), Some(contact), None, b"");
+                    let probe = Stanza::build(
+                        Kind::Presence(PresenceType::Probe),
+                        Some(&session.address),
+                        Some(contact),
+                        None,
+                        b"",
+                    );
                     if let Ok(parcel) = self.release(session.id, Parcel::new(probe)) {
-                        out.effects.push(Effect::Route { parcel, receipt: None });
+                        out.effects.push(Effect::Route {
+                            parcel,
+                            receipt: None,
+                        });
                     }
                 }
             }
@@ -112,7 +164,8 @@ impl Account {
         for session in self.sessions.iter().filter(concerned) {
             for other in session.directed.keys() {
                 let is_subscriber = self.shows_presence_to(other) && session.presence.is_some();
-                let hidden = shift.presence(Direction::Out, &self.address, other, &self.roster) == Turn::Hidden;
+                let hidden =
+                    shift.presence(Direction::Out, &self.address, other, &self.roster) == Turn::Hidden;
                 if hidden && !is_subscriber {
                     say_goodbye(session, other, out);
                 }
@@ -122,6 +175,15 @@ impl Account {
 }
 
 fn say_goodbye(session: &Session, to: &Address, out: &mut Out) {
-    let goodbye = Stanza::build(Kind::Presence(PresenceType::Unavailable), Some(&session.address), Some(to), None, b"");
-    out.effects.push(Effect::Route { parcel: Passed::last_goodbye(goodbye), receipt: None });
+    let goodbye = Stanza::build(
+        Kind::Presence(PresenceType::Unavailable),
+        Some(&session.address),
+        Some(to),
+        None,
+        b"",
+    );
+    out.effects.push(Effect::Route {
+        parcel: Passed::last_goodbye(goodbye),
+        receipt: None,
+    });
 }

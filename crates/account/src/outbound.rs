@@ -4,13 +4,20 @@ use machine::Context;
 use stanza::{Condition, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError};
 use stream_management::Receipt;
 
-use crate::account::{settle, Account, Out};
+use crate::account::{Account, Out, settle};
 use crate::door::Passed;
 use crate::{Effect, SessionId, Settings};
 
 impl Account {
     /// Takes a stanza from one of the account's sessions.
-    pub(crate) fn outbound(&mut self, context: &mut Context<'_, Settings>, id: SessionId, stanza: Stanza, receipt: Option<Receipt>, out: &mut Out) {
+    pub(crate) fn outbound(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        stanza: Stanza,
+        receipt: Option<Receipt>,
+        out: &mut Out,
+    ) {
         if self.session(id).is_none() {
             // The session has ended with this still under way: nobody is there to be told.
             settle(receipt, out);
@@ -25,15 +32,28 @@ impl Account {
             Kind::Presence(kind) => {
                 match (kind, stanza.to().is_some()) {
                     (PresenceType::Available, false) => self.broadcast(context, id, stanza, out),
-                    (PresenceType::Unavailable, false) => self.announce_unavailable(context, id, Some(stanza), out),
-                    (PresenceType::Available | PresenceType::Unavailable, true) => self.directed(context, id, stanza, kind, out),
-                    (PresenceType::Subscribe | PresenceType::Subscribed | PresenceType::Unsubscribe | PresenceType::Unsubscribed, true) => {
+                    (PresenceType::Unavailable, false) => {
+                        self.announce_unavailable(context, id, Some(stanza), out)
+                    }
+                    (PresenceType::Available | PresenceType::Unavailable, true) => {
+                        self.directed(context, id, stanza, kind, out)
+                    }
+                    (
+                        PresenceType::Subscribe
+                        | PresenceType::Subscribed
+                        | PresenceType::Unsubscribe
+                        | PresenceType::Unsubscribed,
+                        true,
+                    ) => {
                         self.outbound_subscription(context, id, &stanza, kind, out);
                     }
                     // RFC 6121 §4.3: routed, never an error (POKE-05).
                     (PresenceType::Probe | PresenceType::Error, true) => {
                         if let Some(parcel) = self.may_leave(id, Parcel::new(stanza), out) {
-                            out.effects.push(Effect::Route { parcel, receipt: None });
+                            out.effects.push(Effect::Route {
+                                parcel,
+                                receipt: None,
+                            });
                         }
                     }
                     // Addressed to nobody: nothing that a broadcast could mean.
@@ -52,7 +72,14 @@ impl Account {
         }
     }
 
-    fn outbound_message(&mut self, id: SessionId, stanza: Stanza, kind: MessageType, receipt: Option<Receipt>, out: &mut Out) {
+    fn outbound_message(
+        &mut self,
+        id: SessionId,
+        stanza: Stanza,
+        kind: MessageType,
+        receipt: Option<Receipt>,
+        out: &mut Out,
+    ) {
         // RFC 6121 §8.1.1.1: without an address it goes to the account itself.
         let to = stanza.to().cloned().unwrap_or_else(|| self.address.clone());
         let from = stanza.from().cloned();
@@ -64,11 +91,21 @@ impl Account {
             MessageType::Chat | MessageType::Normal => (receipt, None),
             MessageType::Groupchat | MessageType::Headline | MessageType::Error => (None, receipt),
         };
-        out.effects.push(Effect::Route { parcel, receipt: travelling });
+        out.effects.push(Effect::Route {
+            parcel,
+            receipt: travelling,
+        });
         settle(handed_over, out);
     }
 
-    fn outbound_iq(&mut self, context: &mut Context<'_, Settings>, id: SessionId, stanza: Stanza, kind: IqType, out: &mut Out) {
+    fn outbound_iq(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        stanza: Stanza,
+        kind: IqType,
+        out: &mut Out,
+    ) {
         // RFC 6120 §10.3.3: without an address, or to the own bare address, the server answers for the account.
         let for_account = stanza.to().is_none_or(|to| *to == self.address);
         if for_account {
@@ -80,7 +117,10 @@ impl Account {
             return;
         }
         if let Some(parcel) = self.may_leave(id, Parcel::new(stanza), out) {
-            out.effects.push(Effect::Route { parcel, receipt: None });
+            out.effects.push(Effect::Route {
+                parcel,
+                receipt: None,
+            });
         }
     }
 
@@ -101,7 +141,13 @@ impl Account {
     }
 
     /// An error to one of the account's own sessions about what it sent.
-    pub(crate) fn refuse(&self, id: SessionId, stanza: &Stanza, error: impl Into<StanzaError>, out: &mut Out) {
+    pub(crate) fn refuse(
+        &self,
+        id: SessionId,
+        stanza: &Stanza,
+        error: impl Into<StanzaError>,
+        out: &mut Out,
+    ) {
         let to = self.session(id).map(|session| &session.address);
         let from = stanza.to().unwrap_or(&self.address);
         self.reply(stanza.error_between(Some(from), to, error, b""), out);

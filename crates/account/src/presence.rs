@@ -2,7 +2,7 @@
 
 use features::LastSeen;
 use machine::{Context, Timestamp};
-use stanza::{namespace, Address, Condition, Kind, Parcel, PresenceType, Stanza};
+use stanza::{Address, Condition, Kind, Parcel, PresenceType, Stanza, namespace};
 use xml::Child;
 
 use crate::account::{Account, Out};
@@ -15,15 +15,26 @@ type Priority = i8;
 
 impl Account {
     /// Presence without an address: initial (RFC 6121 §4.2) or subsequent (§4.4).
-    pub(crate) fn broadcast(&mut self, context: &mut Context<'_, Settings>, id: SessionId, stanza: Stanza, out: &mut Out) {
+    pub(crate) fn broadcast(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        stanza: Stanza,
+        out: &mut Out,
+    ) {
         let Some(priority) = priority(&stanza) else {
             self.refuse(id, &stanza, Condition::BadRequest, out);
             return;
         };
-        let Some(session) = self.session_mut(id) else { return };
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
         let is_initial = session.presence.is_none();
         let took_messages = session.takes_messages();
-        session.presence = Some(Available { stanza: stanza.clone(), priority });
+        session.presence = Some(Available {
+            stanza: stanza.clone(),
+            priority,
+        });
         let takes_messages = session.takes_messages();
         let address = session.address.clone();
 
@@ -40,8 +51,16 @@ impl Account {
 
     /// The resource is no longer available: its client said so (RFC 6121 §4.5.2), or its session ended. Everybody who
     /// holds its presence is told.
-    pub(crate) fn announce_unavailable(&mut self, context: &mut Context<'_, Settings>, id: SessionId, said: Option<Stanza>, out: &mut Out) {
-        let Some(session) = self.session_mut(id) else { return };
+    pub(crate) fn announce_unavailable(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        said: Option<Stanza>,
+        out: &mut Out,
+    ) {
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
         let was_available = session.presence.take().is_some();
         let directed = std::mem::take(&mut session.directed);
         let address = session.address.clone();
@@ -49,11 +68,22 @@ impl Account {
             return;
         }
         let stanza = said.unwrap_or_else(|| {
-            Stanza::build(Kind::Presence(PresenceType::Unavailable), Some(&address), None, None, b"")
+            Stanza::build(
+                Kind::Presence(PresenceType::Unavailable),
+                Some(&address),
+                None,
+                None,
+                b"",
+            )
         });
         if was_available {
-            let status = stanza.content_child("status").map(|status| status.text().into_owned());
-            self.left = Some(LastSeen { at: context.wall, status });
+            let status = stanza
+                .content_child("status")
+                .map(|status| status.text().into_owned());
+            self.left = Some(LastSeen {
+                at: context.wall,
+                status,
+            });
             self.tell_subscribers(id, &stanza, out);
             self.tell_own_resources(context, id, &stanza, out);
         }
@@ -70,51 +100,99 @@ impl Account {
     fn tell_subscribers(&self, id: SessionId, stanza: &Stanza, out: &mut Out) {
         let Some(session) = self.session(id) else { return };
         for contact in self.roster.subscribers() {
-            self.send_presence(id, stanza.readdressed(Some(session.address.clone()), Some(contact.clone())), out);
+            self.send_presence(
+                id,
+                stanza.readdressed(Some(session.address.clone()), Some(contact.clone())),
+                out,
+            );
         }
     }
 
     /// Presence is refused in silence where a list forbids it (XEP-0016 §2.9).
     fn send_presence(&self, id: SessionId, parcel: Parcel, out: &mut Out) {
         if let Ok(parcel) = self.release(id, parcel) {
-            out.effects.push(Effect::Route { parcel, receipt: None });
+            out.effects.push(Effect::Route {
+                parcel,
+                receipt: None,
+            });
         }
     }
 
     /// RFC 6121 §4.2.2: a user is subscribed to the own presence; the resource itself gets a copy too.
-    fn tell_own_resources(&self, context: &Context<'_, Settings>, id: SessionId, stanza: &Stanza, out: &mut Out) {
+    fn tell_own_resources(
+        &self,
+        context: &Context<'_, Settings>,
+        id: SessionId,
+        stanza: &Stanza,
+        out: &mut Out,
+    ) {
         let from = stanza.from().cloned();
         let parcel = Passed::to_own_session(stanza.readdressed(from, Some(self.address.clone())));
-        for session in self.sessions.iter().filter(|session| session.presence.is_some() || session.id == id) {
+        for session in self
+            .sessions
+            .iter()
+            .filter(|session| session.presence.is_some() || session.id == id)
+        {
             self.give(context, session, &parcel, out);
         }
     }
 
     /// RFC 6121 §4.2.2: the newly available resource learns of the others, and contacts are probed for it.
-    fn ask_for_presence(&self, context: &Context<'_, Settings>, id: SessionId, address: &Address, out: &mut Out) {
+    fn ask_for_presence(
+        &self,
+        context: &Context<'_, Settings>,
+        id: SessionId,
+        address: &Address,
+        out: &mut Out,
+    ) {
         let Some(newcomer) = self.session(id) else { return };
         for other in self.sessions.iter().filter(|session| session.id != id) {
             if let Some(presence) = &other.presence {
-                let parcel = Passed::to_own_session(presence.stanza.readdressed(Some(other.address.clone()), Some(self.address.clone())));
+                let parcel = Passed::to_own_session(
+                    presence
+                        .stanza
+                        .readdressed(Some(other.address.clone()), Some(self.address.clone())),
+                );
                 self.give(context, newcomer, &parcel, out);
             }
         }
         for contact in self.roster.subscriptions() {
             // A local owner answers the session that asks; to another server the probe comes from the bare address
             // (RFC 6121 §4.3.1).
-            let is_local = context.settings.local_domains.iter().any(|domain| domain == contact.domainpart());
+            let is_local = context
+                .settings
+                .local_domains
+                .iter()
+                .any(|domain| domain == contact.domainpart());
             let from = if is_local { address } else { &self.address };
-            let probe = Stanza::build(Kind::Presence(PresenceType::Probe), Some(from), Some(contact), None, b"");
+            let probe = Stanza::build(
+                Kind::Presence(PresenceType::Probe),
+                Some(from),
+                Some(contact),
+                None,
+                b"",
+            );
             self.send_presence(id, Parcel::new(probe), out);
         }
     }
 
     /// Presence to one entity (RFC 6121 §4.6.3).
-    pub(crate) fn directed(&mut self, context: &mut Context<'_, Settings>, id: SessionId, stanza: Stanza, kind: PresenceType, out: &mut Out) {
+    pub(crate) fn directed(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        stanza: Stanza,
+        kind: PresenceType,
+        out: &mut Out,
+    ) {
         let Some(to) = stanza.to().cloned() else { return };
-        let Some(parcel) = self.may_leave(id, Parcel::new(stanza.clone()), out) else { return };
+        let Some(parcel) = self.may_leave(id, Parcel::new(stanza.clone()), out) else {
+            return;
+        };
         let directed_max = context.settings.directed_max;
-        let Some(session) = self.session_mut(id) else { return };
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
         match kind {
             PresenceType::Unavailable => {
                 session.directed.remove(to.as_str());
@@ -133,22 +211,41 @@ impl Account {
                 session.directed.insert(to, stanza);
             }
         }
-        out.effects.push(Effect::Route { parcel, receipt: None });
+        out.effects.push(Effect::Route {
+            parcel,
+            receipt: None,
+        });
     }
 
     /// RFC 6121 §8.5.2.1.2, §8.5.3.1: a contact's presence, to all available resources or the one it names.
-    pub(crate) fn inbound_availability(&mut self, context: &Context<'_, Settings>, parcel: Passed, kind: PresenceType, out: &mut Out) {
-        let Some(to) = parcel.parcel().to().cloned() else { return };
+    pub(crate) fn inbound_availability(
+        &mut self,
+        context: &Context<'_, Settings>,
+        parcel: Passed,
+        kind: PresenceType,
+        out: &mut Out,
+    ) {
+        let Some(to) = parcel.parcel().to().cloned() else {
+            return;
+        };
         if let (PresenceType::Unavailable, Some(from)) = (kind, parcel.parcel().from()) {
             // RFC 6121 §4.6.1: who says goodbye is no longer on the list of directed presence.
-            for session in self.sessions.iter_mut().filter(|session| to.is_bare() || session.address == to) {
+            for session in self
+                .sessions
+                .iter_mut()
+                .filter(|session| to.is_bare() || session.address == to)
+            {
                 session.directed.remove(from.as_str());
             }
         }
         for session in &self.sessions {
             // A resource that never became available may still have asked somebody by directed presence, and is
             // answered under its full address (DCL-25).
-            let is_meant = if to.is_bare() { session.presence.is_some() } else { session.address == to };
+            let is_meant = if to.is_bare() {
+                session.presence.is_some()
+            } else {
+                session.address == to
+            };
             if is_meant && self.admits(session, &parcel) {
                 self.give(context, session, &parcel, out);
             }
@@ -157,7 +254,9 @@ impl Account {
 
     /// RFC 6121 §4.3.2, §4.6.6.
     pub(crate) fn inbound_probe(&self, parcel: &Passed, out: &mut Out) {
-        let (Some(from), Some(to)) = (parcel.parcel().from(), parcel.parcel().to()) else { return };
+        let (Some(from), Some(to)) = (parcel.parcel().from(), parcel.parcel().to()) else {
+            return;
+        };
         let probe = parcel.parcel().stanza();
         let is_entitled = from.same_bare(&self.address) || self.shows_presence_to(from);
         if self.exists() && is_entitled {
@@ -168,7 +267,13 @@ impl Account {
         if let Some(session) = self.session_at(to)
             && session.directed_to(from)
         {
-            let answer = Stanza::build(Kind::Presence(PresenceType::Available), Some(to), Some(from), None, b"");
+            let answer = Stanza::build(
+                Kind::Presence(PresenceType::Available),
+                Some(to),
+                Some(from),
+                None,
+                b"",
+            );
             self.reply(Some(answer), out);
             return;
         }
@@ -189,9 +294,21 @@ impl Account {
     fn answer_probe(&self, probe: &Stanza, from: &Address, to: &Address, out: &mut Out) {
         if !to.is_bare() {
             // RFC 6121 §4.3.2, last rule: only whether that resource is there.
-            let is_there = self.session_at(to).is_some_and(|session| session.presence.is_some());
-            let kind = if is_there { PresenceType::Available } else { PresenceType::Unavailable };
-            let answer = Stanza::build(Kind::Presence(kind), Some(to), Some(from), probe.id().as_deref(), b"");
+            let is_there = self
+                .session_at(to)
+                .is_some_and(|session| session.presence.is_some());
+            let kind = if is_there {
+                PresenceType::Available
+            } else {
+                PresenceType::Unavailable
+            };
+            let answer = Stanza::build(
+                Kind::Presence(kind),
+                Some(to),
+                Some(from),
+                probe.id().as_deref(),
+                b"",
+            );
             self.send_answer(answer, out);
             return;
         }
@@ -199,12 +316,18 @@ impl Account {
         for session in &self.sessions {
             if let Some(presence) = &session.presence {
                 someone_is_available = true;
-                let parcel = presence.stanza.readdressed(Some(session.address.clone()), Some(from.clone()));
+                let parcel = presence
+                    .stanza
+                    .readdressed(Some(session.address.clone()), Some(from.clone()));
                 self.send_presence(session.id, parcel, out);
             }
         }
         if !someone_is_available {
-            let delay = self.left.as_ref().map(|last| delay(&self.address, last.at)).unwrap_or_default();
+            let delay = self
+                .left
+                .as_ref()
+                .map(|last| delay(&self.address, last.at))
+                .unwrap_or_default();
             let answer = Stanza::build(
                 Kind::Presence(PresenceType::Unavailable),
                 Some(&self.address),
@@ -219,7 +342,10 @@ impl Account {
     /// An answer in the user's name, which the user's lists may forbid.
     fn send_answer(&self, answer: Stanza, out: &mut Out) {
         if let Ok(parcel) = self.release_for_user(Parcel::new(answer)) {
-            out.effects.push(Effect::Route { parcel, receipt: None });
+            out.effects.push(Effect::Route {
+                parcel,
+                receipt: None,
+            });
         }
     }
 
@@ -228,7 +354,9 @@ impl Account {
     pub(crate) fn show_presence_to(&self, contact: &Address, out: &mut Out) {
         for session in &self.sessions {
             if let Some(presence) = &session.presence {
-                let parcel = presence.stanza.readdressed(Some(session.address.clone()), Some(contact.clone()));
+                let parcel = presence
+                    .stanza
+                    .readdressed(Some(session.address.clone()), Some(contact.clone()));
                 self.send_presence(session.id, parcel, out);
             }
         }
@@ -237,7 +365,9 @@ impl Account {
     /// See [`show_presence_to`](Self::show_presence_to). Directed presence does not outlive it (RFC 6121 §4.6.1).
     pub(crate) fn hide_presence_from(&mut self, contact: &Address, out: &mut Out) {
         for place in 0..self.sessions.len() {
-            let Some(session) = self.sessions.get_mut(place) else { break };
+            let Some(session) = self.sessions.get_mut(place) else {
+                break;
+            };
             session.directed.retain(|to, _| !to.same_bare(contact));
             if session.presence.is_none() {
                 continue;
@@ -257,10 +387,17 @@ impl Account {
 
 /// The `<priority/>` of a presence; 0 when there is none, `None` when it is no `xs:byte` (RFC 6121 §4.7.2.3).
 fn priority(stanza: &Stanza) -> Option<Priority> {
-    stanza.content_child("priority").map_or(Some(0), |child: Child<'_>| child.text().trim().parse().ok())
+    stanza
+        .content_child("priority")
+        .map_or(Some(0), |child: Child<'_>| child.text().trim().parse().ok())
 }
 
 /// `<delay/>` by the account's server (XEP-0203 §4).
 fn delay(account: &Address, at: Timestamp) -> String {
-    format!("<delay xmlns='{}' from='{}' stamp='{}'/>", namespace::DELAY, account.domainpart(), at.to_xmpp())
+    format!(
+        "<delay xmlns='{}' from='{}' stamp='{}'/>",
+        namespace::DELAY,
+        account.domainpart(),
+        at.to_xmpp()
+    )
 }

@@ -16,8 +16,16 @@ type Cause<'a> = Option<&'a Stanza>;
 
 impl Account {
     /// A roster get or set of one of the account's sessions (RFC 6121 §2.2–§2.5).
-    pub(crate) fn roster_iq(&mut self, context: &mut Context<'_, Settings>, id: SessionId, request: &Stanza, out: &mut Out) {
-        let Some(query) = request.payload().map(|payload| payload.to_tree()) else { return };
+    pub(crate) fn roster_iq(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        request: &Stanza,
+        out: &mut Out,
+    ) {
+        let Some(query) = request.payload().map(|payload| payload.to_tree()) else {
+            return;
+        };
         let limits = &context.settings.roster;
         if request.kind() == Kind::Iq(IqType::Get) {
             let retrieved = self.roster.retrieve(&query, limits);
@@ -49,8 +57,17 @@ impl Account {
     }
 
     /// A session sends one of the four subscription stanzas (RFC 6121 §3.1.2, §3.1.5, §3.2.2, §3.3.2).
-    pub(crate) fn outbound_subscription(&mut self, context: &mut Context<'_, Settings>, id: SessionId, stanza: &Stanza, kind: PresenceType, out: &mut Out) {
-        let (Some(to), Some(kind)) = (stanza.to().cloned(), SubscriptionStanza::of(kind)) else { return };
+    pub(crate) fn outbound_subscription(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        stanza: &Stanza,
+        kind: PresenceType,
+        out: &mut Out,
+    ) {
+        let (Some(to), Some(kind)) = (stanza.to().cloned(), SubscriptionStanza::of(kind)) else {
+            return;
+        };
         // A user who may not reach the contact does not change the subscription either.
         if self.may_leave(id, Parcel::new(stanza.clone()), out).is_none() {
             return;
@@ -62,14 +79,28 @@ impl Account {
     }
 
     /// A contact sends one of them (RFC 6121 §3.1.3, §3.1.6, §3.2.3, §3.3.3).
-    pub(crate) fn inbound_subscription(&mut self, context: &mut Context<'_, Settings>, parcel: &Passed, kind: PresenceType, out: &mut Out) {
-        let (Some(from), Some(kind)) = (parcel.parcel().from().cloned(), SubscriptionStanza::of(kind)) else { return };
+    pub(crate) fn inbound_subscription(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        parcel: &Passed,
+        kind: PresenceType,
+        out: &mut Out,
+    ) {
+        let (Some(from), Some(kind)) = (parcel.parcel().from().cloned(), SubscriptionStanza::of(kind)) else {
+            return;
+        };
         if !self.exists() {
             // RFC 6121 §8.5.1.
             return;
         }
-        let bare = parcel.parcel().stanza().readdressed(Some(from.to_bare()), Some(self.address.clone()));
-        match self.roster.inbound(kind, &from, &bare.to_bytes(), &context.settings.roster) {
+        let bare = parcel
+            .parcel()
+            .stanza()
+            .readdressed(Some(from.to_bare()), Some(self.address.clone()));
+        match self
+            .roster
+            .inbound(kind, &from, &bare.to_bytes(), &context.settings.roster)
+        {
             Ok(outcome) => self.carry_out(context, outcome, Some(parcel.parcel().stanza()), None, out),
             // The contact is told; RFC 6121 names no other way to refuse more than can be kept.
             Err(error) => self.reply(parcel.parcel().error(error), out),
@@ -77,11 +108,20 @@ impl Account {
     }
 
     /// RFC 6121 §3.1.3: requests that wait are shown at each login until they are answered.
-    pub(crate) fn deliver_pending_requests(&self, context: &Context<'_, Settings>, id: SessionId, out: &mut Out) {
+    pub(crate) fn deliver_pending_requests(
+        &self,
+        context: &Context<'_, Settings>,
+        id: SessionId,
+        out: &mut Out,
+    ) {
         let Some(session) = self.session(id) else { return };
         for (contact, bytes) in self.roster.requests() {
-            let Ok(element) = Element::parse(bytes, ContentNamespace::Client, &xml::Limits::unlimited()) else { continue };
-            if let Ok(request) = Stanza::new(element, Some(contact.clone()), Some(self.address.clone()), None) {
+            let Ok(element) = Element::parse(bytes, ContentNamespace::Client, &xml::Limits::unlimited())
+            else {
+                continue;
+            };
+            if let Ok(request) = Stanza::new(element, Some(contact.clone()), Some(self.address.clone()), None)
+            {
                 let parcel = Passed::stored(Parcel::new(request));
                 if self.admits(session, &parcel) {
                     self.give(context, session, &parcel, out);
@@ -97,9 +137,17 @@ impl Account {
             for kind in [SubscriptionStanza::Unsubscribe, SubscriptionStanza::Unsubscribed] {
                 let presence = match kind {
                     SubscriptionStanza::Unsubscribe => PresenceType::Unsubscribe,
-                    SubscriptionStanza::Subscribe | SubscriptionStanza::Subscribed | SubscriptionStanza::Unsubscribed => PresenceType::Unsubscribed,
+                    SubscriptionStanza::Subscribe
+                    | SubscriptionStanza::Subscribed
+                    | SubscriptionStanza::Unsubscribed => PresenceType::Unsubscribed,
                 };
-                let stanza = Stanza::build(Kind::Presence(presence), Some(&self.address), Some(&contact), None, b"");
+                let stanza = Stanza::build(
+                    Kind::Presence(presence),
+                    Some(&self.address),
+                    Some(&contact),
+                    None,
+                    b"",
+                );
                 if let Ok(outcome) = self.roster.outbound(kind, &contact, &context.settings.roster) {
                     self.carry_out(context, outcome, Some(&stanza), None, out);
                 }
@@ -108,8 +156,19 @@ impl Account {
     }
 
     /// Keeps what a decision wants to be kept, and sends what it wants to be sent, in its order.
-    fn carry_out(&mut self, context: &Context<'_, Settings>, outcome: Outcome, cause: Cause<'_>, by: Option<SessionId>, out: &mut Out) {
-        let Outcome { contact, changes, sends } = outcome;
+    fn carry_out(
+        &mut self,
+        context: &Context<'_, Settings>,
+        outcome: Outcome,
+        cause: Cause<'_>,
+        by: Option<SessionId>,
+        out: &mut Out,
+    ) {
+        let Outcome {
+            contact,
+            changes,
+            sends,
+        } = outcome;
         out.commit.extend(changes.into_iter().map(Change::Roster));
         for send in sends {
             match send {
@@ -136,11 +195,24 @@ impl Account {
     }
 
     /// A contact's subscription stanza to the sessions that it concerns.
-    fn show_subscription(&self, context: &Context<'_, Settings>, stanza: &Stanza, contact: &Address, out: &mut Out) {
-        let parcel = Passed::delivered_before(stanza.readdressed(Some(contact.clone()), Some(self.address.clone())));
+    fn show_subscription(
+        &self,
+        context: &Context<'_, Settings>,
+        stanza: &Stanza,
+        contact: &Address,
+        out: &mut Out,
+    ) {
+        let parcel =
+            Passed::delivered_before(stanza.readdressed(Some(contact.clone()), Some(self.address.clone())));
         let asks = stanza.kind() == Kind::Presence(PresenceType::Subscribe);
         // RFC 6121 §3.1.3: requests to available resources; §3.1.6 and the others: to interested ones.
-        let concerns = |session: &&Session| if asks { session.presence.is_some() } else { session.interested };
+        let concerns = |session: &&Session| {
+            if asks {
+                session.presence.is_some()
+            } else {
+                session.interested
+            }
+        };
         for session in self.sessions.iter().filter(concerns) {
             if self.admits(session, &parcel) {
                 self.give(context, session, &parcel, out);
@@ -149,7 +221,13 @@ impl Account {
     }
 
     fn send_own_presence(&self, kind: PresenceType, contact: &Address, out: &mut Out) {
-        let stanza = Stanza::build(Kind::Presence(kind), Some(&self.address), Some(contact), None, b"");
+        let stanza = Stanza::build(
+            Kind::Presence(kind),
+            Some(&self.address),
+            Some(contact),
+            None,
+            b"",
+        );
         self.send_in_own_name(None, Parcel::new(stanza), out);
     }
 
@@ -159,16 +237,31 @@ impl Account {
             None => self.release_for_user(parcel),
         };
         if let Ok(parcel) = passed {
-            out.effects.push(Effect::Route { parcel, receipt: None });
+            out.effects.push(Effect::Route {
+                parcel,
+                receipt: None,
+            });
         }
     }
 
     /// RFC 6121 §2.1.6: one push to each session that wants it. Its answer is not waited for.
-    fn push_roster(&self, context: &Context<'_, Settings>, push: &roster::Push, wants: impl Fn(&Session) -> bool, out: &mut Out) {
+    fn push_roster(
+        &self,
+        context: &Context<'_, Settings>,
+        push: &roster::Push,
+        wants: impl Fn(&Session) -> bool,
+        out: &mut Out,
+    ) {
         let payload = push.payload();
         let id = format!("roster-{}", push.version());
         for session in self.sessions.iter().filter(|session| wants(session)) {
-            let stanza = Stanza::build(Kind::Iq(IqType::Set), Some(&self.address), Some(&session.address), Some(&id), &payload);
+            let stanza = Stanza::build(
+                Kind::Iq(IqType::Set),
+                Some(&self.address),
+                Some(&session.address),
+                Some(&id),
+                &payload,
+            );
             self.give(context, session, &Passed::of_our_own(stanza), out);
         }
     }

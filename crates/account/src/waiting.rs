@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use machine::{Context, Timestamp};
-use stanza::{namespace, Address, Condition, Kind, MessageType, Parcel, Stanza};
+use stanza::{Address, Condition, Kind, MessageType, Parcel, Stanza, namespace};
 use stream_management::{Entry, EntryId, Receipt, Released, StoredId};
 use xml::{ContentNamespace, Element};
 
-use crate::account::{settle, Account, Out};
+use crate::account::{Account, Out, settle};
 use crate::door::Passed;
 use crate::input::{Key, Unavailable, WaitingRow};
 use crate::{Change, Effect, Settings};
@@ -28,7 +28,13 @@ pub(crate) struct Waiting {
 
 impl Waiting {
     pub(crate) fn new((count, bytes): (usize, usize), last: Option<StoredId>) -> Waiting {
-        Waiting { count, bytes, last, in_flight: BTreeMap::new(), held: None }
+        Waiting {
+            count,
+            bytes,
+            last,
+            in_flight: BTreeMap::new(),
+            held: None,
+        }
     }
 
     pub(crate) fn is_loading(&self) -> bool {
@@ -37,7 +43,9 @@ impl Waiting {
 
     /// Ids follow the clock, so that they also order rows of different runs of the server.
     fn next_id(&mut self, now: Timestamp) -> StoredId {
-        let id = self.last.map_or(now.as_unix_micros(), |StoredId(last)| now.as_unix_micros().max(last + 1));
+        let id = self.last.map_or(now.as_unix_micros(), |StoredId(last)| {
+            now.as_unix_micros().max(last + 1)
+        });
         self.last = Some(StoredId(id));
         StoredId(id)
     }
@@ -48,13 +56,23 @@ const HELD_MAX: usize = 1_000;
 
 impl Account {
     /// Keeps a message for later, or refuses it when too much waits already. The sender's promise is kept by the row.
-    pub(crate) fn store(&mut self, context: &Context<'_, Settings>, parcel: Passed, receipt: Option<Receipt>, out: &mut Out) {
+    pub(crate) fn store(
+        &mut self,
+        context: &Context<'_, Settings>,
+        parcel: Passed,
+        receipt: Option<Receipt>,
+        out: &mut Out,
+    ) {
         let (count_max, bytes_max) = context.settings.waiting_max;
         let bytes = parcel.parcel().to_bytes();
         if let Err(denial) = self.admits_without_session(&parcel) {
-            self.reply(denial.answer().and_then(|error| parcel.parcel().error(error)), out);
+            self.reply(
+                denial.answer().and_then(|error| parcel.parcel().error(error)),
+                out,
+            );
         } else if !worth_storing(parcel.parcel()) {
-            out.effects.push(Effect::Dropped(crate::input::DropReason::DeliveryRule));
+            out.effects
+                .push(Effect::Dropped(crate::input::DropReason::DeliveryRule));
         } else if self.waiting.count >= count_max || self.waiting.bytes + bytes.len() > bytes_max {
             // XEP-0160 §3: the sender learns that it was not kept.
             self.reply(parcel.parcel().error(Condition::ServiceUnavailable), out);
@@ -62,7 +80,11 @@ impl Account {
             self.waiting.count += 1;
             self.waiting.bytes += bytes.len();
             let id = self.waiting.next_id(context.wall);
-            out.commit.push(Change::Wait(WaitingRow { id, at: context.wall, bytes }));
+            out.commit.push(Change::Wait(WaitingRow {
+                id,
+                at: context.wall,
+                bytes,
+            }));
             out.effects.push(Effect::Kept { parcel, receipt });
             return;
         }
@@ -78,8 +100,15 @@ impl Account {
     }
 
     /// Keeps a message back while older ones are being loaded. Gives it back when nothing is being loaded.
-    pub(crate) fn hold(&mut self, parcel: Passed, receipt: Option<Receipt>, out: &mut Out) -> Option<(Passed, Option<Receipt>)> {
-        let Some(held) = &mut self.waiting.held else { return Some((parcel, receipt)) };
+    pub(crate) fn hold(
+        &mut self,
+        parcel: Passed,
+        receipt: Option<Receipt>,
+        out: &mut Out,
+    ) -> Option<(Passed, Option<Receipt>)> {
+        let Some(held) = &mut self.waiting.held else {
+            return Some((parcel, receipt));
+        };
         if held.len() < HELD_MAX {
             held.push((parcel, receipt));
         } else {
@@ -90,7 +119,12 @@ impl Account {
     }
 
     /// The rows are here: to the most available resources, oldest first, then what came meanwhile.
-    pub(crate) fn waiting_arrived(&mut self, context: &mut Context<'_, Settings>, rows: Result<Vec<WaitingRow>, Unavailable>, out: &mut Out) {
+    pub(crate) fn waiting_arrived(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        rows: Result<Vec<WaitingRow>, Unavailable>,
+        out: &mut Out,
+    ) {
         let held = self.waiting.held.take().unwrap_or_default();
         // Without an answer the rows stay where they are; the next session that becomes available asks again.
         for row in rows.unwrap_or_default() {
@@ -133,7 +167,11 @@ impl Account {
 
     /// A client that is gone does not have this: another resource, the store, or back to the sender.
     pub(crate) fn undelivered(&mut self, context: &mut Context<'_, Settings>, entry: Entry, out: &mut Out) {
-        if entry.copies.as_ref().is_some_and(|copies| copies.others_suffice()) {
+        if entry
+            .copies
+            .as_ref()
+            .is_some_and(|copies| copies.others_suffice())
+        {
             return;
         }
         let parcel = Passed::delivered_before(entry.parcel);
@@ -151,7 +189,9 @@ impl Account {
                 self.reply(parcel.parcel().error(Condition::RecipientUnavailable), out);
                 settle(entry.receipt, out);
             }
-            Kind::Message(MessageType::Headline | MessageType::Error) | Kind::Presence(_) => settle(entry.receipt, out),
+            Kind::Message(MessageType::Headline | MessageType::Error) | Kind::Presence(_) => {
+                settle(entry.receipt, out)
+            }
         }
     }
 
@@ -162,14 +202,22 @@ impl Account {
         // Copies of one stanza in several mailboxes share one row.
         let mut stored: Vec<(Receipt, StoredId)> = Vec::new();
         for place in 0..self.sessions.len() {
-            let Some(mailbox) = self.sessions.get(place).map(|session| Arc::clone(&session.mailbox)) else { break };
+            let Some(mailbox) = self
+                .sessions
+                .get(place)
+                .map(|session| Arc::clone(&session.mailbox))
+            else {
+                break;
+            };
             let mut rows: Vec<(EntryId, StoredId)> = Vec::new();
             for (entry, unsettled) in mailbox.unsettled() {
                 if unsettled.pushed + context.settings.settle_after > context.now {
                     still_open = true;
                     continue;
                 }
-                let Some(receipt) = unsettled.receipt else { continue };
+                let Some(receipt) = unsettled.receipt else {
+                    continue;
+                };
                 let row = match stored.iter().find(|(other, _)| *other == receipt) {
                     Some((_, row)) => *row,
                     None => {
@@ -195,7 +243,11 @@ impl Account {
         self.waiting.count += 1;
         self.waiting.bytes += bytes.len();
         self.waiting.in_flight.insert(id, bytes.len());
-        out.commit.push(Change::Wait(WaitingRow { id, at: context.wall, bytes }));
+        out.commit.push(Change::Wait(WaitingRow {
+            id,
+            at: context.wall,
+            bytes,
+        }));
         id
     }
 
@@ -213,16 +265,22 @@ impl Account {
 /// for the opposite.
 fn worth_storing(parcel: &Parcel) -> bool {
     let stanza = parcel.stanza();
-    if stanza.child(namespace::HINTS, "no-store").is_some() || stanza.child(namespace::HINTS, "no-permanent-store").is_some() {
+    if stanza.child(namespace::HINTS, "no-store").is_some()
+        || stanza.child(namespace::HINTS, "no-permanent-store").is_some()
+    {
         return false;
     }
     if stanza.child(namespace::HINTS, "store").is_some() || stanza.content_child("body").is_some() {
         return true;
     }
     match stanza.kind() {
-        Kind::Message(MessageType::Chat) => stanza.children().any(|child| child.namespace() != namespace::CHAT_STATES && child.name() != "thread"),
+        Kind::Message(MessageType::Chat) => stanza
+            .children()
+            .any(|child| child.namespace() != namespace::CHAT_STATES && child.name() != "thread"),
         Kind::Message(MessageType::Normal) => true,
-        Kind::Message(MessageType::Groupchat | MessageType::Headline | MessageType::Error) | Kind::Presence(_) | Kind::Iq(_) => false,
+        Kind::Message(MessageType::Groupchat | MessageType::Headline | MessageType::Error)
+        | Kind::Presence(_)
+        | Kind::Iq(_) => false,
     }
 }
 

@@ -53,14 +53,21 @@ impl Counters {
     pub fn add(&self, counter: Counter, amount: u64) {
         if let Some(cell) = self.shards.get_or_default().0.get(index(counter)) {
             // Only this thread writes here, so that nothing is lost between reading and writing.
-            cell.store(cell.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+            cell.store(
+                cell.load(Ordering::Relaxed).wrapping_add(amount),
+                Ordering::Relaxed,
+            );
         }
     }
 
     /// The sum over all threads.
     pub fn get(&self, counter: Counter) -> u64 {
         let index = index(counter);
-        self.shards.iter().filter_map(|shard| shard.0.get(index)).map(|cell| cell.load(Ordering::Relaxed)).sum()
+        self.shards
+            .iter()
+            .filter_map(|shard| shard.0.get(index))
+            .map(|cell| cell.load(Ordering::Relaxed))
+            .sum()
     }
 }
 
@@ -89,11 +96,25 @@ mod tests {
 
     #[test]
     fn every_counter_has_a_place_of_its_own_and_threads_add_up() {
-        let kinds = [Kind::Message(MessageType::Chat), Kind::Presence(PresenceType::Probe), Kind::Iq(IqType::Get)];
-        let mut all = vec![Counter::Dropped(DropReason::DeliveryRule), Counter::Dropped(DropReason::Privacy)];
+        let kinds = [
+            Kind::Message(MessageType::Chat),
+            Kind::Presence(PresenceType::Probe),
+            Kind::Iq(IqType::Get),
+        ];
+        let mut all = vec![
+            Counter::Dropped(DropReason::DeliveryRule),
+            Counter::Dropped(DropReason::Privacy),
+        ];
         for kind in kinds {
-            all.extend([Counter::Stanzas(Direction::In, kind), Counter::Stanzas(Direction::Out, kind)]);
-            all.extend(Condition::ALL.iter().map(|condition| Counter::Errors(kind, *condition)));
+            all.extend([
+                Counter::Stanzas(Direction::In, kind),
+                Counter::Stanzas(Direction::Out, kind),
+            ]);
+            all.extend(
+                Condition::ALL
+                    .iter()
+                    .map(|condition| Counter::Errors(kind, *condition)),
+            );
         }
         let counters = Counters::default();
         for (amount, counter) in all.iter().enumerate() {

@@ -21,7 +21,12 @@ pub struct Hosts(BTreeMap<String, Host>);
 impl Hosts {
     /// These domains, each under its prepared name.
     pub fn new(hosts: impl IntoIterator<Item = Host>) -> Hosts {
-        Hosts(hosts.into_iter().map(|host| (host.facts.address.as_str().to_owned(), host)).collect())
+        Hosts(
+            hosts
+                .into_iter()
+                .map(|host| (host.facts.address.as_str().to_owned(), host))
+                .collect(),
+        )
     }
 
     /// The host of this domain.

@@ -25,7 +25,10 @@ impl Router {
         let policy = self.settings().hosts.get(domain)?.passwords.clone();
         let mut salt = [0; Salt::BYTES];
         self.surroundings.fill_random(&mut salt);
-        Some(PasswordWork { policy, salt: Salt(salt) })
+        Some(PasswordWork {
+            policy,
+            salt: Salt(salt),
+        })
     }
 
     /// Does what a small feature cannot.
@@ -45,16 +48,32 @@ impl Router {
             Action::ChangePassword { account, password } => self.change_password(
                 account,
                 password,
-                Box::new(|outcome| done(outcome.ok().filter(|known| *known).map(|_| ()).ok_or(Setback::Unavailable))),
+                Box::new(|outcome| {
+                    done(
+                        outcome
+                            .ok()
+                            .filter(|known| *known)
+                            .map(|_| ())
+                            .ok_or(Setback::Unavailable),
+                    )
+                }),
             ),
             Action::RemoveAccount { account } => {
-                self.remove_account(account, Box::new(|outcome| done(outcome.map(|_| ()).map_err(|_| Setback::Unavailable))));
+                self.remove_account(
+                    account,
+                    Box::new(|outcome| done(outcome.map(|_| ()).map_err(|_| Setback::Unavailable))),
+                );
             }
         }
     }
 
     /// Makes an account; false when there is one. The password is hashed on the slow threads.
-    pub fn create_account(self: &Arc<Self>, account: Address, password: Password, done: Done<Result<bool, crate::StoreError>>) {
+    pub fn create_account(
+        self: &Arc<Self>,
+        account: Address,
+        password: Password,
+        done: Done<Result<bool, crate::StoreError>>,
+    ) {
         let router = Arc::clone(self);
         self.hashed(account, password, done, move |account, stored, done| {
             router.store.create_account(account, stored, done);
@@ -62,7 +81,12 @@ impl Router {
     }
 
     /// Replaces a password; false when there is no such account.
-    pub fn change_password(self: &Arc<Self>, account: Address, password: Password, done: Done<Result<bool, crate::StoreError>>) {
+    pub fn change_password(
+        self: &Arc<Self>,
+        account: Address,
+        password: Password,
+        done: Done<Result<bool, crate::StoreError>>,
+    ) {
         let router = Arc::clone(self);
         self.hashed(account, password, done, move |account, stored, done| {
             router.store.set_credentials(account, stored, done);
@@ -80,27 +104,33 @@ impl Router {
             done(Err(crate::StoreError::Refused));
             return;
         };
-        self.surroundings.run_slowly(Box::new(move || match policy.hash(&password, salt) {
-            Ok(stored) => then(account, stored, done),
-            Err(_) => done(Err(crate::StoreError::Refused)),
-        }));
+        self.surroundings
+            .run_slowly(Box::new(move || match policy.hash(&password, salt) {
+                Ok(stored) => then(account, stored, done),
+                Err(_) => done(Err(crate::StoreError::Refused)),
+            }));
     }
 
-    /// Deletes an account with all that belongs to it, and then ends its sessions; false when there was none.
+    /// Deletes an account with all that belongs to it; false when there was none. Its contacts learn that its
+    /// subscriptions are over, and its sessions end after the answer was given (XEP-0077 §3.2).
     pub fn remove_account(self: &Arc<Self>, account: Address, done: Done<Result<bool, crate::StoreError>>) {
         let router = Arc::clone(self);
         let address = account.clone();
-        self.store.delete_account(
-            account,
-            Box::new(move |outcome| {
+        let cancelled = move || {
+            let store = Arc::clone(&router.store);
+            let removed_account = account.clone();
+            let gone = move |outcome| {
                 let removed = matches!(outcome, Ok(true));
                 done(outcome);
                 if removed {
-                    // XEP-0077 §3.2: the result first, then the streams.
-                    router.expel(&address, StreamError::new(StreamCondition::NotAuthorized).text("this account was removed"));
+                    let error = StreamError::new(StreamCondition::NotAuthorized).text("this account was removed");
+                    router.expel(&removed_account, error);
                 }
-            }),
-        );
+            };
+            store.delete_account(account, Box::new(gone));
+        };
+        let request = AdminRequest::CancelSubscriptions(Box::new(cancelled));
+        self.work(|worker| self.deliver(&address, Input::Admin(request), Priority::Control, worker));
     }
 
     /// Ends all sessions of an account and forgets what is in memory of it.

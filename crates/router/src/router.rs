@@ -53,7 +53,11 @@ pub struct Router {
 
 impl Router {
     /// A router with nobody at home.
-    pub fn new(settings: Settings, store: Arc<dyn Store>, surroundings: Arc<dyn Surroundings>) -> Arc<Router> {
+    pub fn new(
+        settings: Settings,
+        store: Arc<dyn Store>,
+        surroundings: Arc<dyn Surroundings>,
+    ) -> Arc<Router> {
         Arc::new(Router {
             accounts: HashMap::new(),
             settings: ArcSwap::from_pointee(settings),
@@ -111,7 +115,12 @@ impl Router {
             Destination::Account => {
                 let size = parcel.byte_len();
                 let to = to.clone();
-                self.deliver(&to, Input::Inbound { parcel, receipt }, Priority::Stanza(size), worker);
+                self.deliver(
+                    &to,
+                    Input::Inbound { parcel, receipt },
+                    Priority::Stanza(size),
+                    worker,
+                );
             }
             Destination::Host => {
                 self.at_host(&parcel, worker);
@@ -119,7 +128,8 @@ impl Router {
             }
             Destination::Elsewhere => {
                 // RFC 6120 §10.4: no other server can be reached.
-                let error = StanzaError::new(Condition::RemoteServerNotFound).text("this server does not talk to other servers");
+                let error = StanzaError::new(Condition::RemoteServerNotFound)
+                    .text("this server does not talk to other servers");
                 self.bounce(&parcel, error, worker);
                 settle(receipt);
             }
@@ -127,7 +137,13 @@ impl Router {
     }
 
     /// Puts an input into the inbox of the account with this address, which is fetched if it is not in memory.
-    pub fn deliver(self: &Arc<Self>, address: &Address, input: Input, priority: Priority, worker: &mut Worker) {
+    pub fn deliver(
+        self: &Arc<Self>,
+        address: &Address,
+        input: Input,
+        priority: Priority,
+        worker: &mut Worker,
+    ) {
         let mut input = input;
         loop {
             let slot = self.account_slot(address, worker);
@@ -142,7 +158,11 @@ impl Router {
     }
 
     /// The slot of an account, in memory or being fetched.
-    pub(crate) fn account_slot(self: &Arc<Self>, address: &Address, _worker: &mut Worker) -> Arc<AccountSlot> {
+    pub(crate) fn account_slot(
+        self: &Arc<Self>,
+        address: &Address,
+        _worker: &mut Worker,
+    ) -> Arc<AccountSlot> {
         let accounts = self.accounts.pin();
         if let Some(slot) = accounts.get(address.bare_str()) {
             return Arc::clone(slot);
@@ -183,11 +203,19 @@ impl Router {
 
     /// Takes this very slot out of the map.
     pub(crate) fn forget(&self, slot: &Arc<AccountSlot>) {
-        let _ = self.accounts.pin().remove_if(slot.key(), |_, known| Arc::ptr_eq(known, slot));
+        let _ = self
+            .accounts
+            .pin()
+            .remove_if(slot.key(), |_, known| Arc::ptr_eq(known, slot));
     }
 
     /// Tells the sender that a stanza will not arrive.
-    pub(crate) fn bounce(self: &Arc<Self>, parcel: &Parcel, error: impl Into<StanzaError>, worker: &mut Worker) {
+    pub(crate) fn bounce(
+        self: &Arc<Self>,
+        parcel: &Parcel,
+        error: impl Into<StanzaError>,
+        worker: &mut Worker,
+    ) {
         let error = error.into();
         let condition = error.condition;
         if let Some(answer) = parcel.error(error) {
@@ -233,7 +261,10 @@ impl Router {
     fn host_iq(self: &Arc<Self>, parcel: &Parcel, worker: &mut Worker) {
         let settings = self.settings();
         let stanza = parcel.stanza();
-        let host = parcel.to().filter(|to| to.is_bare()).and_then(|to| settings.hosts.get(to.domainpart()));
+        let host = parcel
+            .to()
+            .filter(|to| to.is_bare())
+            .and_then(|to| settings.hosts.get(to.domainpart()));
         let (Some(host), Some(from)) = (host, stanza.from()) else {
             self.bounce(parcel, Condition::ServiceUnavailable, worker);
             return;

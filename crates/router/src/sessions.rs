@@ -8,7 +8,7 @@ use stream_management::{Mailbox, Receipt, Released, Signal};
 use turns::{Gone, Priority, Worker};
 
 use crate::counters::{Counter, Direction};
-use crate::router::{settle, AccountSlot, Router};
+use crate::router::{AccountSlot, Router, settle};
 
 /// One bound or binding session, as its connection holds it.
 #[derive(Clone)]
@@ -27,39 +27,75 @@ impl SessionHandle {
 
 impl Router {
     /// Asks an account for a resource; the mailbox gets the answer.
-    pub fn bind(self: &Arc<Self>, account: &Address, resource: Option<String>, mailbox: Arc<Mailbox>, worker: &mut Worker) -> SessionHandle {
+    pub fn bind(
+        self: &Arc<Self>,
+        account: &Address,
+        resource: Option<String>,
+        mailbox: Arc<Mailbox>,
+        worker: &mut Worker,
+    ) -> SessionHandle {
         let session = self.next_session_id();
         loop {
             let slot = self.account_slot(account, worker);
-            let input = Input::Bind { session, resource: resource.clone(), mailbox: Arc::clone(&mailbox) };
+            let input = Input::Bind {
+                session,
+                resource: resource.clone(),
+                mailbox: Arc::clone(&mailbox),
+            };
             match slot.deliver(input, Priority::Control, worker) {
-                Ok(()) => return SessionHandle { slot, session, mailbox },
+                Ok(()) => {
+                    return SessionHandle {
+                        slot,
+                        session,
+                        mailbox,
+                    };
+                }
                 Err(Gone(_)) => self.forget(&slot),
             }
         }
     }
 
     /// A stanza from a session.
-    pub fn send(&self, handle: &SessionHandle, stanza: Stanza, receipt: Option<Receipt>, worker: &mut Worker) {
-        self.counters.add(Counter::Stanzas(Direction::In, stanza.kind()), 1);
+    pub fn send(
+        &self,
+        handle: &SessionHandle,
+        stanza: Stanza,
+        receipt: Option<Receipt>,
+        worker: &mut Worker,
+    ) {
+        self.counters
+            .add(Counter::Stanzas(Direction::In, stanza.kind()), 1);
         let size = stanza.byte_len();
-        let input = Input::Outbound { session: handle.session, stanza, receipt };
+        let input = Input::Outbound {
+            session: handle.session,
+            stanza,
+            receipt,
+        };
         if let Err(Gone(_)) = handle.slot.deliver(input, Priority::Stanza(size), worker) {
             // The account was lost, and with it the session; its promise stays open.
-            handle.mailbox.signal(Signal::Close(StreamError::new(StreamCondition::InternalServerError)));
+            handle.mailbox.signal(Signal::Close(StreamError::new(
+                StreamCondition::InternalServerError,
+            )));
         }
     }
 
     /// The client has stanzas that had durable copies.
     pub fn released(&self, handle: &SessionHandle, released: Released, worker: &mut Worker) {
         if !released.stored.is_empty() {
-            drop(handle.slot.deliver(Input::Released(released), Priority::Control, worker));
+            drop(
+                handle
+                    .slot
+                    .deliver(Input::Released(released), Priority::Control, worker),
+            );
         }
     }
 
     /// The connection is gone.
     pub fn end(&self, handle: &SessionHandle, end: End, worker: &mut Worker) {
-        let input = Input::Ended { session: handle.session, end };
+        let input = Input::Ended {
+            session: handle.session,
+            end,
+        };
         if handle.slot.deliver(input, Priority::Control, worker).is_err() {
             for entry in handle.mailbox.close() {
                 settle(entry.receipt);

@@ -61,10 +61,20 @@ pub trait Store: Send + Sync + 'static {
     fn login(&self, address: Address, done: Done<Result<Option<Login>, StoreError>>);
 
     /// Makes an account. False: there is one already.
-    fn create_account(&self, address: Address, credentials: sasl::Stored, done: Done<Result<bool, StoreError>>);
+    fn create_account(
+        &self,
+        address: Address,
+        credentials: sasl::Stored,
+        done: Done<Result<bool, StoreError>>,
+    );
 
     /// Replaces the credentials. False: there is no such account.
-    fn set_credentials(&self, address: Address, credentials: sasl::Stored, done: Done<Result<bool, StoreError>>);
+    fn set_credentials(
+        &self,
+        address: Address,
+        credentials: sasl::Stored,
+        done: Done<Result<bool, StoreError>>,
+    );
 
     /// Replaces the flags. False: there is no such account.
     fn set_flags(&self, address: Address, flags: Flags, done: Done<Result<bool, StoreError>>);

@@ -9,7 +9,7 @@ use stream_management::Released;
 use turns::{CommitFailed, CommitId, Death, Limits, Priority, Refusal, Worker, World};
 
 use crate::counters::{Counter, Direction};
-use crate::router::{settle, AccountSlot, Router};
+use crate::router::{AccountSlot, Router, settle};
 use crate::surroundings::{Alarm, Surroundings};
 
 impl World<Account> for Router {
@@ -46,8 +46,13 @@ impl World<Account> for Router {
         let router = slot.world();
         match effect {
             Effect::Route { parcel, receipt } => router.route(parcel.into_parcel(), receipt, worker),
-            Effect::Push { session, mailbox, entry } => {
-                self.counters.add(Counter::Stanzas(Direction::Out, entry.parcel.stanza().kind()), 1);
+            Effect::Push {
+                session,
+                mailbox,
+                entry,
+            } => {
+                self.counters
+                    .add(Counter::Stanzas(Direction::Out, entry.parcel.stanza().kind()), 1);
                 match mailbox.push(entry) {
                     Ok(false) => {}
                     Ok(true) => tell(slot, Input::Overflowed(session), worker),
@@ -64,7 +69,13 @@ impl World<Account> for Router {
                 }
             }
             Effect::WakeAt(key, at) => {
-                self.surroundings.call_at(at, Arc::new(Wake { slot: Arc::downgrade(slot), key }));
+                self.surroundings.call_at(
+                    at,
+                    Arc::new(Wake {
+                        slot: Arc::downgrade(slot),
+                        key,
+                    }),
+                );
             }
             Effect::LoadWaiting => {
                 let asked = Arc::clone(slot);
@@ -84,7 +95,13 @@ impl World<Account> for Router {
             Effect::Act { ticket, action } => {
                 let asked = Arc::clone(slot);
                 let done = move |outcome: Result<(), features::Setback>| {
-                    later(&asked, Input::Loaded(Loaded { ticket, outcome: outcome.map(|()| None) }));
+                    later(
+                        &asked,
+                        Input::Loaded(Loaded {
+                            ticket,
+                            outcome: outcome.map(|()| None),
+                        }),
+                    );
                 };
                 router.act(action, Box::new(done));
             }
@@ -105,7 +122,13 @@ impl World<Account> for Router {
                     let mut payload = Vec::new();
                     error.write(&mut payload);
                     let id = parcel.stanza().id();
-                    let answer = Stanza::build(Kind::Iq(IqType::Error), parcel.from(), parcel.to(), id.as_deref(), &payload);
+                    let answer = Stanza::build(
+                        Kind::Iq(IqType::Error),
+                        parcel.from(),
+                        parcel.to(),
+                        id.as_deref(),
+                        &payload,
+                    );
                     router.route(Parcel::new(answer), None, worker);
                 } else {
                     bounce_talk(router, &parcel, error, worker);
@@ -135,8 +158,12 @@ impl World<Account> for Router {
 
     fn refuse(&self, slot: &Arc<AccountSlot>, input: Input, why: Refusal, worker: &mut Worker) {
         let error = match why {
-            Refusal::Full => StanzaError::new(Condition::ResourceConstraint).text("too much is waiting for this account"),
-            Refusal::NotLoaded(_) | Refusal::Died(_) => StanzaError::new(Condition::InternalServerError).kind(ErrorKind::Wait),
+            Refusal::Full => {
+                StanzaError::new(Condition::ResourceConstraint).text("too much is waiting for this account")
+            }
+            Refusal::NotLoaded(_) | Refusal::Died(_) => {
+                StanzaError::new(Condition::InternalServerError).kind(ErrorKind::Wait)
+            }
         };
         match input {
             Input::Inbound { parcel, receipt } => {

@@ -21,10 +21,14 @@ impl Range {
     /// Whether `address` lies in it. An IPv4 address that came over an IPv6 socket counts as what it is.
     pub fn contains(self, address: IpAddr) -> bool {
         match (self.address.to_canonical(), address.to_canonical()) {
-            (IpAddr::V4(range), IpAddr::V4(address)) => {
-                same_prefix(u128::from(range.to_bits()) << 96, u128::from(address.to_bits()) << 96, self.prefix)
+            (IpAddr::V4(range), IpAddr::V4(address)) => same_prefix(
+                u128::from(range.to_bits()) << 96,
+                u128::from(address.to_bits()) << 96,
+                self.prefix,
+            ),
+            (IpAddr::V6(range), IpAddr::V6(address)) => {
+                same_prefix(range.to_bits(), address.to_bits(), self.prefix)
             }
-            (IpAddr::V6(range), IpAddr::V6(address)) => same_prefix(range.to_bits(), address.to_bits(), self.prefix),
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
         }
     }
@@ -58,7 +62,7 @@ pub struct AddressLimits {
 }
 
 /// The connections and failures of all addresses.
-pub struct Addresses {
+pub(crate) struct Addresses {
     limits: Mutex<AddressLimits>,
     entries: Mutex<HashMap<IpAddr, Entry>>,
 }
@@ -77,22 +81,29 @@ const REMEMBERED_MAX: usize = 100_000;
 
 impl Addresses {
     /// Nobody is connected.
-    pub fn new(limits: AddressLimits) -> Arc<Addresses> {
-        Arc::new(Addresses { limits: Mutex::new(limits), entries: Mutex::default() })
+    pub(crate) fn new(limits: AddressLimits) -> Arc<Addresses> {
+        Arc::new(Addresses {
+            limits: Mutex::new(limits),
+            entries: Mutex::default(),
+        })
     }
 
     /// Other limits, for connections to come.
-    pub fn replace_limits(&self, limits: AddressLimits) {
+    pub(crate) fn replace_limits(&self, limits: AddressLimits) {
         *self.limits.lock() = limits;
     }
 
     /// A new connection; `None` when its address has too many.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admission> {
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admission> {
         let address = counted_as(address);
         let (connections_max, unauthenticated_max) = {
             let limits = self.limits.lock();
             if limits.exempt.iter().any(|range| range.contains(address)) {
-                return Some(Admission { addresses: Arc::clone(self), address, counted: Counted::Exempt });
+                return Some(Admission {
+                    addresses: Arc::clone(self),
+                    address,
+                    counted: Counted::Exempt,
+                });
             }
             (limits.connections, limits.unauthenticated)
         };
@@ -103,7 +114,11 @@ impl Addresses {
         }
         entry.connections += 1;
         entry.unauthenticated += 1;
-        Some(Admission { addresses: Arc::clone(self), address, counted: Counted::Unauthenticated })
+        Some(Admission {
+            addresses: Arc::clone(self),
+            address,
+            counted: Counted::Unauthenticated,
+        })
     }
 
     fn change(&self, address: IpAddr, change: impl FnOnce(&mut Entry)) {
@@ -117,7 +132,7 @@ impl Addresses {
 }
 
 /// One connection as far as its address is concerned; it is counted until this is dropped.
-pub struct Admission {
+pub(crate) struct Admission {
     addresses: Arc<Addresses>,
     address: IpAddr,
     counted: Counted,
@@ -132,16 +147,20 @@ enum Counted {
 
 impl Admission {
     /// The connection has logged in.
-    pub fn authenticated(&mut self) {
+    pub(crate) fn authenticated(&mut self) {
         if self.counted == Counted::Unauthenticated {
             self.counted = Counted::Authenticated;
-            self.addresses.change(self.address, |entry| entry.unauthenticated = entry.unauthenticated.saturating_sub(1));
+            self.addresses.change(self.address, |entry| {
+                entry.unauthenticated = entry.unauthenticated.saturating_sub(1)
+            });
         }
     }
 
     /// A login failed.
-    pub fn login_failed(&self, now: Moment) {
-        let Some(rate) = self.addresses.limits.lock().failed_logins else { return };
+    pub(crate) fn login_failed(&self, now: Moment) {
+        let Some(rate) = self.addresses.limits.lock().failed_logins else {
+            return;
+        };
         if self.counted == Counted::Exempt {
             return;
         }
@@ -158,13 +177,17 @@ impl Admission {
     }
 
     /// Whether the address has failed too often to be heard again now.
-    pub fn has_failed_too_often(&self, now: Moment) -> bool {
-        let Some(rate) = self.addresses.limits.lock().failed_logins else { return false };
+    pub(crate) fn has_failed_too_often(&self, now: Moment) -> bool {
+        let Some(rate) = self.addresses.limits.lock().failed_logins else {
+            return false;
+        };
         if self.counted == Counted::Exempt {
             return false;
         }
         let entries = self.addresses.entries.lock();
-        entries.get(&self.address).is_some_and(|entry| entry.failures >= rate.events && entry.failures_until > now)
+        entries
+            .get(&self.address)
+            .is_some_and(|entry| entry.failures >= rate.events && entry.failures_until > now)
     }
 }
 
@@ -185,7 +208,9 @@ impl Drop for Admission {
 
 fn counted_as(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(std::net::Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
+        IpAddr::V6(address) => IpAddr::V6(std::net::Ipv6Addr::from_bits(
+            address.to_bits() & !u128::from(u64::MAX),
+        )),
         address @ IpAddr::V4(_) => address,
     }
 }
@@ -195,16 +220,30 @@ mod tests {
     use super::*;
 
     fn limits(connections: usize, unauthenticated: usize) -> AddressLimits {
-        let failed_logins = Some(Rate { events: 2, per: Duration::from_secs(60) });
-        let exempt = vec![Range { address: "127.0.0.0".parse().unwrap(), prefix: 8 }];
-        AddressLimits { unauthenticated, connections, failed_logins, exempt }
+        let failed_logins = Some(Rate {
+            events: 2,
+            per: Duration::from_secs(60),
+        });
+        let exempt = vec![Range {
+            address: "127.0.0.0".parse().unwrap(),
+            prefix: 8,
+        }];
+        AddressLimits {
+            unauthenticated,
+            connections,
+            failed_logins,
+            exempt,
+        }
     }
 
     #[test]
     fn connections_are_counted_by_address_and_ipv6_by_its_network() {
         let addresses = Addresses::new(limits(2, 2));
-        let (one, same, other): (IpAddr, IpAddr, IpAddr) =
-            ("2001:db8::1".parse().unwrap(), "2001:db8::ffff".parse().unwrap(), "2001:db8:0:1::1".parse().unwrap());
+        let (one, same, other): (IpAddr, IpAddr, IpAddr) = (
+            "2001:db8::1".parse().unwrap(),
+            "2001:db8::ffff".parse().unwrap(),
+            "2001:db8:0:1::1".parse().unwrap(),
+        );
         let first = addresses.admit(one).unwrap();
         let _second = addresses.admit(same).unwrap();
         assert!(addresses.admit(one).is_none());
@@ -239,7 +278,9 @@ mod tests {
     #[test]
     fn exempt_ranges_have_no_limits_also_when_mapped() {
         let addresses = Addresses::new(limits(1, 1));
-        let held: Vec<_> = (0..9).filter_map(|_| addresses.admit("::ffff:127.0.0.1".parse().unwrap())).collect();
+        let held: Vec<_> = (0..9)
+            .filter_map(|_| addresses.admit("::ffff:127.0.0.1".parse().unwrap()))
+            .collect();
         assert_eq!(held.len(), 9);
     }
 }

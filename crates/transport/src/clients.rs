@@ -18,10 +18,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
+use crate::System;
 use crate::addresses::{AddressLimits, Addresses};
 use crate::connection::{Answer, Connection};
 use crate::tls::Certificates;
-use crate::System;
 
 /// What client connections read of the configuration.
 #[derive(Debug, Clone)]
@@ -76,7 +76,12 @@ pub struct LoginLabels {
 
 impl Clients {
     /// Nobody is connected.
-    pub fn new(settings: Settings, certificates: Arc<Certificates>, router: Arc<Router>, system: System) -> Arc<Clients> {
+    pub fn new(
+        settings: Settings,
+        certificates: Arc<Certificates>,
+        router: Arc<Router>,
+        system: System,
+    ) -> Arc<Clients> {
         Arc::new(Clients {
             addresses: Addresses::new(settings.addresses.clone()),
             settings: ArcSwap::from_pointee(settings),
@@ -112,7 +117,11 @@ impl Clients {
 
     /// Logins so far.
     pub fn logins(&self) -> Vec<(LoginLabels, u64)> {
-        self.logins.lock().iter().map(|(labels, count)| (labels.clone(), *count)).collect()
+        self.logins
+            .lock()
+            .iter()
+            .map(|(labels, count)| (labels.clone(), *count))
+            .collect()
     }
 
     pub(crate) fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
@@ -135,7 +144,10 @@ impl Clients {
         let labels = LoginLabels {
             host: attempt.host.as_str().to_owned(),
             mechanism: attempt.mechanism.map_or("none", |mechanism| mechanism.name()),
-            result: attempt.result.as_ref().map_or_else(|error| error.condition().name(), |()| "ok"),
+            result: attempt
+                .result
+                .as_ref()
+                .map_or_else(|error| error.condition().name(), |()| "ok"),
         };
         *self.logins.lock().entry(labels).or_default() += 1;
     }
@@ -155,7 +167,12 @@ impl Clients {
 
     /// Compares a password with what is stored, on a slow thread; what is stored otherwise than the host wants today is
     /// replaced while the password is known.
-    pub(crate) fn check_password(&self, account: Address, password: Password, passwords: PasswordPolicy) -> oneshot::Receiver<Answer> {
+    pub(crate) fn check_password(
+        &self,
+        account: Address,
+        password: Password,
+        passwords: PasswordPolicy,
+    ) -> oneshot::Receiver<Answer> {
         let (tell, answer) = oneshot::channel();
         let mut salt = [0; Salt::BYTES];
         self.system.fill_random(&mut salt);
@@ -169,7 +186,7 @@ impl Clients {
                     let check = sasl::check_password(&lookup, &password, &passwords, Salt(salt));
                     if let (Verdict::Accepted, Some(stored)) = (check.verdict, check.rehashed) {
                         // The login does not wait for it, and the next one will try again if it fails.
-                        store.set_credentials(account, stored, Box::new(|outcome| drop(outcome)));
+                        store.set_credentials(account, stored, Box::new(|_| {}));
                     }
                     let _ = tell.send(Answer::Password(check.verdict));
                 }));
@@ -193,11 +210,17 @@ impl Clients {
 
     fn admit(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, transport: Transport) {
         let Some(admission) = self.addresses.admit(peer.ip()) else {
-            debug!(event = "too_many_connections", "an address has too many connections");
+            debug!(
+                event = "too_many_connections",
+                "an address has too many connections"
+            );
             return;
         };
         if admission.has_failed_too_often(self.system.now()) {
-            debug!(event = "too_many_failed_logins", "an address has failed to log in too often");
+            debug!(
+                event = "too_many_failed_logins",
+                "an address has failed to log in too often"
+            );
             return;
         }
         if let Err(error) = tune(&socket) {
@@ -244,8 +267,15 @@ impl Listening {
 fn lookup(login: Result<Option<Login>, router::StoreError>) -> Lookup {
     match login {
         Ok(Some(login)) => {
-            let standing = if login.flags.disabled { Standing::Disabled } else { Standing::Active };
-            Lookup::Account { stored: login.credentials, standing }
+            let standing = if login.flags.disabled {
+                Standing::Disabled
+            } else {
+                Standing::Active
+            };
+            Lookup::Account {
+                stored: login.credentials,
+                standing,
+            }
         }
         Ok(None) => Lookup::NoAccount,
         Err(_) => Lookup::Unavailable,
@@ -268,6 +298,11 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 fn tune(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let options = SockRef::from(socket);
-    options.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(Duration::from_secs(30)).with_retries(4))?;
+    options.set_tcp_keepalive(
+        &TcpKeepalive::new()
+            .with_time(KEEPALIVE_AFTER)
+            .with_interval(Duration::from_secs(30))
+            .with_retries(4),
+    )?;
     options.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIME))
 }

@@ -98,7 +98,12 @@ enum Wants {
 }
 
 impl Connection {
-    pub(crate) fn new(clients: Arc<Clients>, socket: TcpStream, transport: Transport, admission: Admission) -> Connection {
+    pub(crate) fn new(
+        clients: Arc<Clients>,
+        socket: TcpStream,
+        transport: Transport,
+        admission: Admission,
+    ) -> Connection {
         let settings = clients.settings();
         let session = Session::new(transport, &settings.session);
         Connection {
@@ -117,20 +122,19 @@ impl Connection {
             drained: 0,
             handle: None,
             answer: None,
-            wants: if transport == Transport::DirectTls { Wants::Tls } else { Wants::Nothing },
+            wants: if transport == Transport::DirectTls {
+                Wants::Tls
+            } else {
+                Wants::Nothing
+            },
         }
     }
 
     /// Runs the connection to its end.
     pub(crate) async fn run(mut self) {
-        loop {
-            match poll_fn(|context| self.poll_step(context)).await {
-                Step::Secure => {
-                    if !self.secure().await {
-                        break;
-                    }
-                }
-                Step::End => break,
+        while let Step::Secure = poll_fn(|context| self.poll_step(context)).await {
+            if !self.secure().await {
+                break;
             }
         }
         self.finish().await;
@@ -139,7 +143,9 @@ impl Connection {
     /// The TLS handshake (RFC 6120 §5.4.3). False when it fails: then nothing can be said any more.
     async fn secure(&mut self) -> bool {
         self.wants = Wants::Nothing;
-        let Socket::Plain(tcp) = std::mem::replace(&mut self.socket, Socket::None) else { return false };
+        let Socket::Plain(tcp) = std::mem::replace(&mut self.socket, Socket::None) else {
+            return false;
+        };
         let certificates = Arc::clone(self.clients.certificates());
         let handshake = certificates.accept(tcp, self.listener, None);
         let secured = match &mut self.deadline {
@@ -240,8 +246,12 @@ impl Connection {
     }
 
     fn poll_answer(&mut self, context: &mut Context<'_>) -> bool {
-        let Some(answer) = &mut self.answer else { return false };
-        let Poll::Ready(answer) = Pin::new(answer).poll(context) else { return false };
+        let Some(answer) = &mut self.answer else {
+            return false;
+        };
+        let Poll::Ready(answer) = Pin::new(answer).poll(context) else {
+            return false;
+        };
         self.answer = None;
         match answer {
             Ok(Answer::Credentials(lookup)) => self.input(Input::Credentials(lookup)),
@@ -256,7 +266,9 @@ impl Connection {
         if self.session.stage() == Stage::Bound {
             self.deadline = None;
         }
-        let Some(deadline) = &mut self.deadline else { return false };
+        let Some(deadline) = &mut self.deadline else {
+            return false;
+        };
         if deadline.as_mut().poll(context).is_pending() {
             return false;
         }
@@ -335,12 +347,18 @@ impl Connection {
             return Some(Write::Done);
         }
         self.drained += drained.stanzas;
-        let extra = self.session_output(Input::Drained { stanzas: drained.stanzas, more: drained.more });
+        let extra = self.session_output(Input::Drained {
+            stanzas: drained.stanzas,
+            more: drained.more,
+        });
         buffer.extend_from_slice(&extra);
         let mut outcome = None;
         let mut taken = 0;
         while taken < buffer.len() {
-            match self.socket.poll_write(context, buffer.get(taken..).unwrap_or_default()) {
+            match self
+                .socket
+                .poll_write(context, buffer.get(taken..).unwrap_or_default())
+            {
                 Poll::Ready(Ok(0) | Err(_)) => {
                     outcome = Some(Write::Failed);
                     break;
@@ -404,8 +422,12 @@ impl Connection {
         let system = clients.system();
         let mut output = OUTPUT.take();
         let mut dice = Dice(system);
-        let mut context =
-            machine::Context { now: system.now(), wall: system.wall(), random: &mut dice, settings: &settings.session };
+        let mut context = machine::Context {
+            now: system.now(),
+            wall: system.wall(),
+            random: &mut dice,
+            settings: &settings.session,
+        };
         self.session.handle(&mut context, input, &mut output);
         if !output.effects.is_empty() {
             let router = clients.router();
@@ -433,11 +455,19 @@ impl Connection {
                     router.released(handle, released, worker);
                 }
             }
-            Effect::Bind { account, resource, mailbox } => {
+            Effect::Bind {
+                account,
+                resource,
+                mailbox,
+            } => {
                 self.handle = Some(router.bind(&account, resource, mailbox, worker));
             }
             Effect::LookUp { account } => self.answer = Some(self.clients.look_up(account)),
-            Effect::CheckPassword { account, password, passwords } => {
+            Effect::CheckPassword {
+                account,
+                password,
+                passwords,
+            } => {
                 self.answer = Some(self.clients.check_password(account, password, passwords));
             }
             Effect::LoginAttempt(attempt) => self.note(&attempt),
@@ -461,13 +491,22 @@ impl Connection {
             Wants::Nothing | Wants::Tls => Ending::Lost,
         };
         if let Some(handle) = self.handle.take() {
-            let end = if ending == Ending::Finished { End::Closed } else { End::Lost };
+            let end = if ending == Ending::Finished {
+                End::Closed
+            } else {
+                End::Lost
+            };
             let router = self.clients.router();
             router.work(|worker| router.end(&handle, end, worker));
         }
         if let Ending::Error(error) = &ending {
             let text = error.text.as_deref().unwrap_or_default();
-            info!(event = "stream_ended", condition = error.condition.as_str(), text, "a client's stream was ended");
+            info!(
+                event = "stream_ended",
+                condition = error.condition.as_str(),
+                text,
+                "a client's stream was ended"
+            );
         }
         let socket = std::mem::replace(&mut self.socket, Socket::None);
         // Whatever happens here, the session is over.
@@ -489,7 +528,11 @@ enum Read {
 }
 
 impl Socket {
-    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         match self {
             Socket::Plain(tcp) => Pin::new(tcp).poll_read(context, buffer),
             Socket::Tls(tls) => Pin::new(tls).poll_read(context, buffer),

@@ -119,7 +119,9 @@ impl Surroundings for System {
     fn wall(&self) -> Timestamp {
         #[expect(clippy::disallowed_methods, reason = "this is where the clock comes in")]
         let now = SystemTime::now();
-        let micros = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+        let micros = now
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_micros());
         Timestamp::from_unix_micros(i64::try_from(micros).unwrap_or(i64::MAX))
     }
 
@@ -132,7 +134,10 @@ impl Surroundings for System {
 
     fn call_at(&self, at: Moment, alarm: Arc<dyn Alarm>) {
         let mut alarms = self.0.alarms.lock();
-        let is_first = alarms.waiting.first_key_value().is_none_or(|((first, _), _)| at < *first);
+        let is_first = alarms
+            .waiting
+            .first_key_value()
+            .is_none_or(|((first, _), _)| at < *first);
         let number = alarms.next;
         alarms.next += 1;
         alarms.waiting.insert((at, number), alarm);
@@ -144,7 +149,9 @@ impl Surroundings for System {
 
     fn with_worker(&self, task: &mut dyn FnMut(&mut Worker)) {
         // A task that is given while this thread is at work (an answer that comes at once) takes a worker of its own.
-        let mut worker = WORKER.with_borrow_mut(Option::take).unwrap_or_else(|| self.fresh_worker());
+        let mut worker = WORKER
+            .with_borrow_mut(Option::take)
+            .unwrap_or_else(|| self.fresh_worker());
         task(&mut worker);
         worker.run(CHAIN_INPUTS_MAX);
         WORKER.with_borrow_mut(|place| *place = Some(worker));

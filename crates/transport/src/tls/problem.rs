@@ -36,7 +36,7 @@ pub enum Item {
 pub enum Severity {
     /// It serves, and should be looked at.
     Warning,
-    /// Clients of this host cannot connect, or soon after a restart could not.
+    /// Clients of this host cannot connect, or could not after a restart.
     Error,
 }
 

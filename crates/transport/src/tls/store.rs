@@ -1,6 +1,7 @@
 //! All certificates of the server: which one is best for a name, and how they are replaced while it runs.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +91,8 @@ pub struct Expiry {
     pub name: String,
     /// The last moment of the certificate that a client asking for it gets now.
     pub not_after: UnixTime,
+    /// The file of that certificate.
+    pub chain: PathBuf,
 }
 
 /// Everything that is wrong with these files, as a server starting at `now` would find it.
@@ -174,6 +177,7 @@ impl Certificates {
             Some(Expiry {
                 name: name.clone(),
                 not_after: certificate.not_after(),
+                chain: certificate.chain_path().to_owned(),
             })
         };
         loaded.names.iter().filter_map(expiry).collect()

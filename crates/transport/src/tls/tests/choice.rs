@@ -3,6 +3,7 @@
 use rcgen::{KeyPair, PKCS_RSA_SHA256};
 use rustls::SignatureScheme;
 
+use super::super::Expiry;
 use super::{Folder, HandClock, TODAY, client, day, order, store, store_at};
 
 #[tokio::test]
@@ -274,20 +275,19 @@ fn expiry_names_every_required_domain_with_the_end_of_what_serves_it() {
             .valid(TODAY - 5, TODAY + 50)
             .issue(),
     );
+    let (own, wildcard) = (first.chain.clone(), wild.chain.clone());
     let (store, problems) = store_at(vec![first, wild], &HandClock::at(TODAY));
-    let expiry: Vec<_> = store
-        .expiry()
-        .into_iter()
-        .map(|expiry| (expiry.name, expiry.not_after))
-        .collect();
-    assert_eq!(
-        expiry,
-        [
-            ("montague.lit".to_owned(), day(TODAY + 80)),
-            ("chats.montague.lit".to_owned(), day(TODAY + 50)),
-            ("wild.lit".to_owned(), day(TODAY + 50)),
-        ]
-    );
+    let expected = [
+        ("montague.lit", TODAY + 80, own),
+        ("chats.montague.lit", TODAY + 50, wildcard.clone()),
+        ("wild.lit", TODAY + 50, wildcard),
+    ];
+    let expected = expected.map(|(name, end, chain)| Expiry {
+        name: name.to_owned(),
+        not_after: day(end),
+        chain,
+    });
+    assert_eq!(store.expiry(), expected);
     assert_eq!(problems.len(), 1, "nowhere.lit is covered by none: {problems:?}");
     assert!(store.best_for("nowhere.lit").is_none());
 }

@@ -1,6 +1,7 @@
 //! What is agreed on, and who is refused.
 
 use std::io;
+use std::sync::Arc;
 
 use rustls::{AlertDescription, HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::super::{AcceptError, Certificates, Listener};
 use super::{Client, Folder, client, order, store};
 
-fn one_host(folder: &Folder) -> std::sync::Arc<Certificates> {
+fn one_host(folder: &Folder) -> Arc<Certificates> {
     store(vec![
         folder.put("montague.lit", &order(&["montague.lit"]).issue()),
     ])
@@ -122,16 +123,42 @@ async fn both_versions_are_spoken_and_carry_what_is_written() {
 }
 
 #[tokio::test]
+async fn over_a_socket_in_a_task_of_its_own() {
+    let folder = Folder::new();
+    let store = one_host(&folder);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut secured = store.accept(socket, Listener::DirectTls, None).await.unwrap();
+        let mut read = Vec::new();
+        secured.stream.read_to_end(&mut read).await.unwrap();
+        (read, secured.channel_bindings())
+    });
+    let socket = tokio::net::TcpStream::connect(address).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client().config()));
+    let mut client = connector
+        .connect("montague.lit".try_into().unwrap(), socket)
+        .await
+        .unwrap();
+    client.write_all(b"</stream:stream>").await.unwrap();
+    client.shutdown().await.unwrap();
+    let (read, bindings) = server.await.unwrap();
+    assert_eq!(read, b"</stream:stream>");
+    assert!(bindings.tls_exporter.is_some() && bindings.tls_server_end_point.is_some());
+}
+
+#[tokio::test]
 async fn no_session_is_resumed_and_no_ticket_given() {
     let folder = Folder::new();
     let store = one_host(&folder);
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         // One configuration for both, as a client has that could resume.
-        let config = std::sync::Arc::new(client().only(version).config());
+        let config = Arc::new(client().only(version).config());
         for _ in 0..2 {
             let (near, far) = tokio::io::duplex(4096);
             let name = rustls_pki_types::ServerName::try_from("montague.lit").unwrap();
-            let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::clone(&config));
+            let connector = tokio_rustls::TlsConnector::from(Arc::clone(&config));
             let (server, client) = tokio::join!(
                 store.accept(near, Listener::DirectTls, None),
                 connector.connect(name, far)
