@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use stanza::namespace::{BIND, CLIENT, SESSION, STREAM_MANAGEMENT};
 use stanza::{
-    Address, Condition, IqType, Kind, PresenceType, Stanza, StanzaError, StreamCondition, StreamError, Unfit,
+    Address, Condition, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError, StreamCondition,
+    StreamError, Unfit,
 };
 use stream_management::{Entry, Mailbox, Receipt, Signal, TooHigh};
 use xml::Element;
@@ -53,8 +54,7 @@ impl Bound {
         match element.namespace() {
             CLIENT => self.stanza(element, turn),
             STREAM_MANAGEMENT => self.management(&element, turn),
-            stanza::namespace::TLS => Err(turn.refuse_tls("STARTTLS was not offered.")),
-            _ => Err(unexpected(&element)),
+            _ => Err(unexpected(&element, turn)),
         }
     }
 
@@ -201,8 +201,13 @@ impl Bound {
         self.answer(error, receipt, turn)
     }
 
-    /// Puts an answer of our own where all stanzas for this client go: there it is counted, and keeps its place.
+    /// Says an answer of our own. One that counts goes where all stanzas for this client go: it is counted there, and
+    /// kept until the client has it.
     fn answer(&self, answer: Stanza, receipt: Option<Receipt>, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
+        if self.requests.is_none() {
+            Parcel::new(answer).emit(&mut turn.out.bytes, turn.wire.framing.target());
+            return Ok(());
+        }
         let entry = Entry {
             parcel: answer.into(),
             receipt: None,
@@ -250,7 +255,7 @@ impl Bound {
                 turn.management_failed(Condition::UnexpectedRequest);
                 Ok(())
             }
-            _ => Err(unexpected(element)),
+            _ => Err(unexpected(element, turn)),
         }
     }
 

@@ -20,11 +20,8 @@ impl Insecure {
     }
 
     pub(crate) fn element(mut self, element: &Element, turn: &mut Turn<'_, '_>) -> Result<Phase, Stop> {
-        if let Some(word) = StartTls::read(element) {
-            return match word {
-                StartTls::Request => turn.start_tls(),
-                StartTls::Proceed | StartTls::Failure => Err(StreamCondition::UnsupportedStanzaType.into()),
-            };
+        if StartTls::read(element) == Some(StartTls::Request) {
+            return turn.start_tls();
         }
         if Sasl::read(element).is_some() {
             // RFC 6120 §6.5.4
@@ -55,8 +52,10 @@ enum Progress {
     Idle,
     /// It waits for the client.
     AwaitClient(Attempt),
-    /// It waits for the store; what the client sends meanwhile is kept.
-    AwaitAnswer(Attempt),
+    /// It waits for what the store knows of the account; what the client sends meanwhile is kept.
+    AwaitCredentials(Attempt),
+    /// It waits until the password is checked, likewise.
+    AwaitVerdict(Attempt),
 }
 
 struct Attempt {
@@ -86,7 +85,7 @@ impl Login {
     pub(crate) fn awaits_answer(&self) -> bool {
         match self.progress {
             Progress::Idle | Progress::AwaitClient(_) => false,
-            Progress::AwaitAnswer(_) => true,
+            Progress::AwaitCredentials(_) | Progress::AwaitVerdict(_) => true,
         }
     }
 
@@ -95,14 +94,8 @@ impl Login {
         element: &Element,
         turn: &mut Turn<'_, '_>,
     ) -> Result<Phase, Stop> {
-        if let Some(word) = StartTls::read(element) {
-            return match (word, self.starttls) {
-                (StartTls::Request, Some(_)) => turn.start_tls(),
-                (StartTls::Request, None) => Err(turn.refuse_tls("STARTTLS was not offered.")),
-                (StartTls::Proceed | StartTls::Failure, _) => {
-                    Err(StreamCondition::UnsupportedStanzaType.into())
-                }
-            };
+        if StartTls::read(element) == Some(StartTls::Request) && self.starttls.is_some() {
+            return turn.start_tls();
         }
         match Sasl::read(element) {
             Some(word) => self.sasl(word, turn),
@@ -119,9 +112,13 @@ impl Login {
         lookup: &Lookup,
         turn: &mut Turn<'_, '_>,
     ) -> Result<Phase, Stop> {
-        let Progress::AwaitAnswer(mut attempt) = std::mem::replace(&mut self.progress, Progress::Idle) else {
-            return Ok(Phase::Login(self));
+        let mut attempt = match self.progress {
+            Progress::AwaitCredentials(attempt) => attempt,
+            Progress::Idle | Progress::AwaitClient(_) | Progress::AwaitVerdict(_) => {
+                return Ok(Phase::Login(self));
+            }
         };
+        self.progress = Progress::Idle;
         let step = match turn.context.settings.hosts.get(&self.host) {
             Some(host) => attempt.exchange.credentials(lookup, &host.unknown_accounts),
             // The host has gone from the configuration meanwhile.
@@ -136,9 +133,13 @@ impl Login {
         verdict: Verdict,
         turn: &mut Turn<'_, '_>,
     ) -> Result<Phase, Stop> {
-        let Progress::AwaitAnswer(mut attempt) = std::mem::replace(&mut self.progress, Progress::Idle) else {
-            return Ok(Phase::Login(self));
+        let mut attempt = match self.progress {
+            Progress::AwaitVerdict(attempt) => attempt,
+            Progress::Idle | Progress::AwaitClient(_) | Progress::AwaitCredentials(_) => {
+                return Ok(Phase::Login(self));
+            }
         };
+        self.progress = Progress::Idle;
         let step = attempt.exchange.password_checked(verdict);
         self.step(attempt, step, turn)
     }
@@ -150,13 +151,16 @@ impl Login {
     ) -> Result<Phase, Stop> {
         let attempt = match std::mem::replace(&mut self.progress, Progress::Idle) {
             Progress::Idle => None,
-            Progress::AwaitClient(attempt) | Progress::AwaitAnswer(attempt) => Some(attempt),
+            Progress::AwaitClient(attempt)
+            | Progress::AwaitCredentials(attempt)
+            | Progress::AwaitVerdict(attempt) => Some(attempt),
         };
         match (word, attempt) {
             (Ok(Sasl::Auth { mechanism, initial }), attempt) => {
                 if attempt.is_some() {
                     // RFC 6120 §6.4.2: the handshake before is discarded. It counts, or a client could go on for ever.
                     self.failures += 1;
+                    check_failures(self.failures, turn)?;
                 }
                 self.begin(&mechanism, initial.as_deref(), turn)
             }
@@ -214,7 +218,7 @@ impl Login {
             Step::NeedCredentials { account } => {
                 attempt.account = Some(account.clone());
                 turn.effect(Effect::LookUp { account });
-                self.progress = Progress::AwaitAnswer(attempt);
+                self.progress = Progress::AwaitCredentials(attempt);
             }
             Step::NeedPasswordCheck { account, password } => {
                 let Some(passwords) = self.offer.passwords.clone() else {
@@ -226,7 +230,7 @@ impl Login {
                     password,
                     passwords,
                 });
-                self.progress = Progress::AwaitAnswer(attempt);
+                self.progress = Progress::AwaitVerdict(attempt);
             }
             Step::Success {
                 identity,
@@ -305,6 +309,11 @@ fn fail(
         mechanism,
         result: Err(error),
     }));
+    check_failures(failures, turn)
+}
+
+/// RFC 6120 §6.4.5: after too many, the stream ends.
+fn check_failures(failures: usize, turn: &Turn<'_, '_>) -> Result<(), Stop> {
     if failures >= turn.context.settings.limits.login_attempts {
         return Err(Stop::error(
             StreamCondition::PolicyViolation,

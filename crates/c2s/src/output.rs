@@ -30,9 +30,8 @@ pub enum Effect {
         /// Whose credentials.
         account: Address,
     },
-    /// Look the account up, run [`sasl::verify_password`] where waiting hurts nobody, and answer with
-    /// [`Input::PasswordChecked`](crate::Input::PasswordChecked). When the password is right and
-    /// [`PasswordPolicy::wants_rehash`], store it anew: only now it is known.
+    /// Look the account up, run [`sasl::check_password`] where waiting hurts nobody, store what it hashed anew, and
+    /// answer with [`Input::PasswordChecked`](crate::Input::PasswordChecked).
     CheckPassword {
         /// Who says it is.
         account: Address,

@@ -1,7 +1,7 @@
 //! The states of a session, and what all of them work with.
 
 use machine::Context;
-use stanza::namespace::{CLIENT, STREAM_MANAGEMENT};
+use stanza::namespace::{CLIENT, SASL, STANZA_ERRORS, STREAM_MANAGEMENT};
 use stanza::{Address, Condition, StreamCondition, StreamError};
 use stream::{Framing, StartTls, read_error};
 use xml::{Element, Framer};
@@ -105,8 +105,8 @@ impl Turn<'_, '_> {
     /// The answer to stream management at the wrong time (XEP-0198 §6).
     pub(crate) fn management_failed(&mut self, condition: Condition) {
         let name = condition.as_str();
-        let namespace = stanza::namespace::STANZA_ERRORS;
-        let failed = format!("<failed xmlns='{STREAM_MANAGEMENT}'><{name} xmlns='{namespace}'/></failed>");
+        let failed =
+            format!("<failed xmlns='{STREAM_MANAGEMENT}'><{name} xmlns='{STANZA_ERRORS}'/></failed>");
         self.out.bytes.extend_from_slice(failed.as_bytes());
     }
 
@@ -122,7 +122,7 @@ impl Turn<'_, '_> {
         match (element.namespace(), element.name()) {
             (STREAM_MANAGEMENT, "resume") => self.management_failed(Condition::FeatureNotImplemented),
             (STREAM_MANAGEMENT, _) => self.management_failed(Condition::UnexpectedRequest),
-            _ => return Err(unexpected(element)),
+            _ => return Err(unexpected(element, self)),
         }
         Ok(())
     }
@@ -133,14 +133,17 @@ pub(crate) fn is_stanza(element: &Element) -> bool {
     element.namespace() == CLIENT && matches!(element.name(), "message" | "presence" | "iq")
 }
 
-/// The end because of an element that has no place in any state.
-pub(crate) fn unexpected(element: &Element) -> Stop {
+/// The end because of an element that has no place in the state that met it.
+pub(crate) fn unexpected(element: &Element, turn: &mut Turn<'_, '_>) -> Stop {
     if let Some(error) = read_error(element) {
         return Stop::Said(Ending::PeerError(error));
     }
+    if StartTls::read(element) == Some(StartTls::Request) {
+        return turn.refuse_tls("STARTTLS was not offered.");
+    }
     match element.namespace() {
         // RFC 6120 §4.9.3.12: an action of negotiation that the client is not (or no longer) allowed.
-        stanza::namespace::SASL => StreamCondition::NotAuthorized.into(),
+        SASL => StreamCondition::NotAuthorized.into(),
         // RFC 6120 §4.9.3.24
         _ => StreamCondition::UnsupportedStanzaType.into(),
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use machine::Context;
-use stanza::{Address, StreamCondition, StreamError, Target};
+use stanza::{Address, StreamCondition, Target};
 use stream::{Framing, xml_fault};
 use stream_management::{Mailbox, Signal};
 use xml::{ContentNamespace, Frame, Framer};
@@ -136,6 +136,11 @@ impl Session {
         !self.awaits_answer() && !matches!(self.phase, Phase::Handshake | Phase::Closed)
     }
 
+    /// Bytes of input that are held: of an unfinished element, and what came while an answer was awaited.
+    pub fn held_bytes(&self) -> usize {
+        self.wire.framer.held_bytes() + self.kept.capacity()
+    }
+
     fn awaits_answer(&self) -> bool {
         match &self.phase {
             Phase::Login(login) => login.awaits_answer(),
@@ -149,6 +154,17 @@ impl Session {
     /// Cuts frames from the bytes until they are used up, an answer is needed, or the stream ends.
     fn received(&mut self, mut bytes: &[u8], context: &mut Context<'_, Settings>, out: &mut Output) {
         loop {
+            match self.phase {
+                Phase::Closed => return,
+                // What stood behind <starttls/> was looked at before TLS was agreed to; this came too late for that.
+                Phase::Handshake if bytes.is_empty() => return,
+                Phase::Handshake => return self.stop(plaintext_in_handshake(), context, out),
+                Phase::Header(_)
+                | Phase::Insecure(_)
+                | Phase::Login(_)
+                | Phase::Bind(_)
+                | Phase::Bound(_) => {}
+            }
             if self.awaits_answer() {
                 return self.keep(bytes, context, out);
             }
@@ -169,16 +185,6 @@ impl Session {
                 Ok(None) if beyond.is_empty() => return,
                 Ok(None) => return self.stop(too_much_before_login(), context, out),
                 Err(fault) => return self.stop(Stop::Error(xml_fault(&fault)), context, out),
-            }
-            match self.phase {
-                Phase::Closed => return,
-                // Everything behind <starttls/> was looked at before TLS was agreed to.
-                Phase::Handshake => return,
-                Phase::Header(_)
-                | Phase::Insecure(_)
-                | Phase::Login(_)
-                | Phase::Bind(_)
-                | Phase::Bound(_) => {}
             }
         }
     }
@@ -209,7 +215,7 @@ impl Session {
             (Frame::Element(element), Phase::Login(login)) => login.element(&element, &mut turn),
             (Frame::Element(element), Phase::Insecure(insecure)) => insecure.element(&element, &mut turn),
             (Frame::Element(element), Phase::Header(_) | Phase::Handshake | Phase::Closed) => {
-                Err(unexpected(&element))
+                Err(unexpected(&element, &mut turn))
             }
             (Frame::Open(header), Phase::Header(ground)) => opening::open(ground, header, &mut turn),
             // A second header is an element to the framer; only another framing could say this.
@@ -228,12 +234,15 @@ impl Session {
 
     /// Keeps bytes until the answer comes.
     fn keep(&mut self, bytes: &[u8], context: &mut Context<'_, Settings>, out: &mut Output) {
-        let most = match self.wire.allowance {
-            Some(left) => left,
-            None => context.settings.limits.authenticated.stanza_bytes,
+        let (most, stop): (usize, fn() -> Stop) = match self.wire.allowance {
+            Some(left) => (left, too_much_before_login),
+            None => (
+                context.settings.limits.authenticated.stanza_bytes,
+                too_much_before_binding,
+            ),
         };
         if self.kept.len().saturating_add(bytes.len()) > most {
-            return self.stop(too_much_before_login(), context, out);
+            return self.stop(stop(), context, out);
         }
         self.kept.extend_from_slice(bytes);
     }
@@ -358,7 +367,22 @@ impl Session {
 }
 
 fn too_much_before_login() -> Stop {
-    Stop::Error(
-        StreamError::new(StreamCondition::PolicyViolation).text("Too much was sent before logging in."),
+    Stop::error(
+        StreamCondition::PolicyViolation,
+        "Too much was sent before logging in.",
+    )
+}
+
+fn too_much_before_binding() -> Stop {
+    Stop::error(
+        StreamCondition::PolicyViolation,
+        "Too much was sent before a resource was bound.",
+    )
+}
+
+fn plaintext_in_handshake() -> Stop {
+    Stop::error(
+        StreamCondition::PolicyViolation,
+        "Data behind <starttls/>, before TLS.",
     )
 }

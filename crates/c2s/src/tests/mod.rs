@@ -1,1 +1,12 @@
-//! Conversations in memory.
+//! Conversations in memory: a client that is written here, the session, and a world that answers at once.
+
+mod binding;
+mod faults;
+mod login;
+mod management;
+mod opening;
+mod properties;
+mod stanzas;
+mod world;
+
+use world::{Ask, HEADER, World, header};
