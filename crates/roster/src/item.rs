@@ -75,6 +75,21 @@ impl Item {
         self.version
     }
 
+    /// The contact as it was kept; whether it asks is known from the requests.
+    pub(crate) fn from_row(row: &ItemRow, contact_asks: bool) -> Item {
+        let subscription = Subscription::from_parts(row.relation, row.ask, contact_asks);
+        let mut item = Item {
+            version: row.version,
+            state: State {
+                subscription,
+                approved: row.approved,
+            },
+            ..Item::unnamed()
+        };
+        item.set_texts(&row.name, row.groups.iter().map(String::as_str));
+        item
+    }
+
     pub(crate) fn to_row(&self, contact: &Address) -> ItemRow {
         ItemRow {
             contact: contact.clone(),
@@ -115,5 +130,15 @@ impl Item {
             out.extend_from_slice(b"</group>");
         }
         out.extend_from_slice(b"</item>");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_item_stays_small_because_there_may_be_ten_thousand() {
+        assert!(size_of::<Item>() <= 32);
     }
 }

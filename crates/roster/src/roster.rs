@@ -6,7 +6,7 @@ use std::sync::Arc;
 use stanza::Address;
 
 use crate::transition::State;
-use crate::{Change, Item, Push, Relation, RemovalRow, Stored, Subscription};
+use crate::{Change, Item, Push, Relation, RemovalRow, RequestRow, Stored, Subscription};
 
 /// The roster of one user (RFC 6121 §2).
 #[derive(Debug, Clone)]
@@ -41,33 +41,30 @@ impl Roster {
 
     /// The roster that was kept in these rows.
     pub fn load(owner: &Address, stored: Stored) -> Roster {
-        let mut roster = Roster {
-            owner: owner.to_bare(),
-            items: BTreeMap::new(),
-            requests: stored
-                .requests
-                .into_iter()
-                .map(|row| (row.contact, row.stanza))
-                .collect(),
-            removals: VecDeque::new(),
-            version: stored.version,
-            complete_since: stored.complete_since,
-        };
-        for row in stored.items {
-            let mut item = Item::unnamed();
-            item.set_texts(&row.name, row.groups.iter().map(String::as_str));
-            item.version = row.version;
-            let contact_asks = roster.requests.contains_key(&row.contact);
-            item.state = State {
-                subscription: Subscription::from_parts(row.relation, row.ask, contact_asks),
-                approved: row.approved,
-            };
-            roster.items.insert(row.contact, item);
-        }
+        let requests: BTreeMap<Address, Arc<[u8]>> = stored
+            .requests
+            .into_iter()
+            .map(|row| (row.contact, row.stanza))
+            .collect();
+        // Collected at once, the map is packed half again as tight as by single insertions.
+        let items = stored
+            .items
+            .into_iter()
+            .map(|row| {
+                let contact_asks = requests.contains_key(&row.contact);
+                (row.contact.clone(), Item::from_row(&row, contact_asks))
+            })
+            .collect();
         let mut removals = stored.removals;
         removals.sort_by_key(|row| row.version);
-        roster.removals = removals.into();
-        roster
+        Roster {
+            owner: owner.to_bare(),
+            items,
+            requests,
+            removals: removals.into(),
+            version: stored.version,
+            complete_since: stored.complete_since,
+        }
     }
 
     /// All of it as rows.
@@ -84,7 +81,7 @@ impl Roster {
             requests: self
                 .requests
                 .iter()
-                .map(|(contact, stanza)| crate::RequestRow {
+                .map(|(contact, stanza)| RequestRow {
                     contact: contact.clone(),
                     stanza: stanza.clone(),
                 })
