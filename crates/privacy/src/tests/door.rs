@@ -3,7 +3,7 @@
 use stanza::{Condition, IqType, Kind, MessageType, PresenceType};
 
 use super::{User, address};
-use crate::{Denial, Direction, Ground, Lists, Question, Verdict};
+use crate::{Denial, Direction, Ground, Lists, Question, Turn, Verdict};
 
 use Direction::{In, Out};
 
@@ -332,4 +332,32 @@ fn a_stored_rule_that_says_nothing_opens_no_door() {
         let error = Lists::load(stored).unwrap_err();
         assert_eq!((error.list.as_str(), error.order), ("only", 7));
     }
+}
+
+#[test]
+fn xep0016_2_11_a_change_of_the_roster_hides_and_shows_presence() {
+    let mut romeo =
+        with_item("<item type='group' value='Enemies' action='deny' order='1'><presence-out/></item>");
+    let juliet = address("juliet@example.com");
+    let before = romeo.roster.get("juliet@example.com").cloned();
+    let set = "<query xmlns='jabber:iq:roster'><item jid='juliet@example.com'><group>Enemies</group></item></query>";
+    romeo
+        .roster
+        .set(&super::tree(set), &roster::Limits::default())
+        .unwrap();
+    let question = Question {
+        account: &romeo.account,
+        active: None,
+        direction: Out,
+        kind: AVAILABLE,
+        other: &juliet,
+    };
+    let then = romeo.lists.may_pass(&question, &before.as_ref());
+    let now = romeo.lists.may_pass(&question, &romeo.roster);
+    assert_eq!(Turn::between(then, now), Turn::Hidden);
+    assert_eq!(Turn::between(now, then), Turn::Shown);
+    assert_eq!(
+        romeo.lists.may_pass(&question, &None::<&roster::Item>),
+        Verdict::Pass(Ground::NoItem)
+    );
 }
