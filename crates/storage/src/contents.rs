@@ -1,0 +1,267 @@
+//! What a store in memory holds, and how changes alter it. The databases must do the same, row by row.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use account::{Change, Flags, Saved, Standing, WaitingRow};
+use features::{LastSeen, Record};
+use machine::Timestamp;
+use privacy::ListRow;
+use roster::{RemovalRow, RequestRow};
+use router::{AccountView, Login, StoreError};
+use stanza::Address;
+use stream_management::StoredId;
+
+use crate::operation::{Outcome, Write};
+
+/// All accounts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Contents(BTreeMap<Address, Rows>);
+
+/// All rows of one account.
+#[derive(Debug, Clone)]
+struct Rows {
+    credentials: sasl::Stored,
+    flags: Flags,
+    roster_version: u64,
+    roster_complete_since: u64,
+    items: BTreeMap<Address, roster::ItemRow>,
+    removals: BTreeMap<Address, u64>,
+    requests: BTreeMap<Address, Arc<[u8]>>,
+    lists: BTreeMap<String, BTreeMap<u32, privacy::ItemRow>>,
+    default_list: Option<String>,
+    waiting: BTreeMap<StoredId, (Timestamp, Vec<u8>)>,
+    blobs: BTreeMap<Record, Vec<u8>>,
+    left: Option<LastSeen>,
+}
+
+impl Contents {
+    /// Makes a change, or none of it.
+    pub(crate) fn write(&mut self, address: &Address, write: &Write) -> Outcome {
+        match write {
+            Write::Commit(changes) => {
+                let Some(rows) = self.0.get_mut(address) else {
+                    return Err(StoreError::Refused);
+                };
+                let mut changed = rows.clone();
+                for change in changes {
+                    changed.apply(change)?;
+                }
+                *rows = changed;
+                Ok(true)
+            }
+            Write::Create(credentials) => {
+                if self.0.contains_key(address) {
+                    return Ok(false);
+                }
+                self.0.insert(address.clone(), Rows::new(credentials.clone()));
+                Ok(true)
+            }
+            Write::SetCredentials(credentials) => Ok(self
+                .0
+                .get_mut(address)
+                .map(|rows| rows.credentials = credentials.clone())
+                .is_some()),
+            Write::SetFlags(flags) => Ok(self.0.get_mut(address).map(|rows| rows.flags = *flags).is_some()),
+            Write::Delete => Ok(self.0.remove(address).is_some()),
+        }
+    }
+
+    pub(crate) fn account(&self, address: &Address) -> Saved {
+        self.0.get(address).map(Rows::saved).unwrap_or_default()
+    }
+
+    pub(crate) fn waiting(&self, address: &Address) -> Vec<WaitingRow> {
+        let rows = self.0.get(address).map(|rows| &rows.waiting);
+        rows.into_iter()
+            .flatten()
+            .map(|(&id, (at, bytes))| WaitingRow {
+                id,
+                at: *at,
+                bytes: bytes.clone(),
+            })
+            .collect()
+    }
+
+    pub(crate) fn record(&self, address: &Address, record: &Record) -> Option<Vec<u8>> {
+        self.0.get(address)?.blobs.get(record).cloned()
+    }
+
+    pub(crate) fn login(&self, address: &Address) -> Option<Login> {
+        self.0.get(address).map(|rows| Login {
+            credentials: rows.credentials.clone(),
+            flags: rows.flags,
+        })
+    }
+
+    pub(crate) fn list(&self, host: Option<&str>) -> Vec<AccountView> {
+        self.0
+            .iter()
+            .filter(|(address, _)| host.is_none_or(|host| address.domainpart() == host))
+            .map(|(address, rows)| AccountView {
+                address: address.clone(),
+                flags: rows.flags,
+                contacts: rows.items.len(),
+                waiting: rows.waiting.len(),
+            })
+            .collect()
+    }
+}
+
+impl Rows {
+    fn new(credentials: sasl::Stored) -> Rows {
+        Rows {
+            credentials,
+            flags: Flags::default(),
+            roster_version: 0,
+            roster_complete_since: 0,
+            items: BTreeMap::new(),
+            removals: BTreeMap::new(),
+            requests: BTreeMap::new(),
+            lists: BTreeMap::new(),
+            default_list: None,
+            waiting: BTreeMap::new(),
+            blobs: BTreeMap::new(),
+            left: None,
+        }
+    }
+
+    fn apply(&mut self, change: &Change) -> Result<(), StoreError> {
+        match change {
+            Change::Roster(change) => self.apply_roster(change),
+            Change::Privacy(change) => return self.apply_privacy(change),
+            Change::Wait(row) => {
+                let kept = (row.at, row.bytes.clone());
+                if self.waiting.insert(row.id, kept).is_some() {
+                    return Err(StoreError::Refused);
+                }
+            }
+            Change::Unwait(ids) => {
+                for id in ids {
+                    self.waiting.remove(id);
+                }
+            }
+            Change::Write(write) => {
+                match &write.bytes {
+                    Some(bytes) => self.blobs.insert(write.record.clone(), bytes.clone()),
+                    None => self.blobs.remove(&write.record),
+                };
+            }
+            Change::Left(left) => self.left = Some(left.clone()),
+        }
+        Ok(())
+    }
+
+    fn apply_roster(&mut self, change: &roster::Change) {
+        match change {
+            roster::Change::Item(item) => {
+                self.removals.remove(&item.contact);
+                self.items.insert(item.contact.clone(), item.clone());
+            }
+            roster::Change::Removed { contact, version } => {
+                self.items.remove(contact);
+                self.removals.insert(contact.clone(), *version);
+            }
+            roster::Change::RemovalForgotten { contact } => {
+                self.removals.remove(contact);
+            }
+            roster::Change::Request { contact, stanza } => {
+                self.requests.insert(contact.clone(), Arc::clone(stanza));
+            }
+            roster::Change::RequestSettled { contact } => {
+                self.requests.remove(contact);
+            }
+            roster::Change::Version {
+                current,
+                complete_since,
+            } => {
+                self.roster_version = *current;
+                self.roster_complete_since = *complete_since;
+            }
+        }
+    }
+
+    fn apply_privacy(&mut self, change: &privacy::Change) -> Result<(), StoreError> {
+        match change {
+            privacy::Change::List { name, items } => {
+                let mut list = BTreeMap::new();
+                add(&mut list, items)?;
+                self.lists.insert(name.as_str().to_owned(), list);
+            }
+            privacy::Change::Items { name, removed, added } => {
+                let list = self.lists.get_mut(name.as_str()).ok_or(StoreError::Refused)?;
+                for order in removed {
+                    list.remove(order);
+                }
+                add(list, added)?;
+            }
+            privacy::Change::Removed { name } => {
+                self.lists.remove(name.as_str());
+            }
+            privacy::Change::Default { name } => {
+                self.default_list = name.as_ref().map(|name| name.as_str().to_owned());
+            }
+        }
+        Ok(())
+    }
+
+    fn saved(&self) -> Saved {
+        Saved {
+            standing: Standing::Known,
+            roster: roster::Stored {
+                version: self.roster_version,
+                complete_since: self.roster_complete_since,
+                items: self.items.values().cloned().collect(),
+                removals: self
+                    .removals
+                    .iter()
+                    .map(|(contact, &version)| RemovalRow {
+                        contact: contact.clone(),
+                        version,
+                    })
+                    .collect(),
+                requests: self
+                    .requests
+                    .iter()
+                    .map(|(contact, stanza)| RequestRow {
+                        contact: contact.clone(),
+                        stanza: Arc::clone(stanza),
+                    })
+                    .collect(),
+            },
+            privacy: privacy::Stored {
+                lists: self
+                    .lists
+                    .iter()
+                    .map(|(name, items)| ListRow {
+                        name: name.clone(),
+                        items: items.values().cloned().collect(),
+                    })
+                    .collect(),
+                default: self.default_list.clone(),
+            },
+            flags: self.flags,
+            waiting: (
+                self.waiting.len(),
+                self.waiting.values().map(|(_, bytes)| bytes.len()).sum(),
+            ),
+            last_waiting: self.waiting.keys().next_back().copied(),
+            left: self.left.clone(),
+            blobs: features::Stored::new(
+                self.blobs
+                    .iter()
+                    .map(|(record, bytes)| (record.clone(), bytes.len())),
+            ),
+        }
+    }
+}
+
+/// Adds items whose orders must be new.
+fn add(list: &mut BTreeMap<u32, privacy::ItemRow>, items: &[privacy::ItemRow]) -> Result<(), StoreError> {
+    for item in items {
+        if list.insert(item.order, item.clone()).is_some() {
+            return Err(StoreError::Refused);
+        }
+    }
+    Ok(())
+}

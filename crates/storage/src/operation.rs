@@ -1,0 +1,176 @@
+//! What a store is asked for, as values that can wait in a queue.
+
+use account::{Change, Flags, Saved, WaitingRow};
+use features::Record;
+use router::{AccountView, Done, Login, StoreError};
+use stanza::Address;
+
+/// A change of one account, and whom to tell.
+pub(crate) struct Order {
+    pub(crate) address: Address,
+    pub(crate) write: Write,
+    pub(crate) answer: Done<Outcome>,
+}
+
+/// True: it was done. False: there is no such account, or for [`Write::Create`], there is one already.
+pub(crate) type Outcome = Result<bool, StoreError>;
+
+/// A change of one account.
+pub(crate) enum Write {
+    /// What its machine decided.
+    Commit(Vec<Change>),
+    Create(sasl::Stored),
+    SetCredentials(sasl::Stored),
+    SetFlags(Flags),
+    Delete,
+}
+
+impl Order {
+    pub(crate) fn commit(
+        address: Address,
+        changes: Vec<Change>,
+        done: Done<Result<(), StoreError>>,
+    ) -> Order {
+        Order {
+            address,
+            write: Write::Commit(changes),
+            answer: Box::new(move |outcome| done(outcome.map(|_| ()))),
+        }
+    }
+}
+
+/// A question, and whom to tell.
+pub(crate) enum Question {
+    Account(Address, Done<Result<Saved, StoreError>>),
+    Waiting(Address, Done<Result<Vec<WaitingRow>, StoreError>>),
+    Record(Address, Record, Done<Result<Option<Vec<u8>>, StoreError>>),
+    Login(Address, Done<Result<Option<Login>, StoreError>>),
+    List(Option<String>, Done<Result<Vec<AccountView>, StoreError>>),
+}
+
+impl Question {
+    /// Answers with an error.
+    pub(crate) fn fail(self, error: StoreError) {
+        match self {
+            Question::Account(_, done) => done(Err(error)),
+            Question::Waiting(_, done) => done(Err(error)),
+            Question::Record(_, _, done) => done(Err(error)),
+            Question::Login(_, done) => done(Err(error)),
+            Question::List(_, done) => done(Err(error)),
+        }
+    }
+}
+
+/// The methods of [`router::Store`] as operations handed to `self.write` and `self.ask`.
+macro_rules! store_by_operations {
+    ($store:ty) => {
+        impl router::Store for $store {
+            fn load_account(
+                &self,
+                address: stanza::Address,
+                done: router::Done<Result<account::Saved, router::StoreError>>,
+            ) {
+                self.ask($crate::operation::Question::Account(address, done));
+            }
+
+            fn commit_account(
+                &self,
+                address: stanza::Address,
+                changes: Vec<account::Change>,
+                done: router::Done<Result<(), router::StoreError>>,
+            ) {
+                self.write($crate::operation::Order::commit(address, changes, done));
+            }
+
+            fn load_waiting(
+                &self,
+                address: stanza::Address,
+                done: router::Done<Result<Vec<account::WaitingRow>, router::StoreError>>,
+            ) {
+                self.ask($crate::operation::Question::Waiting(address, done));
+            }
+
+            fn load_record(
+                &self,
+                address: stanza::Address,
+                record: features::Record,
+                done: router::Done<Result<Option<Vec<u8>>, router::StoreError>>,
+            ) {
+                self.ask($crate::operation::Question::Record(address, record, done));
+            }
+
+            fn login(
+                &self,
+                address: stanza::Address,
+                done: router::Done<Result<Option<router::Login>, router::StoreError>>,
+            ) {
+                self.ask($crate::operation::Question::Login(address, done));
+            }
+
+            fn create_account(
+                &self,
+                address: stanza::Address,
+                credentials: sasl::Stored,
+                answer: router::Done<Result<bool, router::StoreError>>,
+            ) {
+                let write = $crate::operation::Write::Create(credentials);
+                self.write($crate::operation::Order {
+                    address,
+                    write,
+                    answer,
+                });
+            }
+
+            fn set_credentials(
+                &self,
+                address: stanza::Address,
+                credentials: sasl::Stored,
+                answer: router::Done<Result<bool, router::StoreError>>,
+            ) {
+                let write = $crate::operation::Write::SetCredentials(credentials);
+                self.write($crate::operation::Order {
+                    address,
+                    write,
+                    answer,
+                });
+            }
+
+            fn set_flags(
+                &self,
+                address: stanza::Address,
+                flags: account::Flags,
+                answer: router::Done<Result<bool, router::StoreError>>,
+            ) {
+                let write = $crate::operation::Write::SetFlags(flags);
+                self.write($crate::operation::Order {
+                    address,
+                    write,
+                    answer,
+                });
+            }
+
+            fn delete_account(
+                &self,
+                address: stanza::Address,
+                answer: router::Done<Result<bool, router::StoreError>>,
+            ) {
+                let write = $crate::operation::Write::Delete;
+                self.write($crate::operation::Order {
+                    address,
+                    write,
+                    answer,
+                });
+            }
+
+            fn list_accounts(
+                &self,
+                host: Option<String>,
+                done: router::Done<Result<Vec<router::AccountView>, router::StoreError>>,
+            ) {
+                self.ask($crate::operation::Question::List(host, done));
+            }
+        }
+    };
+}
+
+pub(crate) use store_by_operations;
