@@ -210,8 +210,7 @@ impl Account {
                 let views: Vec<SessionView> = self.sessions.iter().map(view).collect();
                 out.effects.push(Effect::Answer(Box::new(move || answer(views))));
             }
-            AdminRequest::Kick(resource, answer) => {
-                let error = StreamError::new(StreamCondition::PolicyViolation).text("ended by an operator");
+            AdminRequest::End(resource, error, answer) => {
                 let chosen = |session: &&Session| {
                     resource
                         .as_deref()

@@ -264,8 +264,15 @@ impl Account {
 
     /// RFC 6121 §8.5.3.1, §8.5.3.2.3: whoever may not see the user's presence hears the same of every resource.
     fn withhold(&self, parcel: &Passed, out: &mut Out) {
-        let is_contact = parcel.parcel().from().is_some_and(|from| from.same_bare(&self.address) || self.shows_presence_to(from));
-        let error = if is_contact { Condition::ServiceUnavailable.into() } else { features::withheld(parcel.parcel().stanza()) };
+        let is_contact = parcel
+            .parcel()
+            .from()
+            .is_some_and(|from| from.same_bare(&self.address) || self.shows_presence_to(from));
+        let error = if is_contact {
+            Condition::ServiceUnavailable.into()
+        } else {
+            features::withheld(parcel.parcel().stanza())
+        };
         self.reply(parcel.parcel().error(error), out);
     }
 

@@ -91,8 +91,8 @@ pub enum End {
 pub enum AdminRequest {
     /// Its sessions.
     Sessions(Box<dyn FnOnce(Vec<SessionView>) + Send>),
-    /// End one session, or all: gives how many.
-    Kick(Option<String>, Box<dyn FnOnce(usize) + Send>),
+    /// End the session with this resource, or all, with this error: gives how many.
+    End(Option<String>, StreamError, Box<dyn FnOnce(usize) + Send>),
     /// The account is about to be removed: end all its subscriptions, in both directions (XEP-0077 §3.2).
     CancelSubscriptions(Box<dyn FnOnce() + Send>),
     /// The account was deleted or disabled: end all sessions with this error, and forget it.
@@ -105,7 +105,7 @@ impl std::fmt::Debug for AdminRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             AdminRequest::Sessions(_) => "Sessions",
-            AdminRequest::Kick(..) => "Kick",
+            AdminRequest::End(..) => "End",
             AdminRequest::CancelSubscriptions(_) => "CancelSubscriptions",
             AdminRequest::Expel(..) => "Expel",
             AdminRequest::SetFlags(_) => "SetFlags",

@@ -123,7 +123,8 @@ impl Router {
                 let removed = matches!(outcome, Ok(true));
                 done(outcome);
                 if removed {
-                    let error = StreamError::new(StreamCondition::NotAuthorized).text("this account was removed");
+                    let error =
+                        StreamError::new(StreamCondition::NotAuthorized).text("this account was removed");
                     router.expel(&removed_account, error);
                 }
             };

@@ -1,13 +1,16 @@
 //! The map of addresses, and the way of a stanza from one machine to the next.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use account::{Account, Input};
+use account::{Account, AdminRequest, Input};
 use arc_swap::ArcSwap;
 use features::{Answer, Asker, Place, Request};
 use papaya::HashMap;
-use stanza::{Address, Condition, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError};
+use stanza::{
+    Address, Condition, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError, StreamError,
+};
 use stream_management::Receipt;
 use turns::{Gone, LoadFailure, Priority, Slot, Worker};
 
@@ -91,6 +94,36 @@ impl Router {
     /// Accounts in memory.
     pub fn accounts_in_memory(&self) -> usize {
         self.accounts.len()
+    }
+
+    /// Bound sessions of each host.
+    pub fn sessions_by_host(&self) -> BTreeMap<String, usize> {
+        let mut counts: BTreeMap<String, usize> = self
+            .settings
+            .load()
+            .hosts
+            .domains()
+            .map(|domain| (domain.to_owned(), 0))
+            .collect();
+        for (address, slot) in &self.accounts.pin() {
+            // One that has its turn right now is counted at the next look.
+            let sessions = slot.look(Account::session_count).unwrap_or_default();
+            if sessions > 0 {
+                *counts.entry(address.domainpart().to_owned()).or_default() += sessions;
+            }
+        }
+        counts
+    }
+
+    /// Ends all sessions with this error. What their clients do not have is kept as for any session that ends.
+    pub fn end_all(self: &Arc<Self>, error: &StreamError) {
+        let accounts: Vec<Address> = self.accounts.pin().keys().cloned().collect();
+        self.work(|worker| {
+            for account in accounts {
+                let request = AdminRequest::End(None, error.clone(), Box::new(|_| {}));
+                self.deliver(&account, Input::Admin(request), Priority::Control, worker);
+            }
+        });
     }
 
     /// Where an address lives: the only place that knows.
