@@ -109,9 +109,6 @@ fn dns_pattern(name: &str) -> Option<Box<str>> {
         Some(rest) => ("*.", rest),
         None => ("", name),
     };
-    if rest.contains('*') {
-        return None;
-    }
     ascii_domain(rest).map(|rest| format!("{star}{rest}").into_boxed_str())
 }
 

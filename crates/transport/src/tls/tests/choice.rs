@@ -45,6 +45,18 @@ async fn without_a_name_or_with_a_foreign_one_the_default_host_answers() {
 }
 
 #[tokio::test]
+async fn where_the_default_host_has_none_another_certificate_shows_at_least_who_answers() {
+    let folder = Folder::new();
+    let capulet = folder.put("capulet.lit", &order(&["capulet.lit"]).issue());
+    let (store, problems) = store_at(vec![folder.files("montague.lit"), capulet], &HandClock::at(TODAY));
+    assert_eq!(problems.len(), 2, "{problems:?}");
+    assert_eq!(
+        client().is_shown(&store, Some("montague.lit")).await,
+        "capulet.lit"
+    );
+}
+
+#[tokio::test]
 async fn the_domain_of_the_stream_goes_before_the_name_in_the_handshake() {
     let folder = Folder::new();
     let store = store(vec![

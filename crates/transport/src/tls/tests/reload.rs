@@ -283,7 +283,8 @@ async fn the_watch_looks_every_interval_and_ends_with_the_store() {
         tokio::task::yield_now().await;
     }
     drop(store);
-    watch.await.unwrap();
+    let ended = tokio::time::timeout(3 * interval, watch).await;
+    ended.expect("the watch ends").unwrap();
 }
 
 #[test]
