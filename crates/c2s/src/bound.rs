@@ -8,7 +8,7 @@ use stanza::{
     StreamError, Unfit,
 };
 use stream_management::{Entry, Mailbox, Receipt, Signal, TooHigh};
-use xml::Element;
+use xml::{Attribute, Element};
 
 use crate::phase::{Stop, Turn, unexpected};
 use crate::recipients::Recipients;
@@ -101,37 +101,43 @@ impl Bound {
     }
 
     fn stanza(&mut self, element: Element, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
-        if !self.is_from_me(&element) {
+        // One look at the attributes: this is what every stanza of every client passes.
+        let (mut from, mut to) = (None, None);
+        for attribute in element.attributes() {
+            match attribute.name {
+                "from" => from = Some(attribute),
+                "to" => to = Some(attribute),
+                _ => {}
+            }
+        }
+        if let Some(from) = from
+            && !self.is_mine(from)
+        {
             // RFC 6120 §4.9.3.9
             return Err(Stop::error(
                 StreamCondition::InvalidFrom,
                 "The 'from' is not the address of this client.",
             ));
         }
-        let judged = Kind::of(&element);
+        let judged = judge(&element);
         if judged == Err(Unfit::NotAStanza) {
             return Err(StreamCondition::UnsupportedStanzaType.into());
         }
         let receipt = self.requests.is_some().then(|| self.mailbox.count_received());
-        let Ok(kind) = judged else {
+        let Ok(sort) = judged else {
             return self.refuse(&element, Condition::BadRequest, receipt, turn);
         };
-        let to = match element.raw_attribute("to") {
-            Some(raw) => match self
-                .recipients
-                .prepare(raw, || element.attribute("to").unwrap_or_default())
-            {
+        let to = match to {
+            Some(to) => match self.recipients.prepare(to.raw_value, || to.value()) {
                 Ok(to) => Some(to),
                 // RFC 6120 §8.3.3.8
                 Err(_) => return self.refuse(&element, Condition::JidMalformed, receipt, turn),
             },
-            None => match kind {
-                // RFC 6120 §10.3.1: as if it were addressed to the bare address of the sender.
-                Kind::Message(_) => Some(self.account.clone()),
-                Kind::Presence(_) | Kind::Iq(_) => None,
-            },
+            // RFC 6120 §10.3.1: as if it were addressed to the bare address of the sender.
+            None if sort == Sort::Message => Some(self.account.clone()),
+            None => None,
         };
-        if kind == Kind::Iq(IqType::Set) && self.is_for_server(to.as_ref()) {
+        if sort == Sort::IqSet && self.is_for_server(to.as_ref()) {
             if element.child(SESSION, "session").is_some() {
                 return self.confirm_session(&element, to.as_ref(), receipt, turn);
             }
@@ -150,17 +156,11 @@ impl Bound {
     }
 
     /// RFC 6120 §8.1.2.1: a client speaks only for itself, if it says at all for whom.
-    fn is_from_me(&self, element: &Element) -> bool {
-        let Some(raw) = element.raw_attribute("from") else {
-            return true;
-        };
-        if raw == self.me.as_str() || raw == self.account.as_str() {
+    fn is_mine(&self, from: Attribute<'_>) -> bool {
+        if from.raw_value == self.me.as_str() || from.raw_value == self.account.as_str() {
             return true;
         }
-        let from = element
-            .attribute("from")
-            .and_then(|from| Address::parse(&from).ok());
-        from.is_some_and(|from| from == self.me || from == self.account)
+        Address::parse(&from.value()).is_ok_and(|from| from == self.me || from == self.account)
     }
 
     fn is_for_server(&self, to: Option<&Address>) -> bool {
@@ -263,6 +263,27 @@ impl Bound {
         out.bytes
             .extend_from_slice(format!("<a xmlns='{STREAM_MANAGEMENT}' h='{handled}'/>").as_bytes());
     }
+}
+
+/// What matters here of the kind of a stanza.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Message,
+    IqSet,
+    Other,
+}
+
+/// Finds what cannot be routed before anything is done with it.
+fn judge(element: &Element) -> Result<Sort, Unfit> {
+    if element.name() == "message" {
+        // RFC 6121 §5.2.2: every type of message means something, so there is nothing to look for.
+        return Ok(Sort::Message);
+    }
+    Ok(match Kind::of(element)? {
+        Kind::Message(_) => Sort::Message,
+        Kind::Iq(IqType::Set) => Sort::IqSet,
+        Kind::Iq(IqType::Get | IqType::Result | IqType::Error) | Kind::Presence(_) => Sort::Other,
+    })
 }
 
 /// The client says what it has (XEP-0198 §4).
