@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use features::LastSeen;
-use machine::{Context, Decision, Machine, Moment};
+use machine::{Bucket, Context, Decision, Machine, Moment};
 use stanza::{Address, Condition, Stanza, StanzaError, StreamCondition, StreamError};
 use stream_management::{Entry, Mailbox, Receipt, Signal};
 
@@ -15,6 +15,13 @@ use crate::waiting::Waiting;
 use crate::{AdminRequest, Change, Effect, End, Input, Saved, SessionId, SessionView, Settings};
 
 pub(crate) type Out = Decision<Change, Effect>;
+
+/// What is left of the rates for strangers (`limits.stranger_subscriptions`, `limits.stranger_messages`).
+#[derive(Default)]
+pub(crate) struct Strangers {
+    pub(crate) subscriptions: Bucket,
+    pub(crate) messages: Bucket,
+}
 
 /// One user at home.
 ///
@@ -35,6 +42,8 @@ pub struct Account {
     pub(crate) left: Option<LastSeen>,
     /// Which blobs the store keeps for it.
     pub(crate) blobs: features::Stored,
+    /// What the user may still send to strangers.
+    pub(crate) strangers: Strangers,
     /// Whether a [`Key::Settle`] is under way.
     pub(crate) settle_at: Option<Moment>,
 }
@@ -56,6 +65,7 @@ impl Account {
             next_ticket: 0,
             left: saved.left,
             blobs: saved.blobs,
+            strangers: Strangers::default(),
             settle_at: None,
             address,
         })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use features::{Action, Facts, LastSeen, Record, Setback, Write};
-use machine::{Moment, Timestamp};
+use machine::{Moment, Rate, Timestamp};
 use stanza::{Address, Parcel, Stanza, StreamError};
 use stream_management::{Entry, EntryId, Mailbox, Receipt, Released, Signal, StoredId};
 
@@ -315,6 +315,10 @@ pub struct Settings {
     pub directed_max: usize,
     /// How long a stanza may stay unsettled before it gets a durable copy (`sm.settle_after`).
     pub settle_after: Duration,
+    /// Subscription requests that one user may send to people who are not subscribed to anything of the user's.
+    pub stranger_subscriptions: Option<Rate>,
+    /// Messages that one user may send to people who are no contacts.
+    pub stranger_messages: Option<Rate>,
     /// Limits of rosters.
     pub roster: roster::Limits,
     /// Limits of privacy lists and blocklists.

@@ -1,7 +1,7 @@
 //! What the account's own sessions send: the first half of the way of a stanza (RFC 6120 §10, RFC 6121 §8).
 
 use machine::Context;
-use stanza::{Condition, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError};
+use stanza::{Address, Condition, ErrorKind, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError};
 use stream_management::Receipt;
 
 use crate::account::{Account, Out, settle};
@@ -24,7 +24,7 @@ impl Account {
             return;
         }
         match stanza.kind() {
-            Kind::Message(kind) => self.outbound_message(id, stanza, kind, receipt, out),
+            Kind::Message(kind) => self.outbound_message(context, id, stanza, kind, receipt, out),
             Kind::Iq(kind) => {
                 self.outbound_iq(context, id, stanza, kind, out);
                 settle(receipt, out);
@@ -74,6 +74,7 @@ impl Account {
 
     fn outbound_message(
         &mut self,
+        context: &Context<'_, Settings>,
         id: SessionId,
         stanza: Stanza,
         kind: MessageType,
@@ -87,6 +88,17 @@ impl Account {
             settle(receipt, out);
             return;
         };
+        if let (Some(rate), MessageType::Chat | MessageType::Normal) = (context.settings.stranger_messages, kind)
+            && parcel.parcel().to().is_some_and(|to| self.is_stranger(to))
+            && !self.strangers.messages.take(rate, context.now)
+        {
+            let error = StanzaError::new(Condition::PolicyViolation)
+                .kind(ErrorKind::Wait)
+                .text("too many messages to people who are not your contacts");
+            self.reply(parcel.parcel().error(error), out);
+            settle(receipt, out);
+            return;
+        }
         let (travelling, handed_over) = match kind {
             MessageType::Chat | MessageType::Normal => (receipt, None),
             MessageType::Groupchat | MessageType::Headline | MessageType::Error => (None, receipt),
@@ -96,6 +108,13 @@ impl Account {
             receipt: travelling,
         });
         settle(handed_over, out);
+    }
+
+    /// Whether there is no subscription in either direction, so that limits for strangers apply.
+    pub(crate) fn is_stranger(&self, other: &Address) -> bool {
+        other.localpart().is_some()
+            && !other.same_bare(&self.address)
+            && self.roster.relation(other.bare_str()) == roster::Relation::None
     }
 
     fn outbound_iq(

@@ -3,7 +3,7 @@
 
 use machine::Context;
 use roster::{Outcome, Retrieved, Send, SubscriptionStanza};
-use stanza::{Address, IqType, Kind, Parcel, PresenceType, Stanza};
+use stanza::{Address, Condition, ErrorKind, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError};
 use xml::{ContentNamespace, Element};
 
 use crate::account::{Account, Out};
@@ -70,6 +70,16 @@ impl Account {
         };
         // A user who may not reach the contact does not change the subscription either.
         if self.may_leave(id, Parcel::new(stanza.clone()), out).is_none() {
+            return;
+        }
+        if let (Some(rate), SubscriptionStanza::Subscribe) = (context.settings.stranger_subscriptions, kind)
+            && self.is_stranger(&to)
+            && !self.strangers.subscriptions.take(rate, context.now)
+        {
+            let error = StanzaError::new(Condition::PolicyViolation)
+                .kind(ErrorKind::Wait)
+                .text("too many subscription requests to people who are not your contacts");
+            self.refuse(id, stanza, error, out);
             return;
         }
         match self.roster.outbound(kind, &to, &context.settings.roster) {

@@ -101,6 +101,8 @@ impl Home {
             waiting_max: (10, 10_000),
             directed_max: 10,
             settle_after: Duration::from_secs(1),
+            stranger_subscriptions: None,
+            stranger_messages: None,
             roster: roster::Limits::default(),
             privacy: privacy::Limits::default(),
         };

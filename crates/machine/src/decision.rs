@@ -15,7 +15,10 @@ pub struct Decision<C, E> {
 
 impl<C, E> Default for Decision<C, E> {
     fn default() -> Self {
-        Decision { commit: Vec::new(), effects: Vec::new() }
+        Decision {
+            commit: Vec::new(),
+            effects: Vec::new(),
+        }
     }
 }
 

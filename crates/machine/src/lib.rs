@@ -6,8 +6,10 @@
 
 mod context;
 mod decision;
+mod rate;
 mod time;
 
 pub use context::{Context, Random, random_token};
 pub use decision::{Decision, Machine};
+pub use rate::{Bucket, Rate};
 pub use time::{Moment, Timestamp};

@@ -28,7 +28,10 @@ impl Add<Duration> for Moment {
     type Output = Moment;
 
     fn add(self, duration: Duration) -> Moment {
-        Moment(self.0.saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)))
+        Moment(
+            self.0
+                .saturating_add(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)),
+        )
     }
 }
 
@@ -52,9 +55,15 @@ impl Timestamp {
         let millis = self.0.div_euclid(1000);
         let (days, millis_of_day) = (millis.div_euclid(86_400_000), millis.rem_euclid(86_400_000));
         let (year, month, day) = civil_from_days(days);
-        let (hour, minute, second) =
-            (millis_of_day / 3_600_000, millis_of_day / 60_000 % 60, millis_of_day / 1000 % 60);
-        format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", millis_of_day % 1000)
+        let (hour, minute, second) = (
+            millis_of_day / 3_600_000,
+            millis_of_day / 60_000 % 60,
+            millis_of_day / 1000 % 60,
+        );
+        format!(
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",
+            millis_of_day % 1000
+        )
     }
 }
 
@@ -68,7 +77,11 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -92,7 +105,13 @@ mod tests {
 
     #[test]
     fn moments_never_wrap() {
-        assert_eq!(Moment::from_micros(u64::MAX) + Duration::from_secs(1), Moment::from_micros(u64::MAX));
-        assert_eq!(Moment::from_micros(1).since(Moment::from_micros(2)), Duration::ZERO);
+        assert_eq!(
+            Moment::from_micros(u64::MAX) + Duration::from_secs(1),
+            Moment::from_micros(u64::MAX)
+        );
+        assert_eq!(
+            Moment::from_micros(1).since(Moment::from_micros(2)),
+            Duration::ZERO
+        );
     }
 }

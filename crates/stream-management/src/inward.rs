@@ -66,8 +66,15 @@ impl Inward {
 
     /// Settles one place. True when an answer that is still owed can now be given.
     pub(crate) fn settle(&mut self, place: u64) -> bool {
-        let Some(offset) = place.checked_sub(self.settled) else { return false };
-        let Some(flag) = usize::try_from(offset).ok().and_then(|offset| self.later.get_mut(offset)) else { return false };
+        let Some(offset) = place.checked_sub(self.settled) else {
+            return false;
+        };
+        let Some(flag) = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| self.later.get_mut(offset))
+        else {
+            return false;
+        };
         *flag = true;
         while self.later.front() == Some(&true) {
             self.later.pop_front();

@@ -7,9 +7,9 @@ use std::task::{Context, Poll, Waker};
 use parking_lot::Mutex;
 use stanza::{Address, StanzaError, StreamError, Target};
 
+use crate::Receipt;
 use crate::inward::Inward;
 use crate::outward::{Drained, Entry, EntryId, Outward, PushError, Released, StoredId, TooHigh};
-use crate::Receipt;
 
 /// How much may wait for one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,11 @@ struct Outside {
 impl Mailbox {
     /// An empty mailbox, not counted, lent to nobody.
     pub fn new(limits: Limits) -> Arc<Mailbox> {
-        Arc::new(Mailbox { limits, outward: Mutex::default(), inward: Mutex::default() })
+        Arc::new(Mailbox {
+            limits,
+            outward: Mutex::default(),
+            inward: Mutex::default(),
+        })
     }
 
     // ---- the account's side ----
@@ -88,7 +92,12 @@ impl Mailbox {
     pub fn unsettled(&self) -> Vec<(EntryId, Entry)> {
         let outside = self.outward.lock();
         let open = |entry: &Entry| entry.receipt.is_some() && entry.storable && entry.stored.is_none();
-        outside.queue.entries().filter(|(_, entry)| open(entry)).cloned().collect()
+        outside
+            .queue
+            .entries()
+            .filter(|(_, entry)| open(entry))
+            .cloned()
+            .collect()
     }
 
     /// Durable copies of these entries exist now; their receipts are settled. Gives rows whose entry has left meanwhile.
@@ -121,7 +130,10 @@ impl Mailbox {
 
     /// Writes waiting stanzas into `out` until it holds `bytes_max` bytes or `stanzas_max` were written.
     pub fn drain(&self, out: &mut Vec<u8>, target: Target, bytes_max: usize, stanzas_max: usize) -> Drained {
-        self.outward.lock().queue.drain(out, target, bytes_max, stanzas_max)
+        self.outward
+            .lock()
+            .queue
+            .drain(out, target, bytes_max, stanzas_max)
     }
 
     /// The next signal.

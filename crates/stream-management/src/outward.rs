@@ -128,7 +128,9 @@ impl Outward {
         }
         let over = self.bytes > limits.bytes || self.entries.len() >= limits.stanzas;
         // What is on its way while the session is being ended still fits; the factor bounds it.
-        if self.bytes > limits.bytes.saturating_mul(2) || self.entries.len() >= limits.stanzas.saturating_mul(2) {
+        if self.bytes > limits.bytes.saturating_mul(2)
+            || self.entries.len() >= limits.stanzas.saturating_mul(2)
+        {
             return Err(PushError::Full(Box::new(entry)));
         }
         self.bytes += entry.parcel.byte_len();
@@ -141,7 +143,13 @@ impl Outward {
     }
 
     /// Writes waiting entries until `out` holds `bytes_max` bytes or more, or `stanzas_max` were written.
-    pub(crate) fn drain(&mut self, out: &mut Vec<u8>, target: Target, bytes_max: usize, stanzas_max: usize) -> Drained {
+    pub(crate) fn drain(
+        &mut self,
+        out: &mut Vec<u8>,
+        target: Target,
+        bytes_max: usize,
+        stanzas_max: usize,
+    ) -> Drained {
         let mut stanzas = 0;
         for (_, entry) in self.entries.range(self.handed..) {
             if out.len() >= bytes_max || stanzas >= stanzas_max {
@@ -151,12 +159,18 @@ impl Outward {
             stanzas += 1;
         }
         self.handed += stanzas;
-        Drained { stanzas, more: self.handed < self.entries.len() }
+        Drained {
+            stanzas,
+            more: self.handed < self.entries.len(),
+        }
     }
 
     /// Counting begins (`<enable/>`). What was handed over before is confirmed by writing, not by counting.
     pub(crate) fn enable(&mut self) {
-        self.counted = Some(Counted { acknowledged: 0, uncounted: self.handed });
+        self.counted = Some(Counted {
+            acknowledged: 0,
+            uncounted: self.handed,
+        });
     }
 
     pub(crate) fn is_counted(&self) -> bool {
@@ -178,17 +192,25 @@ impl Outward {
 
     /// The peer has handled `h` stanzas (XEP-0198 §4).
     pub(crate) fn acknowledge(&mut self, h: u32, receipts: &mut Vec<Receipt>) -> Result<Released, TooHigh> {
-        let Some(counted) = self.counted else { return Ok(Released::default()) };
+        let Some(counted) = self.counted else {
+            return Ok(Released::default());
+        };
         let newly = h.wrapping_sub(counted.acknowledged) as usize;
         let open = self.handed - counted.uncounted;
         if newly > open {
-            return Err(TooHigh { handled: h, sent: counted.acknowledged.wrapping_add(open as u32) });
+            return Err(TooHigh {
+                handled: h,
+                sent: counted.acknowledged.wrapping_add(open as u32),
+            });
         }
         if newly == 0 {
             return Ok(Released::default());
         }
         // Whoever has a counted stanza has all that was written before it.
-        self.counted = Some(Counted { acknowledged: h, uncounted: 0 });
+        self.counted = Some(Counted {
+            acknowledged: h,
+            uncounted: 0,
+        });
         Ok(self.release(newly + counted.uncounted, receipts))
     }
 
@@ -218,7 +240,11 @@ impl Outward {
     }
 
     /// Durable copies exist now. Gives the rows of entries that have left meanwhile, and the receipts to settle.
-    pub(crate) fn mark_stored(&mut self, rows: &[(EntryId, StoredId)], receipts: &mut Vec<Receipt>) -> Vec<StoredId> {
+    pub(crate) fn mark_stored(
+        &mut self,
+        rows: &[(EntryId, StoredId)],
+        receipts: &mut Vec<Receipt>,
+    ) -> Vec<StoredId> {
         let mut superfluous = Vec::new();
         for (id, row) in rows {
             match self.entries.binary_search_by_key(id, |(id, _)| *id) {
@@ -239,7 +265,10 @@ impl Outward {
         self.closed = true;
         self.handed = 0;
         self.bytes = 0;
-        std::mem::take(&mut self.entries).into_iter().map(|(_, entry)| entry).collect()
+        std::mem::take(&mut self.entries)
+            .into_iter()
+            .map(|(_, entry)| entry)
+            .collect()
     }
 
     fn release(&mut self, stanzas: usize, receipts: &mut Vec<Receipt>) -> Released {

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use machine::Moment;
+use machine::{Moment, Rate};
 use parking_lot::Mutex;
 
 /// A range of addresses, `192.0.2.0/24` or `2001:db8::/32`.
@@ -39,38 +38,37 @@ fn same_prefix(one: u128, other: u128, prefix: u8) -> bool {
     differing.leading_zeros() >= u32::from(prefix)
 }
 
-/// A number of events in a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// Events.
-    pub events: u32,
-    /// In this time.
-    pub per: Duration,
-}
-
-/// What one address may do. IPv6 addresses count by their /64: that is what one subscriber has.
+/// How many connections there may be. IPv6 addresses count by their /64: that is what one subscriber has.
 #[derive(Debug, Clone)]
 pub struct AddressLimits {
-    /// Connections at the same time that have not logged in.
-    pub unauthenticated: usize,
-    /// Connections at the same time.
+    /// Connections from everywhere.
     pub connections: usize,
-    /// Failed logins; `None`: any number.
+    /// Connections from everywhere that have not logged in.
+    pub unauthenticated: usize,
+    /// Connections from one address.
+    pub per_address: usize,
+    /// Failed logins from one address; `None`: any number.
     pub failed_logins: Option<Rate>,
-    /// Ranges without limits.
+    /// Ranges without limits per address.
     pub exempt: Vec<Range>,
 }
 
 /// The connections and failures of all addresses.
 pub(crate) struct Addresses {
     limits: Mutex<AddressLimits>,
-    entries: Mutex<HashMap<IpAddr, Entry>>,
+    counts: Mutex<Counts>,
+}
+
+#[derive(Default)]
+struct Counts {
+    connections: usize,
+    unauthenticated: usize,
+    entries: HashMap<IpAddr, Entry>,
 }
 
 #[derive(Default)]
 struct Entry {
     connections: usize,
-    unauthenticated: usize,
     failures: u32,
     /// When the counted failures are forgotten.
     failures_until: Moment,
@@ -84,7 +82,7 @@ impl Addresses {
     pub(crate) fn new(limits: AddressLimits) -> Arc<Addresses> {
         Arc::new(Addresses {
             limits: Mutex::new(limits),
-            entries: Mutex::default(),
+            counts: Mutex::default(),
         })
     }
 
@@ -93,82 +91,63 @@ impl Addresses {
         *self.limits.lock() = limits;
     }
 
-    /// A new connection; `None` when its address has too many.
+    /// A new connection; `None` when there are too many.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admission> {
         let address = counted_as(address);
-        let (connections_max, unauthenticated_max) = {
-            let limits = self.limits.lock();
-            if limits.exempt.iter().any(|range| range.contains(address)) {
-                return Some(Admission {
-                    addresses: Arc::clone(self),
-                    address,
-                    counted: Counted::Exempt,
-                });
-            }
-            (limits.connections, limits.unauthenticated)
-        };
-        let mut entries = self.entries.lock();
-        let entry = entries.entry(address).or_default();
-        if entry.connections >= connections_max || entry.unauthenticated >= unauthenticated_max {
+        let limits = self.limits.lock();
+        let is_exempt = limits.exempt.iter().any(|range| range.contains(address));
+        let mut counts = self.counts.lock();
+        let at_address = counts.entries.get(&address).map_or(0, |entry| entry.connections);
+        if counts.connections >= limits.connections
+            || counts.unauthenticated >= limits.unauthenticated
+            || (at_address >= limits.per_address && !is_exempt)
+        {
             return None;
         }
-        entry.connections += 1;
-        entry.unauthenticated += 1;
+        counts.connections += 1;
+        counts.unauthenticated += 1;
+        counts.entries.entry(address).or_default().connections += 1;
         Some(Admission {
             addresses: Arc::clone(self),
             address,
-            counted: Counted::Unauthenticated,
+            is_exempt,
+            is_authenticated: false,
         })
     }
 
-    fn change(&self, address: IpAddr, change: impl FnOnce(&mut Entry)) {
-        let mut entries = self.entries.lock();
-        let entry = entries.entry(address).or_default();
-        change(entry);
-        if entry.connections == 0 && entry.failures == 0 {
-            entries.remove(&address);
-        }
+    /// Connections that are open, and those of them that have not logged in.
+    pub(crate) fn connections(&self) -> (usize, usize) {
+        let counts = self.counts.lock();
+        (counts.connections, counts.unauthenticated)
     }
 }
 
-/// One connection as far as its address is concerned; it is counted until this is dropped.
+/// One connection as far as limits are concerned; it is counted until this is dropped.
 pub(crate) struct Admission {
     addresses: Arc<Addresses>,
     address: IpAddr,
-    counted: Counted,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Counted {
-    Exempt,
-    Unauthenticated,
-    Authenticated,
+    is_exempt: bool,
+    is_authenticated: bool,
 }
 
 impl Admission {
     /// The connection has logged in.
     pub(crate) fn authenticated(&mut self) {
-        if self.counted == Counted::Unauthenticated {
-            self.counted = Counted::Authenticated;
-            self.addresses.change(self.address, |entry| {
-                entry.unauthenticated = entry.unauthenticated.saturating_sub(1)
-            });
+        if !std::mem::replace(&mut self.is_authenticated, true) {
+            self.addresses.counts.lock().unauthenticated -= 1;
         }
     }
 
     /// A login failed.
     pub(crate) fn login_failed(&self, now: Moment) {
-        let Some(rate) = self.addresses.limits.lock().failed_logins else {
-            return;
-        };
-        if self.counted == Counted::Exempt {
-            return;
+        let Some(rate) = self.failure_rate() else { return };
+        let mut counts = self.addresses.counts.lock();
+        if counts.entries.len() > REMEMBERED_MAX {
+            counts
+                .entries
+                .retain(|_, entry| entry.connections > 0 || entry.failures_until > now);
         }
-        let mut entries = self.addresses.entries.lock();
-        if entries.len() > REMEMBERED_MAX {
-            entries.retain(|_, entry| entry.connections > 0 || entry.failures_until > now);
-        }
-        let entry = entries.entry(self.address).or_default();
+        let entry = counts.entries.entry(self.address).or_default();
         if entry.failures_until <= now {
             entry.failures = 0;
             entry.failures_until = now + rate.per;
@@ -178,31 +157,38 @@ impl Admission {
 
     /// Whether the address has failed too often to be heard again now.
     pub(crate) fn has_failed_too_often(&self, now: Moment) -> bool {
-        let Some(rate) = self.addresses.limits.lock().failed_logins else {
+        let Some(rate) = self.failure_rate() else {
             return false;
         };
-        if self.counted == Counted::Exempt {
-            return false;
-        }
-        let entries = self.addresses.entries.lock();
-        entries
+        let counts = self.addresses.counts.lock();
+        counts
+            .entries
             .get(&self.address)
             .is_some_and(|entry| entry.failures >= rate.events && entry.failures_until > now)
+    }
+
+    fn failure_rate(&self) -> Option<Rate> {
+        if self.is_exempt {
+            None
+        } else {
+            self.addresses.limits.lock().failed_logins
+        }
     }
 }
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        let was = self.counted;
-        if was == Counted::Exempt {
-            return;
+        let mut counts = self.addresses.counts.lock();
+        counts.connections -= 1;
+        if !self.is_authenticated {
+            counts.unauthenticated -= 1;
         }
-        self.addresses.change(self.address, |entry| {
-            entry.connections = entry.connections.saturating_sub(1);
-            if was == Counted::Unauthenticated {
-                entry.unauthenticated = entry.unauthenticated.saturating_sub(1);
+        if let Some(entry) = counts.entries.get_mut(&self.address) {
+            entry.connections -= 1;
+            if entry.connections == 0 && entry.failures == 0 {
+                counts.entries.remove(&self.address);
             }
-        });
+        }
     }
 }
 
@@ -217,9 +203,11 @@ fn counted_as(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn limits(connections: usize, unauthenticated: usize) -> AddressLimits {
+    fn limits(per_address: usize, unauthenticated: usize) -> AddressLimits {
         let failed_logins = Some(Rate {
             events: 2,
             per: Duration::from_secs(60),
@@ -229,8 +217,9 @@ mod tests {
             prefix: 8,
         }];
         AddressLimits {
+            connections: 8,
             unauthenticated,
-            connections,
+            per_address,
             failed_logins,
             exempt,
         }
@@ -238,7 +227,7 @@ mod tests {
 
     #[test]
     fn connections_are_counted_by_address_and_ipv6_by_its_network() {
-        let addresses = Addresses::new(limits(2, 2));
+        let addresses = Addresses::new(limits(2, 8));
         let (one, same, other): (IpAddr, IpAddr, IpAddr) = (
             "2001:db8::1".parse().unwrap(),
             "2001:db8::ffff".parse().unwrap(),
@@ -250,24 +239,29 @@ mod tests {
         assert!(addresses.admit(other).is_some());
         drop(first);
         assert!(addresses.admit(same).is_some());
-        assert_eq!(addresses.entries.lock().len(), 1, "what is over is forgotten");
+        assert_eq!(
+            addresses.counts.lock().entries.len(),
+            1,
+            "what is over is forgotten"
+        );
     }
 
     #[test]
     fn those_who_have_logged_in_make_room_for_others_to_do_so() {
-        let addresses = Addresses::new(limits(3, 1));
-        let address = "192.0.2.1".parse().unwrap();
-        let mut first = addresses.admit(address).unwrap();
-        assert!(addresses.admit(address).is_none());
+        let addresses = Addresses::new(limits(8, 1));
+        let mut first = addresses.admit("192.0.2.1".parse().unwrap()).unwrap();
+        assert!(addresses.admit("192.0.2.2".parse().unwrap()).is_none());
         first.authenticated();
-        assert!(addresses.admit(address).is_some());
+        first.authenticated();
+        assert!(addresses.admit("192.0.2.2".parse().unwrap()).is_some());
+        assert_eq!(addresses.connections(), (1, 0));
     }
 
     #[test]
     fn failures_are_forgotten_after_their_time() {
         let addresses = Addresses::new(limits(9, 9));
         let admission = addresses.admit("192.0.2.1".parse().unwrap()).unwrap();
-        let at = |seconds| Moment::from_micros(seconds * 1_000_000);
+        let at = |seconds: u64| Moment::from_micros(seconds * 1_000_000);
         admission.login_failed(at(1));
         assert!(!admission.has_failed_too_often(at(1)));
         admission.login_failed(at(2));
@@ -276,11 +270,11 @@ mod tests {
     }
 
     #[test]
-    fn exempt_ranges_have_no_limits_also_when_mapped() {
-        let addresses = Addresses::new(limits(1, 1));
+    fn exempt_ranges_have_no_limit_per_address_also_when_mapped() {
+        let addresses = Addresses::new(limits(1, 9));
         let held: Vec<_> = (0..9)
             .filter_map(|_| addresses.admit("::ffff:127.0.0.1".parse().unwrap()))
             .collect();
-        assert_eq!(held.len(), 9);
+        assert_eq!(held.len(), 8, "only the limit of all connections counts");
     }
 }

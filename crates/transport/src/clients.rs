@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -59,7 +58,6 @@ pub struct Clients {
     router: Arc<Router>,
     system: System,
     addresses: Arc<Addresses>,
-    connections: AtomicI64,
     logins: Mutex<BTreeMap<LoginLabels, u64>>,
 }
 
@@ -88,7 +86,6 @@ impl Clients {
             certificates,
             router,
             system,
-            connections: AtomicI64::new(0),
             logins: Mutex::default(),
         })
     }
@@ -110,9 +107,9 @@ impl Clients {
         self.settings.store(Arc::new(settings));
     }
 
-    /// Connections that are open.
-    pub fn connections(&self) -> i64 {
-        self.connections.load(Ordering::Relaxed)
+    /// Connections that are open, and those of them that have not logged in.
+    pub fn connections(&self) -> (usize, usize) {
+        self.addresses.connections()
     }
 
     /// Logins so far.
@@ -227,22 +224,7 @@ impl Clients {
             debug!(event = "socket_options", %error, "a socket does not take its options");
         }
         let connection = Connection::new(Arc::clone(self), socket, transport, admission);
-        let clients = Arc::clone(self);
-        tokio::spawn(async move {
-            clients.connections.fetch_add(1, Ordering::Relaxed);
-            let counted = Leaving(clients);
-            connection.run().await;
-            drop(counted);
-        });
-    }
-}
-
-/// Counts a connection down when its task ends, however it ends.
-struct Leaving(Arc<Clients>);
-
-impl Drop for Leaving {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+        tokio::spawn(connection.run());
     }
 }
 

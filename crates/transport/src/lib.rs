@@ -6,6 +6,6 @@ mod connection;
 mod system;
 pub mod tls;
 
-pub use addresses::{AddressLimits, Range, Rate};
+pub use addresses::{AddressLimits, Range};
 pub use clients::{Clients, Listen, Listening, LoginLabels, Settings};
 pub use system::System;

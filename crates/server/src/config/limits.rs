@@ -79,9 +79,9 @@ section! {
         privacy_items: usize = 2_000;
         /// Addresses outside the roster to which one client has sent its presence; further ones are refused.
         directed_presences: usize = 1_000;
-        /// Subscription requests from one sender who is no contact; beyond it they are dropped.
+        /// Subscription requests that one user may send to people who are no contacts; further ones are returned.
         stranger_subscriptions: OrOff<Rate> = OrOff::On(Rate { count: 10, period: Duration::from_secs(3600) });
-        /// Messages from one sender to people whose contact he is not; beyond it they are returned.
+        /// Messages that one user may send to people who are no contacts; further ones are returned.
         stranger_messages: OrOff<Rate> = OrOff::On(Rate { count: 60, period: MINUTE });
 
         /// Connections from other servers; further ones are closed as they come.
