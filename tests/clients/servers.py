@@ -1,0 +1,192 @@
+"""Starts a server of its own for a test: Balcony, or Prosody, to see that a scenario asks for what servers do.
+
+Each server has a directory, ports of its own on loopback, the domain montague.lit and a certificate for it.
+"""
+
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+DOMAIN = "montague.lit"
+START_SECONDS = 60
+STOP_SECONDS = 30
+
+
+class Failed(Exception):
+    """A server did not do what the test needs from it; its log is part of the text."""
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """What both have in common: a process, its directory, its ports."""
+
+    def __init__(self, registration="closed", require_tls=True, storage=None):
+        self.registration, self.require_tls, self.storage = registration, require_tls, storage
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="balcony-clients-"))
+        self.directory.chmod(0o755)
+        self.port, self.tls_port = free_port(), free_port()
+        self.process = None
+        self.log = self.directory / "log"
+        self.certificate = self.directory / "cert.pem"
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-keyout", self.directory / "key.pem", "-out", self.certificate, "-days", "2",
+             "-subj", f"/CN={DOMAIN}", "-addext", f"subjectAltName=DNS:{DOMAIN}"],
+            check=True, capture_output=True)
+        self.configure()
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        try:
+            self.stop()
+        finally:
+            shutil.rmtree(self.directory, ignore_errors=True)
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        deadline = time.monotonic() + START_SECONDS
+        while not self.listens():
+            if self.process.poll() is not None:
+                raise Failed(f"the server ended at once ({self.process.returncode}):\n{self.tail()}")
+            if time.monotonic() > deadline:
+                self.kill()
+                raise Failed(f"the server does not listen after {START_SECONDS} s:\n{self.tail()}")
+            time.sleep(0.02)
+        return self
+
+    def listens(self):
+        try:
+            for port in (self.port, self.tls_port):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return True
+        except OSError:
+            return False
+
+    def stop(self):
+        """A clean stop: after SIGTERM the process ends by itself, without an error."""
+        if self.process is None:
+            return
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            code = self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise Failed(f"the server did not stop within {STOP_SECONDS} s:\n{self.tail()}") from None
+        self.process = None
+        if code != 0:
+            raise Failed(f"the server ended with {code} after SIGTERM:\n{self.tail()}")
+
+    def kill(self):
+        """kill -9, in the middle of whatever it does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+    def tail(self):
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-30:])
+
+    def run(self, *command, stdin=""):
+        done = subprocess.run(command, cwd=self.directory, input=stdin, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise Failed(f"{command}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+
+class Balcony(Server):
+    """`balcony run` from this checkout; the environment variable BALCONY names another binary."""
+
+    binary = os.environ.get("BALCONY", ROOT / "target/debug/balcony")
+
+    def configure(self):
+        (self.directory / "balcony.toml").write_text(f"""\
+data_dir = "data"
+[hosts."{DOMAIN}"]
+certificate = "cert.pem"
+key = "key.pem"
+registration = "{self.registration}"
+[storage]
+url = "{self.storage or "sqlite:data/balcony.db"}"
+[c2s]
+listen = ["127.0.0.1:{self.port}"]
+listen_tls = ["127.0.0.1:{self.tls_port}"]
+require_tls = {str(self.require_tls).lower()}
+[s2s]
+listen = []
+listen_tls = []
+[components]
+listen = []
+[http]
+listen = []
+listen_tls = []
+[metrics]
+listen = "127.0.0.1:{free_port()}"
+[limits]
+exempt = ["127.0.0.0/8"]
+stranger_messages = "off"
+stranger_subscriptions = "off"
+""")
+
+    def command(self):
+        return [self.binary, "run", "--config", "balcony.toml"]
+
+    def account(self, user, password):
+        self.run(self.binary, "account", "add", f"{user}@{DOMAIN}", "--password-stdin", "--config", "balcony.toml",
+                 stdin=f"{password}\n")
+
+
+class Prosody(Server):
+    """Prosody from Debian's package, with what it offers by default."""
+
+    def configure(self):
+        d = self.directory
+        (d / "prosody.cfg.lua").write_text(f"""\
+run_as_root = false
+data_path = "{d}/data"
+pidfile = "{d}/pid"
+log = {{ info = "*console" }}
+interfaces = {{ "127.0.0.1" }}
+c2s_ports = {{ {self.port} }}
+c2s_direct_tls_ports = {{ {self.tls_port} }}
+s2s_ports = {{}}
+http_ports = {{}}
+https_ports = {{}}
+ssl = {{ certificate = "{d}/cert.pem", key = "{d}/key.pem" }}
+c2s_direct_tls_ssl = {{ certificate = "{d}/cert.pem", key = "{d}/key.pem" }}
+c2s_require_encryption = {str(self.require_tls).lower()}
+allow_registration = {str(self.registration == "open").lower()}
+modules_enabled = {{ "disco", "roster", "saslauth", "tls", "blocklist", "private", "smacks", "vcard_legacy", "ping",
+  "register", "time", "lastactivity", "version", "offline", "posix", "limits" }}
+modules_disabled = {{ "s2s" }}
+limits = {{}}
+VirtualHost "{DOMAIN}"
+""")
+        (d / "data").mkdir()
+        subprocess.run(["chown", "-R", "prosody:prosody", d], check=True)
+
+    def command(self):
+        return ["setpriv", "--reuid=prosody", "--regid=prosody", "--clear-groups",
+                "prosody", "-F", "--config", self.directory / "prosody.cfg.lua"]
+
+    def account(self, user, password):
+        self.run("prosodyctl", "--config", self.directory / "prosody.cfg.lua", "register", user, DOMAIN, password)
+
+
+def chosen():
+    """The kind of server that the environment variable PEER asks for; Balcony unless it says otherwise."""
+    return {"balcony": Balcony, "prosody": Prosody}[os.environ.get("PEER", "balcony")]
