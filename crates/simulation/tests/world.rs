@@ -1,0 +1,107 @@
+//! The world itself: it comes to rest, keeps time, and is the same for the same seed.
+
+use c2s::Transport;
+use simulation::{
+    Client, ConnectionId, Dice, Heard, Login, Mechanism, Say, Settings, TLS_EXPORTER, Turns, World,
+};
+
+/// One client, as far as these tests need it.
+struct Person {
+    connection: ConnectionId,
+    client: Client,
+    heard: Vec<String>,
+}
+
+impl Person {
+    /// Logs in, by hand over fist.
+    fn bound(world: &mut World, name: &str, mechanism: Mechanism) -> Person {
+        let connection = world.connect(Transport::DirectTls);
+        let mut login = Login::new(name, "example.com", "secret", Dice::new(1))
+            .resource("home")
+            .by(mechanism, Some(TLS_EXPORTER));
+        world.say(connection, &login.open());
+        let mut client = Client::default();
+        let mut bound = false;
+        while !bound {
+            world.settle();
+            let mut heard = Vec::new();
+            client.hear(&world.hear(connection), &mut heard).unwrap();
+            assert!(!heard.is_empty(), "the server says nothing");
+            for word in heard {
+                match login.hear(&word) {
+                    Say::Nothing => {}
+                    Say::Bytes(bytes) => world.say(connection, &bytes),
+                    Say::Anew(bytes) => {
+                        client.restart();
+                        world.say(connection, &bytes);
+                    }
+                    Say::Bound(address) => bound = address == format!("{name}@example.com/home"),
+                    Say::Failed(why) => panic!("{why}"),
+                }
+            }
+        }
+        Person {
+            connection,
+            client,
+            heard: Vec::new(),
+        }
+    }
+
+    fn heard(&mut self, world: &mut World) -> Vec<String> {
+        let mut heard = Vec::new();
+        self.client
+            .hear(&world.hear(self.connection), &mut heard)
+            .unwrap();
+        for word in heard {
+            match word {
+                Heard::Element(element) => self.heard.push(element.as_str().to_owned()),
+                Heard::Opened(_) | Heard::Closed => self.heard.push(format!("{word:?}")),
+            }
+        }
+        std::mem::take(&mut self.heard)
+    }
+}
+
+fn two() -> World {
+    let mut world = World::new(1, Settings::default(), Turns::ByDice);
+    for name in ["romeo@example.com", "juliet@example.com"] {
+        world.create_account(name, "secret");
+    }
+    world
+}
+
+#[test]
+fn every_mechanism_logs_in() {
+    use sasl::HashFunction::{Sha1, Sha256};
+    for mechanism in [
+        Mechanism::Plain,
+        Mechanism::Scram(Sha1),
+        Mechanism::Scram(Sha256),
+        Mechanism::ScramPlus(Sha1),
+        Mechanism::ScramPlus(Sha256),
+    ] {
+        Person::bound(&mut two(), "romeo", mechanism);
+    }
+}
+
+#[test]
+fn a_message_finds_its_way_and_waits_over_a_crash() {
+    let mut world = two();
+    let romeo = Person::bound(&mut world, "romeo", Mechanism::Plain);
+    world.say(
+        romeo.connection,
+        b"<message to='juliet@example.com' type='chat'><body>Neither, fair maid</body></message>",
+    );
+    world.settle();
+    world.crash();
+    assert!(world.is_closed(romeo.connection));
+    let mut juliet = Person::bound(&mut world, "juliet", Mechanism::Plain);
+    world.say(juliet.connection, b"<presence/>");
+    world.settle();
+    let heard = juliet.heard(&mut world);
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert!(
+        heard[1].contains("Neither, fair maid") && heard[1].contains("urn:xmpp:delay"),
+        "{heard:?}"
+    );
+}
