@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
-use crate::{Attribute, Tree, escape::unescape, walk};
+use crate::{
+    Attribute, Tree,
+    escape::unescape,
+    walk::{self, RawAttribute},
+};
 
 /// One direct child of an [`Element`](crate::Element).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,10 +60,15 @@ impl<'e> Child<'e> {
     /// The attributes in the order of writing, namespace declarations included.
     pub fn attributes(&self) -> impl Iterator<Item = Attribute<'e>> {
         let attributes = walk::opening_tag(self.text, 0).map_or("", |tag| tag.attributes);
-        walk::attributes(attributes).map(|attribute| Attribute {
-            name: attribute.name,
-            raw_value: attribute.value,
-        })
+        walk::attributes(attributes).map(
+            |RawAttribute {
+                 name, value, written, ..
+             }| Attribute {
+                name,
+                raw_value: value,
+                written,
+            },
+        )
     }
 
     /// An attribute as written between its quotes, still escaped.

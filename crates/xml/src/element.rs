@@ -127,6 +127,7 @@ impl Element {
         self.index.attributes.iter().map(|at| Attribute {
             name: self.slice(at.start, at.name_end),
             raw_value: self.slice(at.name_end + 2, at.value_end),
+            written: self.slice(at.start, at.value_end + 1),
         })
     }
 
@@ -343,6 +344,8 @@ pub struct Attribute<'e> {
     pub name: &'e str,
     /// The value as written, still escaped; it may be pasted between quotes of either kind.
     pub raw_value: &'e str,
+    /// `name='value'` with the quotes that there are.
+    pub(crate) written: &'e str,
 }
 
 impl<'e> Attribute<'e> {
@@ -354,10 +357,7 @@ impl<'e> Attribute<'e> {
     /// Appends ` name='value'` as it is.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.push(b' ');
-        out.extend_from_slice(self.name.as_bytes());
-        out.extend_from_slice(b"='");
-        out.extend_from_slice(self.raw_value.as_bytes());
-        out.push(b'\'');
+        out.extend_from_slice(self.written.as_bytes());
     }
 }
 

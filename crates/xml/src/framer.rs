@@ -78,9 +78,6 @@ enum Phase {
     Closed,
 }
 
-/// A piece that begins with `<`: its length, and its frame unless it was the XML declaration.
-type Taken = (usize, Option<Frame>);
-
 /// White space in the closing stream tag, which nobody sends.
 const CLOSING_TAG_SPACE_MAX: usize = 64;
 
@@ -117,13 +114,14 @@ impl Framer {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
-        let result = self.advance(input);
-        if let Err(failure) = result {
+        let mut frame = None;
+        if let Err(failure) = self.advance(input, &mut frame) {
             self.failure = Some(failure);
             self.held = Vec::new();
             self.unfinished = None;
+            return Err(failure);
         }
-        result
+        Ok(frame)
     }
 
     /// Forgets the stream (RFC 6120 §5.4.3.3 after STARTTLS, §6.4.6 after SASL): the next bytes begin a new one.
@@ -147,29 +145,31 @@ impl Framer {
         self.held.capacity()
     }
 
-    fn advance(&mut self, input: &mut &[u8]) -> Result<Option<Frame>, XmlError> {
-        loop {
+    /// The frame is written where it stays, because it is large.
+    fn advance(&mut self, input: &mut &[u8], frame: &mut Option<Frame>) -> Result<(), XmlError> {
+        while frame.is_none() {
             if self.phase == Phase::EmptyStream {
                 self.phase = Phase::Closed;
-                return Ok(Some(Frame::Close));
+                *frame = Some(Frame::Close);
+                break;
             }
             if self.held.is_empty() {
                 let spaces = self.skip_spaces(input);
                 if spaces > 0 && self.phase == Phase::Elements {
-                    return Ok(Some(Frame::Whitespace));
+                    *frame = Some(Frame::Whitespace);
+                    break;
                 }
                 match input.first() {
-                    None => return Ok(None),
+                    None => break,
                     Some(b'<') if self.phase != Phase::Closed => {}
                     Some(byte) => return Err(self.stray(*byte)),
                 }
+            } else if input.is_empty() {
+                break;
             }
-            match self.take_markup(input)? {
-                None => return Ok(None),
-                Some((_, None)) => {}
-                Some((_, frame)) => return Ok(frame),
-            }
+            self.take_markup(input, frame)?;
         }
+        Ok(())
     }
 
     /// White space where no markup has begun.
@@ -202,17 +202,19 @@ impl Framer {
         }
     }
 
-    /// Takes a tag, element or declaration that begins in what is held or at the front of `input`.
-    fn take_markup(&mut self, input: &mut &[u8]) -> Result<Option<Taken>, XmlError> {
+    /// Takes a tag, element or declaration that begins in what is held or at the front of `input`; all of `input` when
+    /// its end is missing.
+    fn take_markup(&mut self, input: &mut &[u8], frame: &mut Option<Frame>) -> Result<(), XmlError> {
         if self.held.is_empty() {
             let bytes = *input;
-            if let Some(taken) = self.judge(bytes)? {
-                *input = &bytes[taken.0..];
-                return Ok(Some(taken));
+            match self.judge(bytes, frame)? {
+                Some(end) => *input = &bytes[end..],
+                None => {
+                    self.held.extend_from_slice(bytes);
+                    *input = &[];
+                }
             }
-            self.held.extend_from_slice(bytes);
-            *input = &[];
-            return Ok(None);
+            return Ok(());
         }
         // Only what may belong to the piece is copied: blocks as large as what is held already.
         let mut held = std::mem::take(&mut self.held);
@@ -220,27 +222,28 @@ impl Framer {
             let before = held.len();
             let block = input.len().min(before.max(HELD_BLOCK_BYTES));
             held.extend_from_slice(&input[..block]);
-            if let Some(taken) = self.judge(&held)? {
-                *input = &input[taken.0 - before..];
-                return Ok(Some(taken));
+            if let Some(end) = self.judge(&held, frame)? {
+                *input = &input[end - before..];
+                return Ok(());
             }
             *input = &input[block..];
         }
         self.held = held;
-        Ok(None)
+        Ok(())
     }
 
-    /// Judges bytes that begin with `<`; `None` while the end is missing.
-    fn judge(&mut self, bytes: &[u8]) -> Result<Option<Taken>, XmlError> {
+    /// Judges bytes that begin with `<`. Answers with the end of the piece, or `None` while that is missing; the XML
+    /// declaration makes no frame.
+    fn judge(&mut self, bytes: &[u8], frame: &mut Option<Frame>) -> Result<Option<usize>, XmlError> {
         match bytes.get(1) {
             None => Ok(None),
-            Some(b'/') => self.judge_closing_tag(bytes),
+            Some(b'/') => self.judge_closing_tag(bytes, frame),
             Some(b'?') if self.phase == Phase::Start => {
                 let end = markup::declaration(bytes)?;
                 if end.is_some() {
                     self.leave_start();
                 }
-                Ok(end.map(|end| (end, None)))
+                Ok(end)
             }
             Some(b'?') => Err(markup::PROCESSING_INSTRUCTION),
             Some(b'!') => match markup::exclamation(bytes) {
@@ -250,7 +253,7 @@ impl Framer {
             },
             // `<` in UTF-16.
             Some(0) if self.phase == Phase::Start => Err(XmlError::UnsupportedEncoding),
-            Some(_) => self.judge_element(bytes),
+            Some(_) => self.judge_element(bytes, frame),
         }
     }
 
@@ -258,7 +261,11 @@ impl Framer {
         self.framing == Framing::Stream && self.phase == Phase::Elements
     }
 
-    fn judge_closing_tag(&mut self, bytes: &[u8]) -> Result<Option<Taken>, XmlError> {
+    fn judge_closing_tag(
+        &mut self,
+        bytes: &[u8],
+        frame: &mut Option<Frame>,
+    ) -> Result<Option<usize>, XmlError> {
         let expected = &*self.closing_tag;
         let known = bytes.len().min(expected.len());
         if !self.is_in_stream() || bytes[..known] != expected[..known] {
@@ -271,61 +278,57 @@ impl Framer {
             None => Ok(None),
             Some(b'>') => {
                 self.phase = Phase::Closed;
-                Ok(Some((known + spaces + 1, Some(Frame::Close))))
+                *frame = Some(Frame::Close);
+                Ok(Some(known + spaces + 1))
             }
             Some(_) => Err(XmlError::NotWellFormed("closing tag does not match")),
         }
     }
 
-    fn judge_element(&mut self, bytes: &[u8]) -> Result<Option<Taken>, XmlError> {
+    fn judge_element(&mut self, bytes: &[u8], frame: &mut Option<Frame>) -> Result<Option<usize>, XmlError> {
         let is_header = self.framing == Framing::Stream && self.phase != Phase::Elements;
-        let piece = if is_header { Piece::Header } else { Piece::Element };
         let within = &bytes[..bytes.len().min(self.limits.stanza_bytes)];
         // On the heap only if it must wait for more bytes.
         let mut kept = self.unfinished.take();
-        let mut fresh = if kept.is_none() {
-            Some(self.reader(piece))
-        } else {
-            None
-        };
-        let end = match kept.as_deref_mut().or(fresh.as_mut()) {
-            Some(Reader::Reference(reading)) => reading.advance(within, &self.scope, &self.limits)?,
-            Some(Reader::Scanner(scan)) => {
-                scan.advance(within, self.scope.is_default_content, &self.limits)?
+        let mut fresh = None;
+        let reader = match kept.as_deref_mut() {
+            Some(reader) => reader,
+            None => {
+                let piece = if is_header { Piece::Header } else { Piece::Element };
+                fresh.insert(match self.backend {
+                    Backend::Reference => Reader::Reference(Reading::new(piece, &self.limits)),
+                    Backend::Scanner => Reader::Scanner(Scan::new(piece, self.content)),
+                })
             }
-            None => None,
+        };
+        let end = match reader {
+            Reader::Reference(reading) => reading.advance(within, &self.scope, &self.limits)?,
+            Reader::Scanner(scan) => scan.advance(within, self.scope.is_default_content, &self.limits)?,
         };
         let Some(end) = end else {
             check(bytes.len(), within.len(), LimitName::StanzaBytes)?;
-            self.unfinished = kept.or(fresh.map(Box::new));
+            self.unfinished = match kept {
+                Some(kept) => Some(kept),
+                None => fresh.map(Box::new),
+            };
             return Ok(None);
         };
-        let Some(reader) = kept.map(|kept| *kept).or(fresh) else {
-            return Ok(None);
-        };
-        let frame = if is_header {
-            self.open(&bytes[..end], reader)?
+        if is_header {
+            let header = self.open(&bytes[..end], reader)?;
+            *frame = Some(Frame::Open(header));
         } else {
             self.leave_start();
-            Frame::Element(self.element(&bytes[..end], reader)?)
-        };
-        Ok(Some((end, Some(frame))))
-    }
-
-    fn reader(&self, piece: Piece) -> Reader {
-        match self.backend {
-            Backend::Reference => Reader::Reference(Reading::new(piece, &self.limits)),
-            Backend::Scanner => Reader::Scanner(Scan::new(piece, self.content)),
+            *frame = Some(Frame::Element(self.element(&bytes[..end], reader)?));
         }
+        Ok(Some(end))
     }
 
     /// The stream is open; its elements inherit what the header declares.
-    fn open(&mut self, bytes: &[u8], reader: Reader) -> Result<Frame, XmlError> {
-        let reading = match reader {
-            Reader::Reference(reading) => reading,
-            Reader::Scanner(_) => self.reread(Piece::Header, bytes)?,
+    fn open(&mut self, bytes: &[u8], reader: &mut Reader) -> Result<StreamHeader, XmlError> {
+        let head = match reader {
+            Reader::Reference(reading) => reading.take_head(),
+            Reader::Scanner(_) => self.reread(Piece::Header, bytes)?.take_head(),
         };
-        let head = reading.into_head();
         let header = StreamHeader::of(&head)?;
         self.scope = Scope::of_stream(&head.declarations, self.content);
         let name_end = bytes
@@ -337,18 +340,26 @@ impl Framer {
         } else {
             Phase::Elements
         };
-        Ok(Frame::Open(header))
+        Ok(header)
     }
 
-    fn element(&self, bytes: &[u8], reader: Reader) -> Result<Element, XmlError> {
-        let copied = || Ok(std::str::from_utf8(bytes).map_err(|_| XmlError::BadUtf8)?.into());
-        let text = match reader {
+    #[inline(always)]
+    fn element(&self, bytes: &[u8], reader: &mut Reader) -> Result<Element, XmlError> {
+        match reader {
             Reader::Scanner(scan) if scan.is_plain() => {
-                return Ok(Element::indexed(copied()?, scan.into_index()));
+                let text = std::str::from_utf8(bytes).map_err(|_| XmlError::BadUtf8)?;
+                Ok(Element::indexed(text.into(), scan.take_index()))
             }
-            Reader::Scanner(_) => self.reread(Piece::Element, bytes)?.into_plain(self.content)?,
-            Reader::Reference(reading) if reading.is_plain() => copied()?,
-            Reader::Reference(reading) => reading.into_plain(self.content)?,
+            Reader::Scanner(_) => self.element_by(&mut self.reread(Piece::Element, bytes)?, bytes),
+            Reader::Reference(reading) => self.element_by(reading, bytes),
+        }
+    }
+
+    fn element_by(&self, reading: &mut Reading, bytes: &[u8]) -> Result<Element, XmlError> {
+        let text = if reading.is_plain() {
+            std::str::from_utf8(bytes).map_err(|_| XmlError::BadUtf8)?.into()
+        } else {
+            reading.take_plain(self.content)?
         };
         Element::from_plain(text, self.content).ok_or(XmlError::NotWellFormed("element"))
     }

@@ -63,7 +63,7 @@ impl Default for Limits {
 }
 
 /// Refuses `value` beyond `max`.
-#[inline]
+#[inline(always)]
 pub(crate) fn check(value: usize, max: usize, name: LimitName) -> Result<(), XmlError> {
     if value > max {
         Err(XmlError::Limit(name))

@@ -52,6 +52,8 @@ pub(crate) struct RawAttribute<'t> {
     pub(crate) name: &'t str,
     /// Between the quotes, still escaped.
     pub(crate) value: &'t str,
+    /// All of it with its quotes.
+    pub(crate) written: &'t str,
     /// Offset of the name.
     pub(crate) start: usize,
 }
@@ -67,7 +69,12 @@ pub(crate) fn attributes(text: &str) -> impl Iterator<Item = RawAttribute<'_>> {
         let value = after.get(1..)?;
         let value = &value[..memchr::memchr(quote, value.as_bytes())?];
         at = start + name.len() + value.len() + 3;
-        Some(RawAttribute { name, value, start })
+        Some(RawAttribute {
+            name,
+            value,
+            written: text.get(start..at)?,
+            start,
+        })
     })
 }
 

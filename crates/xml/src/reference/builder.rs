@@ -109,7 +109,7 @@ impl Builder {
         Ok(plain)
     }
 
-    pub(crate) fn finish(mut self) -> Head {
+    pub(crate) fn finish(&mut self) -> Head {
         // A stream header is still open.
         let head = self
             .finished

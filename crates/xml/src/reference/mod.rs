@@ -91,8 +91,8 @@ impl Reading {
     }
 
     /// What was read written anew in plain form, after `advance` has found its end.
-    pub(crate) fn into_plain(self, content: ContentNamespace) -> Result<Box<str>, XmlError> {
-        let mut tree = self.into_head().root;
+    pub(crate) fn take_plain(&mut self, content: ContentNamespace) -> Result<Box<str>, XmlError> {
+        let mut tree = self.take_head().root;
         if tree.namespace.is_empty() {
             return Err(XmlError::InvalidNamespace);
         }
@@ -102,7 +102,7 @@ impl Reading {
     }
 
     /// What was read, after `advance` has found its end.
-    pub(crate) fn into_head(self) -> Head {
+    pub(crate) fn take_head(&mut self) -> Head {
         self.builder.finish()
     }
 
@@ -191,7 +191,7 @@ pub(crate) fn parse_tree(bytes: &[u8], inherited: &str, limits: &Limits) -> Resu
     if bytes[end..].iter().any(|byte| !is_space(*byte)) {
         return Err(XmlError::NotWellFormed("more than one element"));
     }
-    Ok(reading.into_head().root)
+    Ok(reading.take_head().root)
 }
 
 fn raw_name_length(prefix: Option<&str>, name: &str) -> usize {

@@ -12,7 +12,10 @@ mod reference;
 use smallvec::SmallVec;
 
 use self::{
-    class::{CDATA_STOP, CLASS, COLON, NAME, NAME_START, SPACE, TEXT_STOP, VALUE_STOP, WIDE, find, is},
+    class::{
+        CLASS, COLON, NAME, NAME_START, SPACE, WIDE, find_in_character_data, find_in_text, find_in_value, is,
+        position,
+    },
     reference::reference,
 };
 use crate::{
@@ -35,7 +38,7 @@ pub(crate) struct Scan {
     token: usize,
     /// What the name that is being read consists of.
     name_classes: u8,
-    /// The attribute that is being read.
+    /// The attribute that is being read; the end of its value is not known yet.
     attribute: AttributeAt,
     value_has_reference: bool,
     tag: Tag,
@@ -101,11 +104,12 @@ enum Flow {
     On,
     /// The next step once there are more bytes.
     Wait,
-    /// The end of the piece, at this length.
-    End(usize),
+    /// The end of the piece, before `at`.
+    End,
 }
 
 impl Scan {
+    #[inline(always)]
     pub(crate) fn new(piece: Piece, content: ContentNamespace) -> Scan {
         Scan {
             piece,
@@ -140,8 +144,7 @@ impl Scan {
                 State::Text => self.text(bytes),
                 State::Markup => self.markup(bytes),
                 State::Name => self.name(bytes, limits),
-                State::AfterName => self.within_tag(bytes, is_default_content, false),
-                State::AfterSpace => self.within_tag(bytes, is_default_content, true),
+                State::AfterName | State::AfterSpace => self.within_tag(bytes, is_default_content),
                 State::AttributeName => self.attribute_name(bytes, limits),
                 State::Equals => self.equals(bytes),
                 State::Quote => self.quote(bytes),
@@ -152,8 +155,8 @@ impl Scan {
             match step {
                 Ok(Flow::On) => {}
                 Ok(Flow::Wait) => return Ok(None),
-                Ok(Flow::End(length)) => return Ok(Some(length)),
-                Err(error) => return Err(first_fault(&bytes[..self.at], error)),
+                Ok(Flow::End) => return Ok(Some(self.at)),
+                Err(fault) => return Err(first_fault(&bytes[..self.at], fault)),
             }
         }
     }
@@ -164,14 +167,16 @@ impl Scan {
     }
 
     /// Where everything stands in what was scanned, after `advance` has found its end.
-    pub(crate) fn into_index(mut self) -> Index {
-        self.index.unescaped = self.unescaped.into();
-        self.index
+    #[inline(always)]
+    pub(crate) fn take_index(&mut self) -> Index {
+        let content = self.index.content;
+        self.index.unescaped = std::mem::take(&mut self.unescaped).into();
+        std::mem::replace(&mut self.index, Index::empty(content))
     }
 
     fn text(&mut self, bytes: &[u8]) -> Result<Flow, XmlError> {
         loop {
-            self.at = find(bytes, self.at, TEXT_STOP);
+            self.at = find_in_text(bytes, self.at);
             let rest = &bytes[self.at..];
             match rest {
                 [] => return Ok(Flow::Wait),
@@ -200,7 +205,7 @@ impl Scan {
 
     fn character_data(&mut self, bytes: &[u8]) -> Result<Flow, XmlError> {
         loop {
-            self.at = find(bytes, self.at, CDATA_STOP);
+            self.at = find_in_character_data(bytes, self.at);
             let rest = &bytes[self.at..];
             match rest {
                 [] | [b']'] | [b']', b']'] => return Ok(Flow::Wait),
@@ -257,21 +262,20 @@ impl Scan {
     /// Reads on in a name; true when it is complete.
     #[inline(always)]
     fn read_name(&mut self, bytes: &[u8], limits: &Limits) -> Result<bool, XmlError> {
-        let mut is_complete = false;
-        for byte in &bytes[self.at..] {
-            let classes = CLASS[usize::from(*byte)];
-            if classes & NAME == 0 {
-                is_complete = true;
-                break;
-            }
-            self.name_classes |= classes;
-            self.at += 1;
-        }
+        let rest = &bytes[self.at..];
+        let mut seen = self.name_classes;
+        let length = position(rest, |byte| {
+            let classes = CLASS[usize::from(byte)];
+            seen |= classes;
+            classes & NAME == 0
+        });
+        self.name_classes = seen;
+        self.at += length.unwrap_or(rest.len());
         check(self.at - self.token, limits.name_bytes, LimitName::NameBytes)?;
-        if is_complete && self.name_classes & WIDE != 0 {
+        if length.is_some() && seen & WIDE != 0 {
             judge_wide_name(&bytes[self.token..self.at])?;
         }
-        Ok(is_complete)
+        Ok(length.is_some())
     }
 
     fn name(&mut self, bytes: &[u8], limits: &Limits) -> Result<Flow, XmlError> {
@@ -288,17 +292,51 @@ impl Scan {
             )?;
         }
         self.tag.name_end = self.at;
+        self.usual_attributes(bytes, limits)?;
         self.state = State::AfterName;
         Ok(Flow::On)
     }
 
+    /// Reads whole attributes as nearly everybody writes them: ` name='value'` without surprises. It stops before the
+    /// first one that is written in another way, ill-formed or cut off, and leaves that to the steps.
+    #[inline(always)]
+    fn usual_attributes(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), XmlError> {
+        while let [b' ', rest @ ..] = &bytes[self.at..] {
+            let start = self.at + 1;
+            let mut seen = 0;
+            let name_length = position(rest, |byte| {
+                let classes = CLASS[usize::from(byte)];
+                seen |= classes;
+                classes & NAME == 0
+            });
+            let Some(name_length) = name_length else { break };
+            let (name, rest) = rest.split_at(name_length);
+            let [b'=', quote @ (b'\'' | b'"'), rest @ ..] = rest else {
+                break;
+            };
+            let value_length = find_in_value(rest, 0);
+            if rest.get(value_length) != Some(quote)
+                || !name.first().is_some_and(|first| is(*first, NAME_START))
+                || (seen & (COLON | WIDE) != 0 && !is_in_xml_namespace(name))
+            {
+                break;
+            }
+            check(name_length, limits.name_bytes, LimitName::NameBytes)?;
+            self.attribute.start = offset(start);
+            self.attribute.name_end = offset(start + name_length);
+            self.token = start + name_length + 2;
+            self.value_has_reference = false;
+            self.at = self.token + value_length;
+            self.attribute_complete(bytes, limits)?;
+            self.at += 1;
+        }
+        Ok(())
+    }
+
     /// Behind a name or value, and then perhaps behind white space, which must stand before an attribute.
-    fn within_tag(
-        &mut self,
-        bytes: &[u8],
-        is_default_content: bool,
-        mut is_spaced: bool,
-    ) -> Result<Flow, XmlError> {
+    #[inline(always)]
+    fn within_tag(&mut self, bytes: &[u8], is_default_content: bool) -> Result<Flow, XmlError> {
+        let mut is_spaced = self.state == State::AfterSpace;
         loop {
             match &bytes[self.at..] {
                 [byte, ..] if is(*byte, SPACE) => {
@@ -346,6 +384,12 @@ impl Scan {
         if self.name_classes & COLON != 0 {
             self.is_plain &= is_in_xml_namespace(&bytes[self.token..self.at]);
         }
+        // The usual spelling needs no step of its own.
+        if let [b'=', quote @ (b'\'' | b'"'), ..] = bytes[self.at..] {
+            self.at += 2;
+            self.begin_value(quote);
+            return self.value(bytes, quote, limits);
+        }
         self.state = State::Equals;
         Ok(Flow::On)
     }
@@ -365,9 +409,9 @@ impl Scan {
         match bytes.get(self.at) {
             None => return Ok(Flow::Wait),
             Some(quote @ (b'\'' | b'"')) => {
-                self.token = self.at + 1;
-                self.value_has_reference = false;
-                self.state = State::Value(*quote);
+                self.at += 1;
+                self.begin_value(*quote);
+                return Ok(Flow::On);
             }
             Some(byte) if is(*byte, SPACE) => self.is_plain = false,
             Some(_) => return Err(XmlError::NotWellFormed("attribute without quotes")),
@@ -376,14 +420,19 @@ impl Scan {
         Ok(Flow::On)
     }
 
+    fn begin_value(&mut self, quote: u8) {
+        self.token = self.at;
+        self.value_has_reference = false;
+        self.state = State::Value(quote);
+    }
+
     fn value(&mut self, bytes: &[u8], quote: u8, limits: &Limits) -> Result<Flow, XmlError> {
         loop {
-            self.at = find(bytes, self.at, VALUE_STOP);
+            self.at = find_in_value(bytes, self.at);
             let rest = &bytes[self.at..];
             match rest {
                 [] => return Ok(Flow::Wait),
                 [byte, ..] if *byte == quote => {
-                    self.attribute.value_end = offset(self.at);
                     self.attribute_complete(bytes, limits)?;
                     self.at += 1;
                     self.state = State::AfterName;
@@ -411,16 +460,24 @@ impl Scan {
         }
     }
 
+    #[inline(always)]
     fn attribute_complete(&mut self, bytes: &[u8], limits: &Limits) -> Result<(), XmlError> {
-        let attribute = self.attribute;
-        let name_of = |attribute: &AttributeAt| &bytes[attribute.start as usize..attribute.name_end as usize];
-        let name = name_of(&attribute);
+        let attribute = AttributeAt {
+            value_end: offset(self.at),
+            ..self.attribute
+        };
+        let length = attribute.name_end - attribute.start;
+        let name = &bytes[attribute.start as usize..attribute.name_end as usize];
         check(
             self.tag.attributes.len() + 1,
             limits.attributes,
             LimitName::Attributes,
         )?;
-        if self.tag.attributes.iter().any(|other| name_of(other) == name) {
+        let is_same = |other: &AttributeAt| {
+            other.name_end - other.start == length
+                && bytes[other.start as usize..other.name_end as usize] == *name
+        };
+        if self.tag.attributes.iter().any(is_same) {
             return Err(XmlError::NotWellFormed("duplicate attribute"));
         }
         self.tag.attributes.push(attribute);
@@ -466,7 +523,7 @@ impl Scan {
                 self.index.attributes = std::mem::take(&mut self.tag.attributes);
                 self.inheriting = 1;
                 if self.piece == Piece::Header {
-                    return Ok(Flow::End(self.at));
+                    return Ok(Flow::End);
                 }
             }
             depth => {
@@ -518,7 +575,7 @@ impl Scan {
             child.end = offset(self.at);
         }
         self.state = State::Text;
-        if depth == 0 { Flow::End(self.at) } else { Flow::On }
+        if depth == 0 { Flow::End } else { Flow::On }
     }
 
     fn closing_tag(&mut self, bytes: &[u8]) -> Result<Flow, XmlError> {
@@ -594,10 +651,10 @@ const NO_CHARACTER: XmlError = XmlError::NotWellFormed("no XML character");
 
 /// What is wrong first: UTF-8 is judged at the end only, and may have been broken before.
 #[cold]
-fn first_fault(judged: &[u8], error: XmlError) -> XmlError {
+fn first_fault(judged: &[u8], fault: XmlError) -> XmlError {
     match std::str::from_utf8(judged) {
         Err(broken) if broken.error_len().is_some() => XmlError::BadUtf8,
-        _ => error,
+        _ => fault,
     }
 }
 
