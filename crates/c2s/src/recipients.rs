@@ -33,8 +33,8 @@ impl Recipients {
             return Ok(known.clone());
         }
         let address = Address::parse(&value())?;
-        // An address with an ampersand is never remembered: `a&amp;b` may be the text of one and the escape of another.
-        if address.as_str() == raw && !raw.contains('&') {
+        // What was written with a reference differs from its address, so that no escape is ever taken for a text.
+        if address.as_str() == raw {
             if let Some(place) = self.remembered.get_mut(self.next) {
                 *place = Some(address.clone());
             }

@@ -2,6 +2,7 @@
 
 use super::{HEADER, World};
 use crate::Ending;
+use proptest::prelude::*;
 use stanza::StreamCondition;
 
 const ME: &str = "romeo@montague.lit/orchard";
@@ -179,6 +180,83 @@ fn recipients_that_repeat_share_one_address() {
         assert!(std::ptr::eq(to(place), to(place - 3)));
     }
     assert!(!std::ptr::eq(to(0), to(1)));
+}
+
+#[test]
+fn rfc6120_13_12_after_login_stanzas_may_be_larger() {
+    let large = |element: &str| format!("<{element}>{}</{element}>", "x".repeat(10_000));
+    let mut world = World::bound();
+    world.send(&large("message"));
+    assert_eq!(world.routed.len(), 1);
+    let mut world = World::encrypted();
+    world.send(HEADER);
+    let auth = "auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'";
+    assert!(world.talk(&large(auth)).contains("<policy-violation"));
+}
+
+/// Shapes of IQs; whether each asks for an answer.
+const IQS: [(&str, bool); 12] = [
+    ("<iq type='get' id='ID'><ping xmlns='urn:xmpp:ping'/></iq>", true),
+    (
+        "<iq type='get' id='ID' to='juliet@capulet.lit'><ping xmlns='urn:xmpp:ping'/></iq>",
+        true,
+    ),
+    (
+        "<iq type='set' id='ID'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>",
+        true,
+    ),
+    (
+        "<iq type='set' id='ID' to='montague.lit'><session xmlns='urn:ietf:params:xml:ns:xmpp-session'/></iq>",
+        true,
+    ),
+    (
+        "<iq type='set' id='ID'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
+        true,
+    ),
+    ("<iq type='get' id='ID'/>", true),
+    (
+        "<iq type='get' id='ID' to='a@b@c'><ping xmlns='urn:xmpp:ping'/></iq>",
+        true,
+    ),
+    ("<iq id='ID'/>", true),
+    ("<iq type='shout' id='ID'/>", true),
+    ("<iq type='result' id='ID' to='juliet@capulet.lit'/>", false),
+    ("<iq type='error' id='ID' to='a@b@c'/>", false),
+    ("<iq type='result' id='ID' to='a@b@c'/>", false),
+];
+
+proptest! {
+    /// Every request is routed or answered, once; nothing else is answered.
+    #[test]
+    fn rfc6120_8_2_3_each_request_meets_one_fate(
+        counted in any::<bool>(),
+        which in prop::collection::vec(0..IQS.len(), 1..30),
+        together in any::<bool>(),
+    ) {
+        let mut world = if counted { World::counted() } else { World::bound() };
+        // Nothing is acknowledged here.
+        world.settings.limits.unacknowledged_stanzas = 1000;
+        let sent: Vec<_> = which.iter().enumerate().map(|(id, which)| IQS[*which].0.replace("ID", &format!("n{id}"))).collect();
+        let mut heard = String::new();
+        if together {
+            heard += &world.talk(&sent.concat());
+        } else {
+            for iq in &sent {
+                heard += &world.talk(iq);
+            }
+        }
+        prop_assert_eq!(&world.ending, &None);
+        let routed = world.routed();
+        for (id, which) in which.iter().enumerate() {
+            let id = format!(" id='n{id}' ");
+            let (answers, routes) = (heard.matches(&id).count(), routed.matches(&id).count());
+            if IQS[*which].1 {
+                prop_assert_eq!(answers + routes, 1, "{}: {} {}", IQS[*which].0, heard, routed);
+            } else {
+                prop_assert_eq!(answers, 0, "{}: {}", IQS[*which].0, heard);
+            }
+        }
+    }
 }
 
 #[test]
