@@ -13,8 +13,7 @@ from slixmpp.xmlstream.matcher import MatchXPath
 from servers import DOMAIN
 
 PATIENCE = 20
-PLUGINS = ["xep_0012", "xep_0030", "xep_0049", "xep_0054", "xep_0077", "xep_0092", "xep_0191", "xep_0199", "xep_0202",
-           "xep_0203"]
+PLUGINS = ["xep_0030", "xep_0049", "xep_0054", "xep_0077", "xep_0092", "xep_0191", "xep_0199", "xep_0203"]
 COUNTER = itertools.count()
 
 
@@ -26,7 +25,7 @@ class Client(ClientXMPP):
     """One client. It answers nothing by itself that a person would decide: subscriptions wait for the test."""
 
     def __init__(self, server, user, password="secret", resource="balcony", *, tls="starttls", mechanism=None,
-                 management=False, highest_tls=None):
+                 management=False, highest_tls=None, register=False):
         jid = f"{user}@{DOMAIN}" + (f"/{resource}" if resource else "")
         super().__init__(jid, password, sasl_mech=mechanism)
         self.at = server
@@ -56,6 +55,9 @@ class Client(ClientXMPP):
         self.add_event_handler("failed_auth", lambda failure: self.refusals.append(failure["condition"]))
         self.add_event_handler("stream_error", self._on_stream_error)
         self.add_event_handler("disconnected", lambda _: self.over.set())
+        self.registration_refused = None
+        if register:
+            self.add_event_handler("register", self._register)
         self.used_mechanism = None
         self.add_event_handler("auth_success",
                                lambda _: setattr(self, "used_mechanism", self.plugin["feature_mechanisms"].mech.name))
@@ -71,8 +73,18 @@ class Client(ClientXMPP):
     def _on_stream_error(self, error):
         self.stream_error = error["condition"]
 
+    async def _register(self, _form):
+        """XEP-0077 §3.1, where the server offers it before login."""
+        iq = self.make_iq_set()
+        iq["register"]["username"], iq["register"]["password"] = self.boundjid.user, self.password
+        try:
+            await iq.send(timeout=PATIENCE)
+        except IqError as error:
+            self.registration_refused = error
+            self.disconnect()
+
     async def login(self, *, available=True):
-        """Up to the bound resource, and initial presence unless the test says otherwise."""
+        """Up to the bound resource; then, as clients do, the roster and initial presence."""
         started = asyncio.ensure_future(self.wait_until("session_start", PATIENCE))
         ended = asyncio.ensure_future(self.over.wait())
         self.connect("127.0.0.1", self.at.tls_port if self.enable_direct_tls else self.at.port)
@@ -81,12 +93,15 @@ class Client(ClientXMPP):
             task.cancel()
         if started not in done:
             self.abort()
+            if self.registration_refused:
+                raise self.registration_refused
             raise LoginFailed(self.refusals or [self.stream_error or "nothing came"])
         started.result()
         self.over.clear()
         if self.management:
             await self.wait_until("stream_negotiated", PATIENCE)
         if available:
+            await self.get_roster()
             self.send_presence()
             await self.settled()
         return self

@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""kill -9 under load: whatever the server acknowledged before must be there afterwards.
+
+Senders with stream management note which messages the server has acknowledged; one client notes which contacts it was
+told are stored. At a random moment the server is killed, in some rounds once more while it hands out what it kept.
+Then every recipient logs in again: each acknowledged message must have come, before the kill or after it, or have
+been returned to its sender; each acknowledged contact must be in the roster. Twice is allowed, missing is not.
+
+    crash.py [--rounds 10] [--seed N] [--storage URL]
+"""
+
+import argparse
+import asyncio
+import collections
+import itertools
+import random
+import sys
+import time
+
+import wire
+from servers import DOMAIN, Failed, chosen
+
+SENDERS = 4
+WINDOW = 200
+BATCH = 10
+QUIET_SECONDS = 8
+
+
+class Recipient:
+    """One account that messages are sent to, and what it has received so far, over all its connections."""
+
+    def __init__(self, user):
+        self.user, self.received, self.body_octets = user, collections.Counter(), 20
+
+    async def read(self, wired, acknowledge=False):
+        """Reads until the stream ends."""
+        handled = 0
+        try:
+            while True:
+                element = await wired.next()
+                if element.tag == wire.MANAGEMENT + "r":
+                    if acknowledge:
+                        wired.send(f"<a xmlns='urn:xmpp:sm:3' h='{handled}'/>")
+                    continue
+                handled += 1
+                if element.tag == wire.CLIENT + "message":
+                    self.received[element.get("id")] += 1
+        except wire.Closed:
+            return
+
+    async def open(self, server, management=False, **options):
+        wired = await (await wire.Wire.connect(server, **options)).login(self.user, "secret")
+        await wired.bind("home")
+        if management:
+            await wired.manage()
+        wired.send("<presence/>")
+        return wired
+
+
+async def prompt(recipient, server, _over):
+    await recipient.read(await recipient.open(server, management=True), acknowledge=True)
+
+
+async def silent(recipient, server, _over):
+    """Reads, and never acknowledges."""
+    await recipient.read(await recipient.open(server, management=True))
+
+
+async def simple(recipient, server, _over):
+    """Without stream management."""
+    await recipient.read(await recipient.open(server))
+
+
+async def deaf(recipient, server, over):
+    """Logs in and reads nothing more until the server is gone; what does not fit into sockets stays in the server."""
+    wired = await recipient.open(server, management=True, receive_buffer=4096)
+    recipient.body_octets = 4000
+    wired.reader._transport.pause_reading()
+    await over.wait()
+    wired.reader._transport.resume_reading()
+    await recipient.read(wired)
+
+
+async def restless(recipient, server, over):
+    """Comes, listens for a moment and breaks off, again and again."""
+    while not over.is_set():
+        wired = await recipient.open(server, management=True)
+        reading = asyncio.create_task(recipient.read(wired, acknowledge=True))
+        await asyncio.wait({reading}, timeout=0.1)
+        wired.cut()
+        await reading
+
+
+async def absent(_recipient, _server, _over):
+    return
+
+
+WAYS = [prompt, silent, simple, deaf, restless, absent]
+
+
+class Sender:
+    def __init__(self, user, recipients):
+        self.user, self.recipients = user, recipients
+        self.sent, self.acknowledged, self.returned = [], 0, set()
+
+    async def send(self, server, numbers):
+        """Sends to all recipients in turn, at most WINDOW unacknowledged, until the server is gone."""
+        wired = await (await wire.Wire.connect(server)).login(self.user, "secret")
+        await wired.bind("home")
+        await wired.manage()
+        self.sent, self.acknowledged = [], 0
+        try:
+            while True:
+                while len(self.sent) - self.acknowledged < WINDOW:
+                    for _ in range(BATCH):
+                        number = next(numbers)
+                        recipient = self.recipients[number % len(self.recipients)]
+                        identity = f"{self.user}-{number}"
+                        self.sent.append((recipient, identity))
+                        wired.send(wire.message(f"{recipient.user}@{DOMAIN}", identity, "k" * recipient.body_octets))
+                    wired.send("<r xmlns='urn:xmpp:sm:3'/>")
+                    await asyncio.sleep(0)
+                element = await wired.next()
+                if element.tag == wire.MANAGEMENT + "a":
+                    self.acknowledged = int(element.get("h"))
+                elif element.get("type") == "error":
+                    self.returned.add(element.get("id"))
+        except wire.Closed:
+            return
+
+    def promised(self):
+        return self.sent[:self.acknowledged]
+
+
+async def add_contacts(server, contacts, numbers):
+    """Adds contacts one after the other and notes which the server said it has."""
+    wired = await (await wire.Wire.connect(server)).login("keeper", "secret")
+    await wired.bind("home")
+    try:
+        for number in numbers:
+            contact = f"contact{number}@example.org"
+            wired.send(f"<iq type='set' id='c{number}'><query xmlns='jabber:iq:roster'><item jid='{contact}'/></query></iq>")
+            answer = await wired.next()
+            while answer.get("id") != f"c{number}":
+                answer = await wired.next()
+            if answer.get("type") != "result":
+                return
+            contacts.append(contact)
+    except wire.Closed:
+        return
+
+
+async def roster_of_keeper(server):
+    wired = await (await wire.Wire.connect(server)).login("keeper", "secret")
+    await wired.bind("home")
+    wired.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>")
+    answer = await wired.next()
+    wired.cut()
+    return {item.get("jid") for item in answer.iter("{jabber:iq:roster}item")}
+
+
+async def load_until_kill(server, senders, ways, contacts, numbers, seconds):
+    over = asyncio.Event()
+    tasks = [asyncio.create_task(way(recipient, server, over)) for recipient, way in ways]
+    tasks += [asyncio.create_task(sender.send(server, numbers)) for sender in senders]
+    tasks.append(asyncio.create_task(add_contacts(server, contacts, numbers)))
+    await asyncio.sleep(seconds)
+    if server.process.poll() is not None:
+        raise Failed(f"the server died by itself:\n{server.tail()}")
+    server.process.kill()
+    server.kill()
+    over.set()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        # A login that was under way at the kill is not what this test is about.
+        if isinstance(result, Exception) and not isinstance(result, (OSError, wire.Closed)):
+            raise result
+
+
+async def collect(server, recipients, missing, kill_after=None):
+    """All recipients log in and read until nothing is missing, or nothing comes any more, or the next kill."""
+    wires = [await recipient.open(server) for recipient in recipients]
+    reading = [asyncio.create_task(recipient.read(wired)) for recipient, wired in zip(recipients, wires)]
+    if kill_after is not None:
+        await asyncio.sleep(kill_after)
+        server.kill()
+    else:
+        last, since = None, time.monotonic()
+        while missing() and time.monotonic() - since < QUIET_SECONDS:
+            await asyncio.sleep(0.05)
+            state = sum(recipient.received.total() for recipient in recipients)
+            if state != last:
+                last, since = state, time.monotonic()
+        for wired in wires:
+            wired.send("</stream:stream>")
+    await asyncio.gather(*reading)
+
+
+async def one_round(server, chance, numbers, recipients, contacts):
+    ways = [(recipient, WAYS[index % len(WAYS)]) for index, recipient in enumerate(recipients)]
+    senders = [Sender(f"sender{index}", recipients) for index in range(SENDERS)]
+    seconds = chance.uniform(0.1, 3.0)
+    await load_until_kill(server, senders, ways, contacts, numbers, seconds)
+    live = sum(recipient.received.total() for recipient in recipients)
+    promised = [(recipient, identity, sender) for sender in senders for recipient, identity in sender.promised()]
+
+    def missing():
+        return [(identity, recipient.user) for recipient, identity, sender in promised
+                if identity not in recipient.received and identity not in sender.returned]
+
+    waiting = len(missing())
+    kills = 1
+    while chance.random() < 0.3:
+        server.start()
+        await collect(server, recipients, missing, kill_after=chance.uniform(0.0, 0.3))
+        kills += 1
+    server.start()
+    await collect(server, recipients, missing)
+    lost_contacts = set(contacts) - await roster_of_keeper(server)
+    twice = sum(count - 1 for recipient in recipients for count in recipient.received.values())
+    lost = missing()
+    print(f"killed after {seconds:.2f} s, {kills} time{'s' * (kills > 1)}: "
+          f"{sum(len(sender.sent) for sender in senders)} sent, {len(promised)} acknowledged, {live} received live, "
+          f"{waiting} only afterwards, {sum(len(sender.returned) for sender in senders)} returned, {twice} twice, "
+          f"{len(contacts)} contacts; missing: {len(lost)} messages, {len(lost_contacts)} contacts", flush=True)
+    for recipient in recipients:
+        recipient.received.clear()
+    by_way = collections.Counter(way.__name__ for recipient, way in ways for _, user in lost if user == recipient.user)
+    return [f"{len(lost)} messages, by kind of recipient {dict(by_way)}, such as {lost[:3]}"] * bool(lost) + \
+           [f"contacts {sorted(lost_contacts)[:3]}"] * bool(lost_contacts)
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--rounds", type=int, default=10)
+    options.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1_000_000))
+    options.add_argument("--storage", help="database in place of SQLite in the data directory")
+    options = options.parse_args()
+    chance, numbers, contacts = random.Random(options.seed), itertools.count(), []
+    print(f"seed {options.seed}", flush=True)
+    passed = failed = 0
+    with chosen()(require_tls=False, storage=options.storage) as server:
+        recipients = [Recipient(f"recipient{index}") for index in range(len(WAYS))]
+        for user in ["keeper", *(r.user for r in recipients), *(f"sender{index}" for index in range(SENDERS))]:
+            server.account(user, "secret")
+        for _ in range(options.rounds):
+            faults = asyncio.run(one_round(server, chance, numbers, recipients, contacts))
+            passed, failed = passed + (not faults), failed + bool(faults)
+            for fault in faults:
+                print(f"LOST: {fault}", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
