@@ -47,6 +47,6 @@ pub enum Input<'a> {
     Deadline,
     /// The client will send nothing any more, though it did not close its stream.
     PeerClosed,
-    /// The server ends the stream.
+    /// The server ends the stream. What still waits in the mailbox is better drained before: nothing is afterwards.
     End(StreamError),
 }
