@@ -105,6 +105,11 @@ impl Inward {
         self.settled as u32
     }
 
+    /// The settled prefix modulo 2³², and how many stanzas were received beyond it.
+    pub(crate) fn resumption_point(&self) -> (u32, usize) {
+        (self.handled(), self.later.len())
+    }
+
     /// Stanzas whose fate is open.
     pub(crate) fn open(&self) -> usize {
         self.later.iter().filter(|settled| !**settled).count()

@@ -11,4 +11,4 @@ mod outward;
 
 pub use inward::Receipt;
 pub use mailbox::{Limits, Mailbox, Signal};
-pub use outward::{Copies, Drained, Entry, EntryId, PushError, Released, StoredId, TooHigh};
+pub use outward::{Copies, Drained, Entry, EntryId, PushError, Released, Remains, StoredId, TooHigh};

@@ -9,7 +9,7 @@ use stanza::{Address, StanzaError, StreamError, Target};
 
 use crate::Receipt;
 use crate::inward::Inward;
-use crate::outward::{Drained, Entry, EntryId, Outward, PushError, Released, StoredId, TooHigh};
+use crate::outward::{Drained, Entry, EntryId, Outward, PushError, Released, Remains, StoredId, TooHigh};
 
 /// How much may wait for one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,6 +110,13 @@ impl Mailbox {
 
     /// The session is over: gives what the peer does not have, in order. Nothing can be put in afterwards.
     pub fn close(&self) -> Vec<Entry> {
+        let Remains { mut sent, unsent } = self.close_apart();
+        sent.extend(unsent);
+        sent
+    }
+
+    /// The same for whoever must not send again what the peer may have.
+    pub fn close_apart(&self) -> Remains {
         self.outward.lock().queue.close()
     }
 
@@ -180,6 +187,18 @@ impl Mailbox {
         released
     }
 
+    /// Another stream goes on in place of the broken one, whose peer has handled `h` stanzas (XEP-0198 §5): what it has
+    /// not handled will be drained once more.
+    ///
+    /// # Errors
+    /// When it was sent fewer.
+    pub fn resume(&self, h: u32) -> Result<Released, TooHigh> {
+        let mut receipts = Vec::new();
+        let released = self.outward.lock().queue.resume(h, &mut receipts);
+        settle_all(receipts);
+        released
+    }
+
     /// Stanzas that the peer was sent and has not acknowledged.
     pub fn unacknowledged(&self) -> usize {
         self.outward.lock().queue.unacknowledged()
@@ -213,6 +232,12 @@ impl Mailbox {
     /// The settled prefix of what the peer sent, modulo 2³².
     pub fn handled(&self) -> u32 {
         self.inward.lock().handled()
+    }
+
+    /// Where the peer goes on after a break: the `h` to tell it, and how many stanzas after that were received all the
+    /// same. It sends those first, and they are not to be taken twice.
+    pub fn resumption_point(&self) -> (u32, usize) {
+        self.inward.lock().resumption_point()
     }
 
     /// Stanzas of the peer whose fate is open.

@@ -94,6 +94,15 @@ pub struct Drained {
     pub more: bool,
 }
 
+/// What a mailbox held when it was closed, in order.
+#[derive(Debug, Default)]
+pub struct Remains {
+    /// Handed to a connection and neither confirmed nor acknowledged: the peer may have it.
+    pub sent: Vec<Entry>,
+    /// Never handed to a connection.
+    pub unsent: Vec<Entry>,
+}
+
 /// Room kept for the next entries when all are gone; more is given back, for idle sessions are many.
 const IDLE_CAPACITY: usize = 8;
 
@@ -260,15 +269,31 @@ impl Outward {
         superfluous
     }
 
-    /// The session is over: gives all that the peer does not have, in order.
-    pub(crate) fn close(&mut self) -> Vec<Entry> {
-        self.closed = true;
+    /// Another stream goes on in place of the broken one, whose peer has handled `h` stanzas (XEP-0198 §5): what it has
+    /// not handled will be handed over once more.
+    pub(crate) fn resume(&mut self, h: u32, receipts: &mut Vec<Receipt>) -> Result<Released, TooHigh> {
+        let mut released = self.acknowledge(h, receipts)?;
+        if let Some(counted) = &mut self.counted {
+            // Whoever can resume has seen that counting began, and all before it.
+            let early = std::mem::take(&mut counted.uncounted);
+            released.stored.extend(self.release(early, receipts).stored);
+        }
         self.handed = 0;
+        Ok(released)
+    }
+
+    /// The session is over: gives all that the peer does not surely have, in order.
+    pub(crate) fn close(&mut self) -> Remains {
+        self.closed = true;
         self.bytes = 0;
-        std::mem::take(&mut self.entries)
+        let handed = std::mem::take(&mut self.handed);
+        let mut entries = std::mem::take(&mut self.entries)
             .into_iter()
-            .map(|(_, entry)| entry)
-            .collect()
+            .map(|(_, entry)| entry);
+        Remains {
+            sent: entries.by_ref().take(handed).collect(),
+            unsent: entries.collect(),
+        }
     }
 
     fn release(&mut self, stanzas: usize, receipts: &mut Vec<Receipt>) -> Released {

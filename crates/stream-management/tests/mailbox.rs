@@ -240,3 +240,48 @@ fn the_connection_is_woken_by_stanzas_signals_and_owed_acknowledgements() {
     assert_eq!(mailbox.handled(), 1);
     assert!(sleeps());
 }
+
+#[test]
+fn xep0198_5_what_the_peer_has_not_handled_is_drained_once_more() {
+    let mailbox = Mailbox::new(LIMITS);
+    for number in 0..6 {
+        mailbox.push(entry(number, None)).unwrap();
+        if number == 0 {
+            drain(&mailbox, 1);
+            mailbox.enable_counting();
+        }
+    }
+    assert_eq!(drain(&mailbox, 3), [1, 2, 3]);
+    assert_eq!(mailbox.resume(4), Err(TooHigh { handled: 4, sent: 3 }));
+    mailbox.resume(1).unwrap();
+    assert_eq!(drain(&mailbox, 10), [2, 3, 4, 5], "what was said before counting began has arrived");
+    mailbox.resume(1).unwrap();
+    assert_eq!(drain(&mailbox, 1), [2]);
+    mailbox.acknowledge(2).unwrap();
+    let remains = mailbox.close_apart();
+    assert_eq!(remains.sent.len(), 0);
+    assert_eq!(remains.unsent.iter().map(number).collect::<Vec<_>>(), [3, 4, 5]);
+}
+
+#[test]
+fn what_the_peer_may_have_is_told_apart_from_what_it_cannot_have() {
+    let mailbox = Mailbox::new(LIMITS);
+    for number in 0..4 {
+        mailbox.push(entry(number, None)).unwrap();
+    }
+    drain(&mailbox, 3);
+    mailbox.written(1);
+    let remains = mailbox.close_apart();
+    assert_eq!(remains.sent.iter().map(number).collect::<Vec<_>>(), [1, 2]);
+    assert_eq!(remains.unsent.iter().map(number).collect::<Vec<_>>(), [3]);
+}
+
+#[test]
+fn xep0198_5_received_and_not_settled_is_not_taken_twice() {
+    let mailbox = Mailbox::new(LIMITS);
+    let receipts: Vec<_> = (0..4).map(|_| mailbox.count_received()).collect();
+    assert_eq!(mailbox.resumption_point(), (0, 4));
+    receipts[0].settle();
+    receipts[2].settle();
+    assert_eq!(mailbox.resumption_point(), (1, 3));
+}
