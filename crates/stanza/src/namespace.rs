@@ -4,6 +4,8 @@
 pub const CLIENT: &str = "jabber:client";
 /// Stanzas between servers (RFC 6120 §4.8.2).
 pub const SERVER: &str = "jabber:server";
+/// Stanzas between a server and an external component (XEP-0114 §3).
+pub const COMPONENT: &str = "jabber:component:accept";
 /// Streams (RFC 6120 §4.8.1).
 pub const STREAMS: &str = "http://etherx.jabber.org/streams";
 /// Conditions of stream errors (RFC 6120 §4.9).
@@ -24,6 +26,14 @@ pub const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
 pub const STREAM_MANAGEMENT: &str = "urn:xmpp:sm:3";
 /// Limits of a stream (XEP-0478).
 pub const STREAM_LIMITS: &str = "urn:xmpp:stream-limits:0";
+/// Dialback (XEP-0220 §2).
+pub const DIALBACK: &str = "jabber:server:dialback";
+/// Dialback as a stream feature (XEP-0220 §2.4.2).
+pub const DIALBACK_FEATURE: &str = "urn:xmpp:features:dialback";
+/// A connection between servers that carries stanzas both ways (XEP-0288 §2.2).
+pub const BIDI: &str = "urn:xmpp:bidi";
+/// The same as a stream feature (XEP-0288 §2.1).
+pub const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
 /// Roster (RFC 6121 §2).
 pub const ROSTER: &str = "jabber:iq:roster";
 /// Roster versioning as a stream feature (RFC 6121 §2.6).

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use stanza::namespace::{
-    BIND, PRE_APPROVAL, ROSTER_VERSIONING, SASL, SASL_CHANNEL_BINDING, SESSION, STREAM_LIMITS,
-    STREAM_MANAGEMENT, STREAMS, TLS,
+    BIDI_FEATURE, BIND, DIALBACK_FEATURE, PRE_APPROVAL, ROSTER_VERSIONING, SASL, SASL_CHANNEL_BINDING,
+    SESSION, STREAM_LIMITS, STREAM_MANAGEMENT, STREAMS, TLS,
 };
 use xml::{Child, Element, Tree, escape_attribute, escape_text};
 
@@ -27,8 +27,21 @@ pub struct Features {
     pub roster_versioning: bool,
     /// Subscription pre-approval (RFC 6121 §3.4.1).
     pub pre_approval: bool,
+    /// Dialback between servers (XEP-0220 §2.4.2).
+    pub dialback: Option<DialbackOffer>,
+    /// Stanzas both ways on one connection between servers (XEP-0288 §2.1).
+    pub bidirectional: bool,
     /// Limits of what the receiving entity takes (XEP-0478 §3.1).
     pub limits: Option<StreamLimits>,
+}
+
+/// How dialback is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DialbackOffer {
+    /// A pair of domains that is refused may end the stream, so one stream is for one pair (XEP-0220 §2.6.2).
+    Fatal,
+    /// A pair that is refused leaves the others alone (XEP-0220 §2.4.2).
+    WithErrors,
 }
 
 /// How STARTTLS is offered.
@@ -94,6 +107,17 @@ impl Features {
         if self.pre_approval {
             write_empty(out, "sub", PRE_APPROVAL);
         }
+        match self.dialback {
+            None => {}
+            Some(DialbackOffer::Fatal) => write_empty(out, "dialback", DIALBACK_FEATURE),
+            Some(DialbackOffer::WithErrors) => {
+                let offer = format!("<dialback xmlns='{DIALBACK_FEATURE}'><errors/></dialback>");
+                out.extend_from_slice(offer.as_bytes());
+            }
+        }
+        if self.bidirectional {
+            write_empty(out, "bidi", BIDI_FEATURE);
+        }
         if let Some(limits) = self.limits {
             limits.write(out);
         }
@@ -137,6 +161,15 @@ impl Features {
             (STREAM_MANAGEMENT, "sm") => self.stream_management = true,
             (ROSTER_VERSIONING, "ver") => self.roster_versioning = true,
             (PRE_APPROVAL, "sub") => self.pre_approval = true,
+            (DIALBACK_FEATURE, "dialback") => {
+                let errors = child.to_tree().find(DIALBACK_FEATURE, "errors").is_some();
+                self.dialback = Some(if errors {
+                    DialbackOffer::WithErrors
+                } else {
+                    DialbackOffer::Fatal
+                });
+            }
+            (BIDI_FEATURE, "bidi") => self.bidirectional = true,
             (STREAM_LIMITS, "limits") => self.limits = Some(StreamLimits::read(&child.to_tree())),
             _ => {}
         }
@@ -198,6 +231,18 @@ mod tests {
     }
 
     #[test]
+    fn xep0220_2_4_2_dialback_with_errors_is_told_from_dialback_without() {
+        let offer = |inside: &str| {
+            read(&format!(
+                "<dialback xmlns='{DIALBACK_FEATURE}'>{inside}</dialback>"
+            ))
+            .dialback
+        };
+        assert_eq!(offer("<errors/>"), Some(DialbackOffer::WithErrors));
+        assert_eq!(offer(""), Some(DialbackOffer::Fatal));
+    }
+
+    #[test]
     fn rfc6120_4_3_2_unknown_features_are_passed_over() {
         let features = read(&format!(
             "<new xmlns='urn:new'><required/></new><bind xmlns='{BIND}'/><bind xmlns='urn:x'/>"
@@ -219,10 +264,11 @@ mod tests {
             starttls in proptest::option::of(prop_oneof![Just(StartTlsOffer::Optional), Just(StartTlsOffer::Required)]),
             mechanisms in proptest::collection::vec("[A-Z0-9-]{1,20}", 0..4),
             bindings in proptest::collection::vec("[a-z-]{1,20}", 0..3),
-            flags in proptest::array::uniform5(any::<bool>()),
+            flags in proptest::array::uniform6(any::<bool>()),
+            dialback in proptest::option::of(prop_oneof![Just(DialbackOffer::Fatal), Just(DialbackOffer::WithErrors)]),
             limits in proptest::option::of((proptest::option::of(any::<u32>()), proptest::option::of(any::<u32>()))),
         ) {
-            let [bind, session, stream_management, roster_versioning, pre_approval] = flags;
+            let [bind, session, stream_management, roster_versioning, pre_approval, bidirectional] = flags;
             let features = Features {
                 starttls,
                 mechanisms: mechanisms.into_iter().map(Cow::Owned).collect(),
@@ -232,6 +278,8 @@ mod tests {
                 stream_management,
                 roster_versioning,
                 pre_approval,
+                dialback,
+                bidirectional,
                 limits: limits.map(|(max_bytes, idle_seconds)| StreamLimits { max_bytes, idle_seconds }),
             };
             let mut out = Vec::new();

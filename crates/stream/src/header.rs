@@ -18,6 +18,8 @@ pub struct PeerHeader {
     pub version: Option<Version>,
     /// The language of stanzas that name none (RFC 6120 §4.7.4).
     pub lang: Option<Arc<str>>,
+    /// Whether a prefix for dialback is declared, which is how servers say that they know it (XEP-0220 §2.4.1).
+    pub dialback: bool,
     /// The default namespace, when one is declared.
     default_namespace: Option<String>,
 }
@@ -67,6 +69,10 @@ impl PeerHeader {
                 .as_deref()
                 .filter(|lang| is_language(lang))
                 .map(Arc::from),
+            dialback: header
+                .prefixes
+                .iter()
+                .any(|(_, name)| name == namespace::DIALBACK),
             default_namespace: header.content_namespace,
         }
     }
@@ -211,6 +217,17 @@ mod tests {
             });
             assert_eq!(peer.lang.is_some(), kept, "{lang:?}");
         }
+    }
+
+    #[test]
+    fn xep0220_2_4_1_the_namespace_of_dialback_is_seen_under_any_prefix() {
+        let declares = |prefix: &str, namespace: &str| {
+            let prefixes = vec![(prefix.to_owned(), namespace.to_owned())];
+            PeerHeader::read(StreamHeader { prefixes, ..header() }).dialback
+        };
+        assert!(declares("db", "jabber:server:dialback"));
+        assert!(declares("x", "jabber:server:dialback"));
+        assert!(!declares("db", "urn:other"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod sasl;
 mod starttls;
 
 pub use error::{read_error, xml_fault};
-pub use features::{Features, StartTlsOffer, StreamLimits};
+pub use features::{DialbackOffer, Features, StartTlsOffer, StreamLimits};
 pub use framing::{Framing, Opening};
 pub use header::{PeerHeader, Version};
 pub use sasl::{IncorrectEncoding, Sasl};
