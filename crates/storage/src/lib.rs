@@ -2,11 +2,33 @@
 //!
 //! [`Database`] answers on SQLite and PostgreSQL, [`Memory`] for tests and the simulation, both as a [`router::Store`].
 
+mod apply;
+mod connection;
 mod contents;
+mod database;
 mod doomed;
+mod failure;
 mod faults;
+mod figures;
+mod ids;
+mod link;
+mod load;
 mod memory;
+mod migrations;
 mod operation;
+mod postgres;
+mod queue;
+mod readers;
+mod secrets;
+mod sql;
+mod sqlite;
+mod url;
+mod writer;
 
+pub use database::{Database, Durability, OpenError, Settings};
 pub use faults::Faults;
+pub use figures::{BUCKET_MICROS, Figures, Operation, Times};
 pub use memory::{Executor, Memory};
+pub use migrations::SchemaError;
+pub use secrets::Secret;
+pub use url::{BadUrl, Url};

@@ -1,0 +1,150 @@
+//! Every statement that is run on accounts, in one place, so that a test can prepare each on both databases.
+
+/// A statement. The text differs only where the databases do.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sql {
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
+}
+
+impl Sql {
+    const fn both(text: &'static str) -> Sql {
+        Sql {
+            sqlite: text,
+            postgres: text,
+        }
+    }
+}
+
+/// Constants for the statements, and the list of all.
+macro_rules! statements {
+    ($($name:ident = $text:expr;)*) => {
+        $(pub(crate) const $name: Sql = Sql::both($text);)*
+
+        /// All of them.
+        #[cfg(test)]
+        pub(crate) const ALL: &[(&str, Sql)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+statements! {
+    ACCOUNT_ID = "SELECT id FROM accounts WHERE host = $1 AND name = $2";
+
+    ACCOUNT_LOAD = "SELECT id, disabled, deceased, next_of_kin_notified, poke_disabled, attention_from_strangers_off, \
+        roster_version, roster_complete_since, default_list, left_at, left_status, \
+        EXISTS (SELECT 1 FROM roster_removals WHERE account = accounts.id), \
+        EXISTS (SELECT 1 FROM roster_requests WHERE account = accounts.id), \
+        EXISTS (SELECT 1 FROM privacy_lists WHERE account = accounts.id), \
+        EXISTS (SELECT 1 FROM waiting WHERE account = accounts.id), \
+        EXISTS (SELECT 1 FROM blobs WHERE account = accounts.id) \
+        FROM accounts WHERE host = $1 AND name = $2";
+
+    LOGIN = "SELECT disabled, deceased, next_of_kin_notified, poke_disabled, attention_from_strangers_off, argon2id, \
+        sha1_salt, sha1_iterations, sha1_stored_key, sha1_server_key, \
+        sha256_salt, sha256_iterations, sha256_stored_key, sha256_server_key, \
+        sha512_salt, sha512_iterations, sha512_stored_key, sha512_server_key \
+        FROM accounts WHERE host = $1 AND name = $2";
+
+    ACCOUNTS_LIST = "SELECT host, name, \
+        disabled, deceased, next_of_kin_notified, poke_disabled, attention_from_strangers_off, \
+        (SELECT COUNT(*) FROM roster_items WHERE account = accounts.id), \
+        (SELECT COUNT(*) FROM waiting WHERE account = accounts.id) \
+        FROM accounts WHERE host = $1 OR $1 IS NULL";
+
+    ACCOUNT_CREATE = "INSERT INTO accounts (host, name, argon2id, \
+        sha1_salt, sha1_iterations, sha1_stored_key, sha1_server_key, \
+        sha256_salt, sha256_iterations, sha256_stored_key, sha256_server_key, \
+        sha512_salt, sha512_iterations, sha512_stored_key, sha512_server_key) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) \
+        ON CONFLICT (host, name) DO NOTHING";
+
+    ACCOUNT_SET_CREDENTIALS = "UPDATE accounts SET argon2id = $3, \
+        sha1_salt = $4, sha1_iterations = $5, sha1_stored_key = $6, sha1_server_key = $7, \
+        sha256_salt = $8, sha256_iterations = $9, sha256_stored_key = $10, sha256_server_key = $11, \
+        sha512_salt = $12, sha512_iterations = $13, sha512_stored_key = $14, sha512_server_key = $15 \
+        WHERE host = $1 AND name = $2";
+
+    ACCOUNT_SET_FLAGS = "UPDATE accounts SET disabled = $3, deceased = $4, next_of_kin_notified = $5, \
+        poke_disabled = $6, attention_from_strangers_off = $7 WHERE host = $1 AND name = $2";
+
+    ACCOUNT_DELETE = "DELETE FROM accounts WHERE host = $1 AND name = $2";
+
+    ACCOUNT_LEFT = "UPDATE accounts SET left_at = $2, left_status = $3 WHERE id = $1";
+
+    ROSTER_VERSION = "UPDATE accounts SET roster_version = $2, roster_complete_since = $3 WHERE id = $1";
+
+    ROSTER_ITEMS_LOAD = "SELECT contact, name, groups_joined, relation, ask, approved, version \
+        FROM roster_items WHERE account = $1";
+
+    ROSTER_ITEM_PUT = "INSERT INTO roster_items (account, contact, name, groups_joined, relation, ask, approved, version) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+        ON CONFLICT (account, contact) DO UPDATE SET name = $3, groups_joined = $4, relation = $5, ask = $6, \
+        approved = $7, version = $8";
+
+    ROSTER_ITEM_DELETE = "DELETE FROM roster_items WHERE account = $1 AND contact = $2";
+
+    ROSTER_REMOVALS_LOAD = "SELECT contact, version FROM roster_removals WHERE account = $1";
+
+    ROSTER_REMOVAL_PUT = "INSERT INTO roster_removals (account, contact, version) VALUES ($1, $2, $3) \
+        ON CONFLICT (account, contact) DO UPDATE SET version = $3";
+
+    ROSTER_REMOVAL_DELETE = "DELETE FROM roster_removals WHERE account = $1 AND contact = $2";
+
+    ROSTER_REQUESTS_LOAD = "SELECT contact, stanza FROM roster_requests WHERE account = $1";
+
+    ROSTER_REQUEST_PUT = "INSERT INTO roster_requests (account, contact, stanza) VALUES ($1, $2, $3) \
+        ON CONFLICT (account, contact) DO UPDATE SET stanza = $3";
+
+    ROSTER_REQUEST_DELETE = "DELETE FROM roster_requests WHERE account = $1 AND contact = $2";
+
+    PRIVACY_LISTS_LOAD = "SELECT name FROM privacy_lists WHERE account = $1 ORDER BY name";
+
+    PRIVACY_ITEMS_LOAD = "SELECT list, place, subject, value, deny, scope FROM privacy_items WHERE account = $1 \
+        ORDER BY list, place";
+
+    PRIVACY_DEFAULT = "UPDATE accounts SET default_list = $2 WHERE id = $1";
+
+    PRIVACY_LIST_PUT = "INSERT INTO privacy_lists (account, name) VALUES ($1, $2) ON CONFLICT (account, name) DO NOTHING";
+
+    PRIVACY_LIST_DELETE = "DELETE FROM privacy_lists WHERE account = $1 AND name = $2";
+
+    PRIVACY_LIST_CLEAR = "DELETE FROM privacy_items WHERE account = $1 AND list = $2";
+
+    PRIVACY_ITEM_ADD = "INSERT INTO privacy_items (account, list, place, subject, value, deny, scope) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+
+    PRIVACY_ITEM_DELETE = "DELETE FROM privacy_items WHERE account = $1 AND list = $2 AND place = $3";
+
+    WAITING_LOAD = "SELECT id, came_at, stanza FROM waiting WHERE account = $1 ORDER BY id";
+
+    WAITING_MEASURE = "SELECT COUNT(*), CAST(COALESCE(SUM(LENGTH(stanza)), 0) AS BIGINT), MAX(id) \
+        FROM waiting WHERE account = $1";
+
+    WAITING_ADD = "INSERT INTO waiting (account, id, came_at, stanza) VALUES ($1, $2, $3, $4)";
+
+    WAITING_DELETE = "DELETE FROM waiting WHERE account = $1 AND id = $2";
+
+    BLOBS_MEASURE = "SELECT kind, namespace, name, CAST(LENGTH(content) AS BIGINT) FROM blobs WHERE account = $1";
+
+    BLOB_LOAD = "SELECT content FROM blobs WHERE kind = $3 AND namespace = $4 AND name = $5 \
+        AND account = (SELECT id FROM accounts WHERE host = $1 AND name = $2)";
+
+    BLOB_PUT = "INSERT INTO blobs (account, kind, namespace, name, content) VALUES ($1, $2, $3, $4, $5) \
+        ON CONFLICT (account, kind, namespace, name) DO UPDATE SET content = $5";
+
+    BLOB_DELETE = "DELETE FROM blobs WHERE account = $1 AND kind = $2 AND namespace = $3 AND name = $4";
+
+    SECRET_LOAD = "SELECT octets FROM secrets WHERE name = $1";
+
+    SECRET_ADD = "INSERT INTO secrets (name, octets) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+
+    COMMIT = "COMMIT";
+
+    ROLLBACK = "ROLLBACK";
+}
+
+/// Begins a transaction that writes, on SQLite.
+pub(crate) const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
+
+/// The same on PostgreSQL, in one round trip with the count of groups.
+pub(crate) const BEGIN_POSTGRES: &str = "BEGIN; UPDATE writer SET groups = groups + 1";
