@@ -1,0 +1,222 @@
+"""The servers that a load run compares, each with a directory, ports on loopback and accounts of its own."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+
+def substitute(text, replacements):
+    """Every pattern must be there: a file that has changed under us is a fault, not a default."""
+    for pattern, replacement in replacements.items():
+        text, count = re.subn(pattern, lambda _: replacement, text, flags=re.MULTILINE)
+        if count == 0:
+            raise SystemExit(f"nothing to replace for {pattern}")
+    return text
+
+
+class Server:
+    """A process that listens on `port` (plain) and `tls_port` (TLS from the first byte)."""
+
+    user = None
+
+    def __init__(self, directory, port):
+        self.directory = directory / self.name
+        self.port, self.tls_port = port, port + 1
+        self.process = None
+
+    def prepare(self):
+        """The directory with certificate and configuration; what is in it already stays."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        certificate, key = self.directory / "cert.pem", self.directory / "key.pem"
+        if not certificate.exists():
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                            "-nodes", "-keyout", key, "-out", certificate, "-days", "3650", "-subj", "/CN=localhost",
+                            "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True)
+        self.configure()
+        if self.user and os.geteuid() == 0:
+            subprocess.run(["chown", "-R", f"{self.user}:{self.user}", self.directory], check=True)
+
+    def start(self):
+        self.prepare()
+        run_as = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"] \
+            if self.user and os.geteuid() == 0 else []
+        with (self.directory / "out.log").open("ab") as log:
+            self.process = subprocess.Popen([*run_as, *self.command()], cwd=self.directory, stdin=subprocess.DEVNULL,
+                                            stdout=log, stderr=log, env={**os.environ, "HOME": str(self.directory)})
+        deadline = time.monotonic() + 60
+        while not self.listens():
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                tail = (self.directory / "out.log").read_text(errors="replace")[-2000:]
+                raise SystemExit(f"{self.name} did not start:\n{tail}")
+            time.sleep(0.05)
+        time.sleep(0.5)
+
+    def listens(self):
+        try:
+            for port in (self.port, self.tls_port):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return True
+        except OSError:
+            return False
+
+    def pid(self):
+        return self.process.pid
+
+    def stop(self):
+        if self.process is None:
+            return
+        os.kill(self.pid(), signal.SIGTERM)
+        try:
+            self.process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+
+class Prosody(Server):
+    name, user = "prosody", "prosody"
+
+    def configure(self):
+        (self.directory / "data").mkdir(exist_ok=True)
+        (self.directory / "prosody.cfg.lua").write_text(substitute(
+            (HERE / "prosody.cfg.lua").read_text(),
+            {"@DIR@": str(self.directory), "@PORT@": str(self.port), "@TLS_PORT@": str(self.tls_port)}))
+
+    def command(self):
+        return ["prosody", "-F", "--config", self.directory / "prosody.cfg.lua"]
+
+    def version(self):
+        return package_version("prosody")
+
+
+class Ejabberd(Server):
+    name, user = "ejabberd", "ejabberd"
+
+    def configure(self):
+        d = self.directory
+        for folder in ("db", "log", "modules.d"):
+            (d / folder).mkdir(exist_ok=True)
+        (d / "both.pem").write_text((d / "key.pem").read_text() + (d / "cert.pem").read_text())
+        (d / "inetrc").write_text('{lookup,["file","native"]}.\n')
+        (d / "ejabberd.yml").write_text(substitute(
+            (HERE / "ejabberd.yml").read_text(),
+            {"@DIR@": str(d), "@PORT@": str(self.port), "@TLS_PORT@": str(self.tls_port)}))
+        # A fixed port for Erlang's distribution on loopback: no epmd is needed.
+        (d / "ejabberdctl.cfg").write_text(f"""\
+ERLANG_NODE=ejabberd_bench@localhost
+ERL_DIST_PORT={self.port + 9}
+INET_DIST_INTERFACE=127.0.0.1
+ERL_OPTIONS="-env ERL_CRASH_DUMP_BYTES 0"
+EJABBERD_PID_PATH={d}/pid
+CONTRIB_MODULES_CONF_DIR={d}/modules.d
+""")
+
+    def command(self):
+        d = self.directory
+        return ["ejabberdctl", "--config-dir", d, "--spool", d / "db", "--logs", d / "log", "foreground"]
+
+    def pid(self):
+        # ejabberdctl is a script around the emulator.
+        return int((self.directory / "pid").read_text())
+
+    def version(self):
+        return package_version("ejabberd")
+
+
+class Balcony(Server):
+    name = "balcony"
+    workers = 1
+
+    def __init__(self, directory, port, binary):
+        super().__init__(directory, port)
+        self.binary = binary
+
+    def configure(self):
+        (self.directory / "balcony.toml").write_text(substitute(
+            (ROOT / "config/bench.toml").read_text(),
+            {r'^# certificate = .*$': 'certificate = "cert.pem"',
+             r'^# key = .*$': 'key = "key.pem"',
+             r'^listen = .*$': f'listen = ["127.0.0.1:{self.port}"]',
+             r'^listen_tls = .*$': f'listen_tls = ["127.0.0.1:{self.tls_port}"]'}) + f"""
+[runtime]
+workers = {self.workers}
+
+[s2s]
+listen = []
+listen_tls = []
+
+[components]
+listen = []
+
+[http]
+listen = []
+listen_tls = []
+
+[metrics]
+listen = "127.0.0.1:{self.port + 2}"
+""")
+
+    def command(self):
+        return [self.binary, "run", "--config", "balcony.toml"]
+
+    def version(self):
+        return subprocess.run([self.binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+class BalconyTwo(Balcony):
+    """The same with two workers, on a copy of the accounts."""
+
+    name = "balcony2"
+    workers = 2
+
+    def copy_accounts(self, other):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.directory / "bench-data", ignore_errors=True)
+        shutil.copytree(other.directory / "bench-data", self.directory / "bench-data",
+                        ignore=shutil.ignore_patterns("*.sock", "lock"))
+
+
+class Relay(Server):
+    """xload's bare relay: reads the address, hands the message over, knows nothing else. One process for each kind."""
+
+    name = "relay"
+
+    def __init__(self, directory, port, xload):
+        super().__init__(directory, port)
+        self.xload, self.tls = xload, True
+
+    def configure(self):
+        pass
+
+    def command(self):
+        if not self.tls:
+            return [self.xload, "stub", "--listen", f"127.0.0.1:{self.port}"]
+        return [self.xload, "stub", "--listen", f"127.0.0.1:{self.tls_port}", "--cert", "cert.pem", "--key", "key.pem"]
+
+    def listens(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.tls_port if self.tls else self.port), timeout=1).close()
+            return True
+        except OSError:
+            return False
+
+    def version(self):
+        return "xload stub"
+
+
+def package_version(package):
+    return subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package], capture_output=True, text=True,
+                          check=True).stdout
