@@ -17,6 +17,7 @@ const ORDER: &[&str] = &[
     "privacy",
     "features",
     "c2s",
+    "s2s",
     "account",
     "turns",
     "router",
