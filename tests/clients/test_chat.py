@@ -1,7 +1,6 @@
 """Two people log in and talk, with a client library that nobody here wrote."""
 
 import asyncio
-import unittest
 
 from client import Client, LoginFailed, settled
 from scenario import Scenario
@@ -128,7 +127,3 @@ class Chat(Scenario):
         await romeo.plugin["xep_0030"].get_items(jid=DOMAIN)
         await romeo.plugin["xep_0199"].send_ping(DOMAIN)
         await romeo.plugin["xep_0199"].send_ping(romeo.boundjid.bare)
-
-
-if __name__ == "__main__":
-    unittest.main()

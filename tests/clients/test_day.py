@@ -1,7 +1,5 @@
 """A family's day on one server: contacts, presence, messages for who is away, and what clients keep there."""
 
-import unittest
-
 from slixmpp.exceptions import IqError
 
 from client import settled
@@ -261,7 +259,3 @@ class ClosedHouse(Household):
     async def test_strangers_cannot_move_in(self):
         with self.assertRaisesRegex(Exception, "nothing came|not-allowed|service-unavailable|not-authorized"):
             await self.client("tybalt", register=True)
-
-
-if __name__ == "__main__":
-    unittest.main()
