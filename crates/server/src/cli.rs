@@ -26,6 +26,8 @@ pub struct Arguments {
 /// What the program can do.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum Command {
+    /// Run the server in the foreground
+    Run(RunArguments),
     /// Find what is wrong before anybody else does, and say what to do
     Check,
     /// Show how the running server is

@@ -10,5 +10,6 @@ pub mod lock;
 pub mod logging;
 pub mod metrics;
 pub mod report;
+pub mod service;
 pub mod system;
 pub mod terminal;

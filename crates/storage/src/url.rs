@@ -53,6 +53,15 @@ impl FromStr for Url {
 }
 
 impl Url {
+    /// With this password, where there is a server that may ask for one.
+    #[must_use]
+    pub fn with_password(self, password: &str) -> Url {
+        match self {
+            Url::Sqlite(path) => Url::Sqlite(path),
+            Url::Postgres(options) => Url::Postgres(Box::new(options.password(password))),
+        }
+    }
+
     /// With the path of a SQLite database read from this directory on.
     #[must_use]
     pub fn relative_to(self, directory: &Path) -> Url {

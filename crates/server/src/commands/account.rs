@@ -1,6 +1,6 @@
 //! `balcony account …`: making, listing and removing accounts.
 
-use super::{Output, ask, configuration, misunderstood, say_json};
+use super::{Output, ask_anyway, configuration, misunderstood, say_json};
 use crate::admin::{Reply, Request};
 use crate::cli::{AccountCommand, Arguments};
 use crate::config::{AccountName, Configuration};
@@ -48,7 +48,7 @@ pub(super) fn account(
             )
         }
     };
-    let reply = ask(&configuration, &request)?;
+    let reply = ask_anyway(&configuration, &request, "account")?;
     match (&reply, output) {
         (Reply::Done | Reply::Accounts { .. }, Output::Machines) => say_json(&reply),
         (Reply::Done, Output::People) => say(done),

@@ -10,6 +10,7 @@ use crate::admin::{Client, Reply, Request};
 use crate::cli::{Arguments, Command};
 use crate::config::Configuration;
 use crate::report::{Exit, Report};
+use crate::service;
 use crate::terminal::{complain, say};
 
 /// For whom a command writes.
@@ -27,6 +28,8 @@ pub fn perform(arguments: &Arguments) -> Exit {
         Output::People
     };
     let outcome = match &arguments.command {
+        Command::Run(run) if run.dev => service::run_dev(run.data.as_deref()),
+        Command::Run(_) => arguments.configuration_file().and_then(|file| service::run(&file)),
         Command::Check => check::check(arguments, output),
         Command::Status => status::status(arguments, output),
         Command::Account(command) => account::account(arguments, command, output),
@@ -64,10 +67,31 @@ fn configuration(arguments: &Arguments) -> Result<Configuration, Report> {
 
 /// Has a request carried out by the running server.
 fn ask(configuration: &Configuration, request: &Request) -> Result<Reply, Report> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| Report::failed(format!("cannot start: {error}"), ""))?;
-    let outcome = runtime.block_on(Client::new(&configuration.admin_socket()).ask(request))?;
+    let outcome = runtime()?.block_on(Client::new(&configuration.admin_socket()).ask(request))?;
     outcome.map_err(Report::from)
+}
+
+/// Has a request carried out by the running server or, when none runs, on the database itself.
+fn ask_anyway(configuration: &Configuration, request: &Request, purpose: &str) -> Result<Reply, Report> {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async {
+        match Client::new(&configuration.admin_socket()).ask(request).await.map_err(Report::from) {
+            Err(report) if report.exit == Exit::NotRunning => {
+                service::without_server(configuration, request.clone(), purpose).await
+            }
+            Err(report) => Err(report),
+            Ok(outcome) => outcome.map_err(Report::from),
+        }
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    outcome
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Report> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Report::failed(format!("cannot start: {error}"), ""))
 }
 
 /// What to say when a server answers another question than the one that was asked.

@@ -55,6 +55,16 @@ pub enum DatabaseUrl {
 }
 
 impl Network {
+    /// An address of the block.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// How many leading bits are the same in all its addresses.
+    pub fn prefix(&self) -> u8 {
+        self.prefix
+    }
+
     /// True when `address` lies in this block. An IPv4 address that arrives mapped into IPv6, as it does on a listener
     /// for both families, is looked at as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {

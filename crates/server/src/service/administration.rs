@@ -1,0 +1,163 @@
+//! The operator's requests, carried out by the running server or, when none runs, on the database itself.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use machine::Random;
+use router::{AccountView, Done, Router, StoreError, Surroundings};
+use stanza::Address;
+use tokio::sync::oneshot;
+use transport::System;
+
+use crate::admin::{self, Admin, HostStatus, ListenerStatus, Outcome, Refusal, RefusalKind, Reply, Request, Status};
+use crate::build;
+use crate::config::AccountName;
+use crate::metrics::Health;
+
+/// The running server.
+pub(super) struct Running {
+    pub(super) router: Arc<Router>,
+    pub(super) system: System,
+    pub(super) health: Health,
+    pub(super) listeners: Vec<ListenerStatus>,
+    pub(super) database: String,
+}
+
+/// The database, while no server runs; the lock is held by whoever made this.
+pub(super) struct Offline {
+    pub(super) router: Arc<Router>,
+}
+
+impl Admin for Running {
+    fn perform(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(async move {
+            match request {
+                Request::Status => self.status().await,
+                Request::AccountAdd { .. }
+                | Request::AccountPassword { .. }
+                | Request::AccountList { .. }
+                | Request::AccountDelete { .. } => accounts(&self.router, request).await,
+            }
+        })
+    }
+}
+
+impl Admin for Offline {
+    fn perform(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
+        Box::pin(accounts(&self.router, request))
+    }
+}
+
+impl Running {
+    async fn status(&self) -> Outcome {
+        let accounts = ask(|done| self.router.store().list_accounts(None, done)).await?;
+        let sessions = self.router.sessions_by_host();
+        let hosts = sessions
+            .into_iter()
+            .map(|(host, sessions)| HostStatus {
+                accounts: accounts.iter().filter(|account| account.address.domainpart() == host).count() as u64,
+                sessions: sessions as u64,
+                host,
+            })
+            .collect();
+        Ok(Reply::Status(Status {
+            version: build::VERSION.to_owned(),
+            process: std::process::id(),
+            uptime_seconds: self.system.now().as_micros() / 1_000_000,
+            state: self.health.state(),
+            obstacles: self.health.obstacles(),
+            listeners: self.listeners.clone(),
+            hosts,
+            database: self.database.clone(),
+        }))
+    }
+}
+
+async fn accounts(router: &Arc<Router>, request: Request) -> Outcome {
+    match request {
+        Request::AccountAdd { account, password } => {
+            let address = local(router, &account)?;
+            let password = prepared(&password)?;
+            match ask(|done| router.create_account(address, password, done)).await? {
+                true => Ok(Reply::Done),
+                false => Err(Refusal::new(
+                    RefusalKind::Exists,
+                    format!("{account} exists already"),
+                    format!("To give it another password: balcony account passwd {account}."),
+                )),
+            }
+        }
+        Request::AccountPassword { account, password } => {
+            let address = local(router, &account)?;
+            let password = prepared(&password)?;
+            found(&account, ask(|done| router.change_password(address, password, done)).await?)
+        }
+        Request::AccountDelete { account } => {
+            let address = local(router, &account)?;
+            found(&account, ask(|done| router.remove_account(address, done)).await?)
+        }
+        Request::AccountList { host } => {
+            let host = host.map(|host| host.as_str().to_owned());
+            let accounts: Vec<AccountView> = ask(|done| router.store().list_accounts(host, done)).await?;
+            let name = |view: &AccountView| AccountName::new(view.address.as_str()).ok();
+            let accounts = accounts.iter().filter_map(name).map(|account| admin::Account { account }).collect();
+            Ok(Reply::Accounts { accounts })
+        }
+        Request::Status => Err(Refusal::new(RefusalKind::Failed, "no server runs", "")),
+    }
+}
+
+fn found(account: &AccountName, found: bool) -> Outcome {
+    match found {
+        true => Ok(Reply::Done),
+        false => Err(Refusal::new(
+            RefusalKind::NotFound,
+            format!("there is no account {account}"),
+            "balcony account list shows all of them.",
+        )),
+    }
+}
+
+fn local(router: &Router, account: &AccountName) -> Result<Address, Refusal> {
+    let bad = |why: String| Refusal::new(RefusalKind::BadRequest, why, "");
+    let address = Address::parse(&account.to_string()).map_err(|error| bad(format!("{account}: {error}")))?;
+    if !router.settings().hosts.serves(&address) {
+        return Err(bad(format!("{} is no host of this server", address.domainpart())));
+    }
+    Ok(address)
+}
+
+fn prepared(password: &admin::Password) -> Result<sasl::Password, Refusal> {
+    sasl::Password::new(password.reveal())
+        .map_err(|error| Refusal::new(RefusalKind::BadRequest, format!("this password cannot be used: {error}"), ""))
+}
+
+/// Waits for an answer of the store.
+async fn ask<T: Send + 'static>(question: impl FnOnce(Done<Result<T, StoreError>>)) -> Result<T, Refusal> {
+    let (tell, answer) = oneshot::channel();
+    question(Box::new(move |outcome| {
+        // Whoever asked may be gone.
+        let _ = tell.send(outcome);
+    }));
+    match answer.await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Refusal::new(
+            RefusalKind::Failed,
+            error.to_string(),
+            "The log of the server and balcony check say more.",
+        )),
+        Err(_) => Err(Refusal::new(RefusalKind::Failed, "the server is stopping", "")),
+    }
+}
+
+/// Random passwords of a development server.
+pub(super) fn random_password(system: &System) -> String {
+    struct Dice<'a>(&'a System);
+    impl Random for Dice<'_> {
+        fn fill(&mut self, bytes: &mut [u8]) {
+            self.0.fill_random(bytes);
+        }
+    }
+    machine::random_token(&mut Dice(system)).chars().take(12).collect()
+}

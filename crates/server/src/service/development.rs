@@ -1,0 +1,103 @@
+//! `balcony run --dev`: a server on loopback with no set-up, to be tried at once.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use stanza::Address;
+use tokio::sync::oneshot;
+use transport::tls::self_signed;
+
+use super::administration::random_password;
+use super::run::serve;
+use super::start::Server;
+use crate::config::{Configuration, Host, HostName, OrOff};
+use crate::logging;
+use crate::report::{Exit, Report};
+use crate::system;
+use crate::terminal::say;
+
+/// The host of such a server.
+const HOST: &str = "localhost";
+
+/// Its accounts.
+const ACCOUNTS: [&str; 2] = ["romeo", "juliet"];
+
+/// Runs such a server. Without `data` everything is gone when the system next cleans its temporary files.
+///
+/// # Errors
+/// What keeps it from starting.
+pub fn run_dev(data: Option<&Path>) -> Result<Exit, Report> {
+    let data = match data {
+        Some(data) => data.to_path_buf(),
+        None => temporary()?,
+    };
+    let configuration = configuration(&data)?;
+    let filter = std::env::var("BALCONY_LOG").ok();
+    logging::start(&configuration.log, filter.as_deref())?;
+    serve(&configuration, |server| welcome(server, &data))
+}
+
+fn temporary() -> Result<PathBuf, Report> {
+    Ok(std::env::temp_dir().join(format!("balcony-{}", std::process::id())))
+}
+
+fn configuration(data: &Path) -> Result<Configuration, Report> {
+    system::make_data_directory(data)?;
+    let now = rustls_pki_types::UnixTime::now();
+    let files = self_signed(data, &[HOST, "rooms.localhost"], now)
+        .map_err(|error| Report::failed(error.to_string(), "Name another directory with --data."))?;
+    let name = HostName::new(HOST).map_err(|error| Report::failed(error, ""))?;
+    let host = Host { certificate: Some(files.chain), key: Some(files.key), ..Host::default() };
+    let mut configuration = Configuration { data_dir: data.to_path_buf(), ..Configuration::default() };
+    configuration.hosts.insert(name, host);
+    configuration.c2s.listen = loopback(5222);
+    configuration.c2s.listen_tls = loopback(5223);
+    configuration.metrics.listen = OrOff::On(SocketAddr::from((Ipv4Addr::LOCALHOST, 9568)));
+    Ok(configuration)
+}
+
+fn loopback(port: u16) -> Vec<SocketAddr> {
+    let mut addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
+    // A machine without IPv6 is no reason not to start.
+    if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        addresses.push(SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
+    }
+    addresses
+}
+
+/// Gives the two accounts new passwords, and says what to try.
+fn welcome(server: &Server, data: &Path) {
+    let router = Arc::clone(&server.router);
+    let accounts: Vec<(String, String)> =
+        ACCOUNTS.iter().map(|name| (format!("{name}@{HOST}"), random_password(&server.system))).collect();
+    let data = data.display().to_string();
+    tokio::spawn(async move {
+        for (account, password) in &accounts {
+            let (Ok(address), Ok(password)) = (Address::parse(account), sasl::Password::new(password)) else { return };
+            let (tell, told) = oneshot::channel();
+            let changing = Arc::clone(&router);
+            let (again, secret) = (address.clone(), password.clone());
+            let created = move |outcome: Result<bool, router::StoreError>| match outcome {
+                Ok(true) | Err(_) => drop(tell.send(outcome)),
+                // It is there from an earlier run in the same directory.
+                Ok(false) => changing.change_password(again, secret, Box::new(move |outcome| drop(tell.send(outcome)))),
+            };
+            router.create_account(address, password, Box::new(created));
+            if !matches!(told.await, Ok(Ok(true))) {
+                say(format!("the account {account} could not be made; the log says why"));
+                return;
+            }
+        }
+        say("Balcony runs on this machine, for you alone. Two accounts are ready:\n");
+        for (account, password) in &accounts {
+            say(format!("    {account:<18} password {password}"));
+        }
+        say(format!(
+            "\nConnect two clients to localhost, port 5222 (STARTTLS) or 5223 (TLS), and let them trust the\n\
+             self-signed certificate {data}/localhost.pem. Then write to each other.\n\n\
+             Figures:  curl http://127.0.0.1:9568/metrics\n\
+             Stop:     Ctrl-C. Data: {data}\n"
+        ));
+    });
+}

@@ -1,0 +1,115 @@
+//! The rows that the running server tells at a scrape.
+
+use std::sync::Arc;
+
+use account::DropReason;
+use router::{Counter, Direction, Router};
+use stanza::{Condition, IqType, Kind, MessageType, PresenceType};
+use storage::{Database, Operation};
+use transport::Clients;
+use transport::tls::Certificates;
+
+use crate::metrics::{Bounds, Families, Histogram, Registry};
+
+/// Registers all of them.
+pub(super) fn register(registry: &Registry, router: &Arc<Router>, clients: &Arc<Clients>, certificates: &Arc<Certificates>, store: &Arc<Database>) {
+    let (for_stanzas, for_sessions) = (Arc::clone(router), Arc::clone(router));
+    registry.register(move |families| stanzas(families, &for_stanzas));
+    let clients = Arc::clone(clients);
+    registry.register(move |families| sessions(families, &for_sessions, &clients));
+    let certificates = Arc::clone(certificates);
+    registry.register(move |families| expiry(families, &certificates));
+    let store = Arc::clone(store);
+    registry.register(move |families| storage(families, &store));
+}
+
+/// One kind of each name; the type does not matter for what is counted.
+const KINDS: [(&str, Kind); 3] = [
+    ("message", Kind::Message(MessageType::Normal)),
+    ("presence", Kind::Presence(PresenceType::Available)),
+    ("iq", Kind::Iq(IqType::Get)),
+];
+
+fn stanzas(families: &mut Families, router: &Router) {
+    let counters = router.counters();
+    let mut rows = families.counter("xmpp_stanzas_total", "Stanzas from and to clients.");
+    for (direction, name) in [(Direction::In, "in"), (Direction::Out, "out")] {
+        for (kind, any) in KINDS {
+            let labels = [("direction", name), ("kind", kind), ("scope", "local")];
+            rows.row(&labels, counters.get(Counter::Stanzas(direction, any)));
+        }
+    }
+    let mut rows = families.counter("xmpp_stanza_errors_total", "Stanzas that this server answered with an error.");
+    for (kind, any) in KINDS {
+        for condition in Condition::ALL {
+            let count = counters.get(Counter::Errors(any, *condition));
+            if count > 0 {
+                rows.row(&[("kind", kind), ("condition", condition.as_str())], count);
+            }
+        }
+    }
+    let mut rows = families.counter("xmpp_router_dropped_total", "Stanzas that a rule ended in silence.");
+    for (reason, name) in [(DropReason::DeliveryRule, "delivery_rule"), (DropReason::Privacy, "privacy")] {
+        rows.row(&[("reason", name)], counters.get(Counter::Dropped(reason)));
+    }
+}
+
+fn sessions(families: &mut Families, router: &Router, clients: &Clients) {
+    let mut rows = families.gauge("xmpp_sessions", "Bound resources.");
+    let by_host = router.sessions_by_host();
+    for (host, sessions) in &by_host {
+        rows.row(&[("vhost", host), ("state", "active")], *sessions as u64);
+    }
+    let (all, preauth) = clients.connections();
+    let mut rows = families.gauge("xmpp_c2s_connections", "Open client connections.");
+    rows.row(&[("state", "preauth")], preauth as u64);
+    rows.row(&[("state", "authenticated")], all.saturating_sub(preauth) as u64);
+    let mut rows = families.counter("xmpp_auth_attempts_total", "Logins that came to an end.");
+    for (labels, count) in clients.logins() {
+        rows.row(&[("vhost", &labels.host), ("mechanism", labels.mechanism), ("result", labels.result)], count);
+    }
+    families
+        .gauge("xmpp_accounts_in_memory", "Accounts that are held in memory.")
+        .row(&[], router.accounts_in_memory() as u64);
+}
+
+fn expiry(families: &mut Families, certificates: &Certificates) {
+    let mut rows = families.gauge(
+        "xmpp_tls_certificate_expiry_timestamp_seconds",
+        "When the certificate that serves a name expires.",
+    );
+    for expiry in certificates.expiry() {
+        rows.row(&[("name", &expiry.name), ("listener", "c2s")], expiry.not_after.as_secs());
+    }
+}
+
+/// [`storage::BUCKET_MICROS`] in seconds.
+const BUCKETS: Bounds =
+    &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+
+fn storage(families: &mut Families, store: &Database) {
+    let figures = store.figures();
+    let mut rows = families.histogram("xmpp_storage_operation_seconds", "What the store was asked, and how long it took.");
+    for operation in Operation::ALL {
+        let times = figures.times(operation);
+        let labels = [("op", operation.as_str()), ("backend", figures.backend)];
+        let sum = times.sum_micros as f64 / 1e6;
+        rows.observations(&labels, Histogram { bounds: BUCKETS, counts: &times.buckets, sum });
+    }
+    let mut rows = families.counter("xmpp_storage_operation_errors_total", "Operations of the store that failed.");
+    for operation in Operation::ALL {
+        let labels = [("op", operation.as_str()), ("backend", figures.backend)];
+        rows.row(&labels, figures.times(operation).errors);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_buckets_of_the_store_are_told_in_seconds() {
+        let micros: Vec<u64> = BUCKETS.iter().map(|seconds| (seconds * 1e6).round() as u64).collect();
+        assert_eq!(micros, storage::BUCKET_MICROS);
+    }
+}

@@ -1,0 +1,12 @@
+//! The running server: everything wired together, from the lock on the data directory to the last answer.
+
+mod administration;
+mod development;
+mod figures;
+mod run;
+mod settings;
+mod start;
+
+pub use development::run_dev;
+pub use run::run;
+pub use start::without_server;

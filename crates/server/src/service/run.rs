@@ -1,0 +1,92 @@
+//! `balcony run`: the life of the server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use stanza::{StreamCondition, StreamError};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+use super::start::{Server, start};
+use crate::config::{Configuration, Loaded};
+use crate::logging;
+use crate::metrics::State;
+use crate::report::{Exit, Report};
+
+/// Sessions are told that the server stops, and the store finishes, within this time.
+const STOPPING_TIME: Duration = Duration::from_secs(8);
+
+/// Runs the server of this configuration until it is told to stop.
+///
+/// # Errors
+/// What keeps it from starting.
+pub fn run(file: &Path) -> Result<Exit, Report> {
+    let Loaded { configuration, warnings, .. } =
+        Configuration::load(file).map_err(|problems| Report::failed(problems.to_string(), ""))?;
+    let filter = std::env::var("BALCONY_LOG").ok();
+    logging::start(&configuration.log, filter.as_deref())?;
+    for warning in warnings.iter() {
+        warn!(event = "configuration", key = %warning.key, advice = %warning.advice, "{}", warning.message);
+    }
+    serve(&configuration, |_| {})
+}
+
+/// Runs a server until it is told to stop. `ready` is called once it takes clients.
+pub(super) fn serve(configuration: &Configuration, ready: impl FnOnce(&Server)) -> Result<Exit, Report> {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.enable_all().thread_name("balcony");
+    if configuration.runtime.workers > 0 {
+        runtime.worker_threads(configuration.runtime.workers);
+    }
+    let runtime = runtime.build().map_err(|error| Report::failed(format!("cannot start threads: {error}"), ""))?;
+    // The server's main task runs on a worker like all others.
+    let handle = runtime.handle().clone();
+    let outcome = runtime.block_on(async {
+        let server = start(configuration, &handle).await?;
+        ready(&server);
+        wait_for_the_end(&server).await?;
+        stop(server).await;
+        Ok(Exit::Fine)
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
+}
+
+async fn wait_for_the_end(server: &Server) -> Result<(), Report> {
+    let cannot = |error| Report::failed(format!("cannot listen to signals: {error}"), "");
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => return Ok(()),
+            _ = interrupt.recv() => return Ok(()),
+            _ = hang_up.recv() => {
+                for problem in server.certificates.reload().problems {
+                    error!(event = "certificate", "{problem}");
+                }
+                info!(event = "reloaded", "certificates were read anew");
+            }
+        }
+    }
+}
+
+/// No new connections; every stream is told; what is not delivered is kept; then the store is closed.
+async fn stop(server: Server) {
+    info!(event = "stopping", "the server stops");
+    server.health.set(State::Draining);
+    for listening in &server.listening {
+        listening.stop();
+    }
+    server.router.end_all(&StreamError::new(StreamCondition::SystemShutdown));
+    let finished = async {
+        while server.clients.connections().0 > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(STOPPING_TIME, finished).await.is_err() {
+        warn!(event = "stopping", "some clients did not take their goodbye in time");
+    }
+    server.store.close().await;
+    info!(event = "stopped", "the server has stopped");
+}

@@ -1,0 +1,206 @@
+//! From a configuration to a server that takes clients, in the order in which things can go wrong.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use c2s::Transport;
+use router::{Router, Store, Surroundings};
+use storage::{Database, Secret};
+use tokio::runtime::Handle;
+use tracing::{error, info, warn};
+use transport::tls::{CertificateFiles, Certificates, Severity, WATCH_INTERVAL};
+use transport::{Clients, Listen, Listening, System};
+
+use super::administration::{Offline, Running};
+use super::{figures, settings};
+use crate::admin::{self, Admin, ListenerStatus, Reply, Request};
+use crate::config::{Configuration, DatabaseUrl, OrOff, Sync};
+use crate::lock::Lock;
+use crate::metrics::{self, Health, Registry, State};
+use crate::report::Report;
+use crate::system;
+
+/// Key derivations at the same time, for each core: more would only make each of them slower.
+const SLOW_TASKS_PER_CORE: usize = 1;
+
+/// A server that takes clients.
+pub(super) struct Server {
+    pub(super) router: Arc<Router>,
+    pub(super) clients: Arc<Clients>,
+    pub(super) certificates: Arc<Certificates>,
+    pub(super) store: Arc<Database>,
+    pub(super) health: Health,
+    pub(super) listening: Vec<Listening>,
+    pub(super) listeners: Vec<ListenerStatus>,
+    pub(super) system: System,
+    /// Held as long as the server runs.
+    _lock: Lock,
+}
+
+/// Carries out a request on the database while no server runs.
+///
+/// # Errors
+/// When another process has the lock, the database cannot be opened, or the request cannot be carried out.
+pub async fn without_server(configuration: &Configuration, request: Request, purpose: &str) -> Result<Reply, Report> {
+    system::make_data_directory(&configuration.data_dir)?;
+    let lock = Lock::acquire(&configuration.lock_file(), purpose)?;
+    let store = open(configuration).await?;
+    let system = System::start(&Handle::current(), slow_tasks());
+    let settings = settings::of_router(configuration, system.now())?;
+    let router = Router::new(settings, Arc::clone(&store) as Arc<dyn Store>, Arc::new(system));
+    let outcome = Offline { router }.perform(request).await;
+    store.close().await;
+    drop(lock);
+    outcome.map_err(Report::from)
+}
+
+/// Starts a server.
+///
+/// # Errors
+/// What keeps it from taking clients, in words for its operator.
+pub(super) async fn start(configuration: &Configuration, runtime: &Handle) -> Result<Server, Report> {
+    system::make_data_directory(&configuration.data_dir)?;
+    let lock = Lock::acquire(&configuration.lock_file(), "run")?;
+    raise_open_files(configuration);
+    let store = open(configuration).await?;
+    let secret = store.secret(Secret::UnknownAccounts);
+    let system = System::start(runtime, slow_tasks());
+    let certificates = certificates(configuration)?;
+
+    let settings = settings::of_router(configuration, system.now())?;
+    let router = Router::new(settings, Arc::clone(&store) as Arc<dyn Store>, Arc::new(system.clone()));
+    let settings = settings::of_clients(configuration, secret)?;
+    let clients = Clients::new(settings, Arc::clone(&certificates), Arc::clone(&router), system.clone());
+
+    let health = Health::new();
+    let registry = Registry::new();
+    figures::register(&registry, &router, &clients, &certificates, &store);
+    let mut listeners = Vec::new();
+    if let OrOff::On(address) = configuration.metrics.listen {
+        let listener = metrics::Listener::bind(address).await?;
+        let address = listener.address().unwrap_or(address);
+        listeners.push(ListenerStatus { setting: "metrics.listen".to_owned(), address: address.to_string() });
+        tokio::spawn(metrics::serve(listener, registry, health.clone(), std::future::pending()));
+    }
+
+    let mut listening = Vec::new();
+    let c2s = &configuration.c2s;
+    let plain = c2s.listen.iter().map(|address| ("c2s.listen", *address, Transport::Tcp));
+    let direct = c2s.listen_tls.iter().map(|address| ("c2s.listen_tls", *address, Transport::DirectTls));
+    for (setting, address, transport) in plain.chain(direct) {
+        let listener = listen(&clients, setting, address, transport)?;
+        listeners.push(ListenerStatus { setting: setting.to_owned(), address: listener.address().to_string() });
+        listening.push(listener);
+    }
+
+    let socket = admin::Listener::bind(&configuration.admin_socket())?;
+    let running = Running {
+        router: Arc::clone(&router),
+        system: system.clone(),
+        health: health.clone(),
+        listeners: listeners.clone(),
+        database: database_name(configuration),
+    };
+    tokio::spawn(admin::serve(socket, Arc::new(running), std::future::pending()));
+
+    health.set(State::Serving);
+    for listener in &listeners {
+        info!(event = "listening", setting = %listener.setting, address = %listener.address, "listening");
+    }
+    info!(event = "started", version = crate::build::VERSION, "the server is ready");
+    Ok(Server { router, clients, certificates, store, health, listening, listeners, system, _lock: lock })
+}
+
+async fn open(configuration: &Configuration) -> Result<Arc<Database>, Report> {
+    let url = match configuration.database() {
+        DatabaseUrl::Sqlite(path) => storage::Url::Sqlite(path),
+        DatabaseUrl::Postgres(text) => {
+            let url: storage::Url = text.parse().map_err(|error: storage::BadUrl| {
+                Report::failed(error.to_string(), "Set storage.url as docs/configuration.md says.")
+            })?;
+            match configuration.storage.password_file.as_deref() {
+                Some(file) => url.with_password(&read_secret(file)?),
+                None => url,
+            }
+        }
+    };
+    let durability = match configuration.storage.sync {
+        Sync::Full => storage::Durability::Full,
+        Sync::Normal => storage::Durability::Normal,
+    };
+    let settings = storage::Settings { durability, ..storage::Settings::new(url) };
+    let database = Database::open(settings)
+        .await
+        .map_err(|error| Report::failed(error.to_string(), "balcony check looks closer."))?;
+    Ok(Arc::new(database))
+}
+
+fn read_secret(path: &std::path::Path) -> Result<String, Report> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Report::failed(
+            format!("cannot read the password in {}: {error}", path.display()),
+            "The server must be able to read the file.",
+        )
+    })?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn database_name(configuration: &Configuration) -> String {
+    match configuration.database() {
+        DatabaseUrl::Sqlite(path) => format!("SQLite, {}", path.display()),
+        DatabaseUrl::Postgres(_) => "PostgreSQL".to_owned(),
+    }
+}
+
+fn slow_tasks() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get()) * SLOW_TASKS_PER_CORE
+}
+
+fn raise_open_files(configuration: &Configuration) {
+    match system::raise_open_files() {
+        Ok(allowed) => {
+            if let Some(advice) = system::too_few_open_files(allowed, configuration.limits.connections) {
+                warn!(event = "open_files", "{advice}");
+            }
+        }
+        Err(error) => warn!(event = "open_files", %error, "the limit of open files is not known"),
+    }
+}
+
+/// Loads the certificates; the server starts if each host that needs one has one.
+fn certificates(configuration: &Configuration) -> Result<Arc<Certificates>, Report> {
+    let files: Vec<CertificateFiles> = configuration
+        .hosts
+        .iter()
+        .filter_map(|(name, host)| {
+            let (chain, key) = (host.certificate.clone()?, host.key.clone()?);
+            let required_names = vec![name.as_str().to_owned()];
+            Some(CertificateFiles { host: name.as_str().to_owned(), chain, key, required_names })
+        })
+        .collect();
+    let has_files = !files.is_empty();
+    let (certificates, problems) = Certificates::load(files);
+    let some_serves = configuration.hosts.keys().any(|name| certificates.best_for(name.as_str()).is_some());
+    for problem in &problems {
+        let (what, advice) = (problem.what(), problem.advice());
+        match problem.severity() {
+            Severity::Error => error!(event = "certificate", advice, "{what}"),
+            Severity::Warning => warn!(event = "certificate", advice, "{what}"),
+        }
+    }
+    if has_files && !some_serves {
+        let first = problems.first().map(|problem| (problem.what(), problem.advice())).unwrap_or_default();
+        return Err(Report::failed(first.0, first.1));
+    }
+    tokio::spawn(Arc::clone(&certificates).watch(WATCH_INTERVAL));
+    Ok(certificates)
+}
+
+fn listen(clients: &Arc<Clients>, setting: &str, address: SocketAddr, transport: Transport) -> Result<Listening, Report> {
+    clients.listen(Listen { address, transport }).map_err(|error| {
+        Report::failed(
+            format!("cannot listen on {address} ({setting}): {error}"),
+            "Is another server running there? Ports below 1024 need a privilege (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE).",
+        )
+    })
+}
