@@ -308,7 +308,7 @@ impl Machine for Account {
                 end: End::Closed | End::Lost,
             } => self.end_session(context, session, None, out),
             Input::Waiting(rows) => self.waiting_arrived(context, rows, out),
-            Input::Loaded(loaded) => self.loaded(loaded, out),
+            Input::Loaded(loaded) => self.loaded(context, loaded, out),
             Input::Wake(Key::Settle) => self.settle_overdue(context, out),
             Input::Admin(request) => self.admin(context, request, out),
         }

@@ -92,7 +92,7 @@ impl Account {
             wall: context.wall,
         };
         match features::answer(&question) {
-            Answer::Reply(reply) => self.answer(request, reply, out),
+            Answer::Reply(reply) => self.answer(context, request, reply, out),
             Answer::Load(load) => {
                 let record = load.record().clone();
                 let ticket = self.wait_for(request, Then::Finish(load));
@@ -103,7 +103,7 @@ impl Account {
                     self.blobs.apply(write);
                 }
                 out.commit.extend(writes.into_iter().map(Change::Write));
-                self.answer(request, Ok(Vec::new()), out);
+                self.answer(context, request, Ok(Vec::new()), out);
             }
             Answer::Act(action) => {
                 let ticket = self.wait_for(request, Then::Confirm);
@@ -126,7 +126,7 @@ impl Account {
     }
 
     /// The store or the server has done what a request waits for.
-    pub(crate) fn loaded(&mut self, loaded: Loaded, out: &mut Out) {
+    pub(crate) fn loaded(&mut self, context: &Context<'_, Settings>, loaded: Loaded, out: &mut Out) {
         let Some(Pending { request, then }) = self.pending.remove(&loaded.ticket) else {
             return;
         };
@@ -135,28 +135,37 @@ impl Account {
             (Then::Confirm, Ok(_)) => Ok(Vec::new()),
             (Then::Finish(_) | Then::Confirm, Err(setback)) => Err(setback.into()),
         };
-        self.answer(&request, reply, out);
+        self.answer(context, &request, reply, out);
     }
 
     /// The one answer to a request.
-    pub(crate) fn answer(&self, request: &Stanza, reply: Reply, out: &mut Out) {
-        match reply {
+    pub(crate) fn answer(
+        &self,
+        context: &Context<'_, Settings>,
+        request: &Stanza,
+        reply: Reply,
+        out: &mut Out,
+    ) {
+        let from = request.to().unwrap_or(&self.address);
+        let answer = match reply {
             Ok(payload) => {
-                let from = request.to().unwrap_or(&self.address);
                 let id = request.id();
-                let result = Stanza::build(
-                    Kind::Iq(IqType::Result),
+                let kind = Kind::Iq(IqType::Result);
+                Some(Stanza::build(
+                    kind,
                     Some(from),
                     request.from(),
                     id.as_deref(),
                     &payload,
-                );
-                self.reply(Some(result), out);
+                ))
             }
-            Err(error) => {
-                let from = request.to().unwrap_or(&self.address);
-                self.reply(request.error_between(Some(from), request.from(), error, b""), out);
-            }
+            Err(error) => request.error_between(Some(from), request.from(), error, b""),
+        };
+        let Some(answer) = answer else { return };
+        match request.from().and_then(|from| self.session_at(from)) {
+            // At once, and so before the pushes that follow it (RFC 6121 §2.6.3).
+            Some(session) => self.give(context, session, &Passed::of_our_own(answer), out),
+            None => self.reply(Some(answer), out),
         }
     }
 }

@@ -36,7 +36,7 @@ impl Account {
                 (true, _) => Err(StanzaError::new(stanza::Condition::BadRequest)),
                 (false, _) => self.privacy.privacy_get(&payload, active),
             };
-            self.answer(request, reply, out);
+            self.answer(context, request, reply, out);
             return;
         }
         let sender = self.session(id).and_then(|session| session.active_list.clone());
@@ -60,7 +60,7 @@ impl Account {
         };
         match outcome {
             Ok(outcome) => self.apply(context, id, request, outcome, out),
-            Err(error) => self.answer(request, Err(error), out),
+            Err(error) => self.answer(context, request, Err(error), out),
         }
     }
 
@@ -86,7 +86,7 @@ impl Account {
                 SessionChange::NoActive => session.active_list = None,
             }
         }
-        self.answer(request, Ok(Vec::new()), out);
+        self.answer(context, request, Ok(Vec::new()), out);
         for push in &pushes {
             self.push_list(context, push, out);
         }

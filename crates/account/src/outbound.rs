@@ -1,7 +1,9 @@
 //! What the account's own sessions send: the first half of the way of a stanza (RFC 6120 §10, RFC 6121 §8).
 
 use machine::Context;
-use stanza::{Address, Condition, ErrorKind, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError};
+use stanza::{
+    Address, Condition, ErrorKind, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError,
+};
 use stream_management::Receipt;
 
 use crate::account::{Account, Out, settle};
@@ -88,7 +90,8 @@ impl Account {
             settle(receipt, out);
             return;
         };
-        if let (Some(rate), MessageType::Chat | MessageType::Normal) = (context.settings.stranger_messages, kind)
+        if let (Some(rate), MessageType::Chat | MessageType::Normal) =
+            (context.settings.stranger_messages, kind)
             && parcel.parcel().to().is_some_and(|to| self.is_stranger(to))
             && !self.strangers.messages.take(rate, context.now)
         {

@@ -36,23 +36,23 @@ impl Account {
                 session.interested = true;
             }
             match retrieved {
-                Ok(Retrieved::Whole(payload)) => self.answer(request, Ok(payload), out),
+                Ok(Retrieved::Whole(payload)) => self.answer(context, request, Ok(payload), out),
                 Ok(Retrieved::Since(pushes)) => {
-                    self.answer(request, Ok(Vec::new()), out);
+                    self.answer(context, request, Ok(Vec::new()), out);
                     for push in pushes {
                         self.push_roster(context, &push, |session| session.id == id, out);
                     }
                 }
-                Err(error) => self.answer(request, Err(error), out),
+                Err(error) => self.answer(context, request, Err(error), out),
             }
             return;
         }
         match self.roster.set(&query, limits) {
             Ok(outcome) => {
-                self.answer(request, Ok(Vec::new()), out);
+                self.answer(context, request, Ok(Vec::new()), out);
                 self.carry_out(context, outcome, None, None, out);
             }
-            Err(error) => self.answer(request, Err(error), out),
+            Err(error) => self.answer(context, request, Err(error), out),
         }
     }
 

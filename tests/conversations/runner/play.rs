@@ -60,7 +60,7 @@ pub(crate) fn play(conversation: &Conversation, stage: &mut dyn Stage) -> Result
     for who in present_from_the_start(conversation) {
         player.come_online(who, None)?;
     }
-    player.begin();
+    player.begin()?;
     for line in lines {
         player.act(&line.act).map_err(|wrong| at(line, wrong))?;
     }
@@ -99,10 +99,7 @@ impl Player<'_> {
                 self.subscribe(one, other)?;
                 self.subscribe(other, one)
             }
-            Act::Begins => {
-                self.begin();
-                Ok(())
-            }
+            Act::Begins => self.begin(),
             Act::Connects(who, mechanism) => self.connect(who, *mechanism).map(drop),
             Act::IsOnline(who, priority) => self.come_online(who, *priority),
             Act::Dials(who, dial) => self.dial(who, *dial),
@@ -112,6 +109,10 @@ impl Player<'_> {
                 let line = actor.line;
                 self.stage.secure(line)
             }
+            Act::BeginsAnew(who) => {
+                self.actor(who)?.client.restart();
+                Ok(())
+            }
             Act::OpensStream(who) => self.open_stream(who),
             Act::LogsIn(who, mechanism) => self.log_in(who, *mechanism),
             Act::Sends { who, what, times } => {
@@ -119,8 +120,7 @@ impl Player<'_> {
                     let what = write_out(what, number, &self.blanks)?;
                     self.say(who, what.as_bytes())?;
                 }
-                self.settle();
-                Ok(())
+                self.settle()
             }
             Act::SendsRaw { who, bytes, times } => {
                 for number in 1..=*times {
@@ -132,12 +132,11 @@ impl Player<'_> {
                         Err(_) => self.say(who, bytes)?,
                     }
                 }
-                self.settle();
-                Ok(())
+                self.settle()
             }
             Act::Receives { who, order, patterns } => self.receive(who, *order, patterns),
             Act::ReceivesNothing(who) => {
-                self.settle();
+                self.settle()?;
                 self.is_quiet(who)
             }
             Act::StreamEnds(who, condition) => self.stream_ends(who, condition.as_deref()),
@@ -147,19 +146,17 @@ impl Player<'_> {
             },
             Act::Leaves(who) => {
                 self.say(who, b"</stream:stream>")?;
-                self.settle();
+                self.settle()?;
                 self.stream_ends(who, None)?;
                 self.hang_up(who)
             }
             Act::LosesConnection(who) => {
                 self.hang_up(who)?;
-                self.settle();
-                Ok(())
+                self.settle()
             }
             Act::TimePasses(time) => {
                 self.stage.pass(*time)?;
-                self.settle();
-                Ok(())
+                self.settle()
             }
             Act::Restarts => self.stage.restart(),
             Act::IsKilled => {
@@ -174,16 +171,17 @@ impl Player<'_> {
     // ---- the lines of the script ----
 
     /// What was before is nobody's business.
-    fn begin(&mut self) {
-        self.settle();
+    fn begin(&mut self) -> Result<(), String> {
+        self.settle()?;
         for actor in self.cast.values_mut() {
             actor.unread.clear();
         }
+        Ok(())
     }
 
     /// Nobody may have got anything that the script does not tell.
     fn finish(&mut self) -> Result<(), String> {
-        self.settle();
+        self.settle()?;
         let cast: Vec<Who> = self.cast.keys().cloned().collect();
         cast.iter().try_for_each(|who| self.is_quiet(who))
     }
@@ -205,18 +203,17 @@ impl Player<'_> {
         }
         let asks = format!("<presence to='{}' type='subscribe'/>", watched.account());
         self.say(&watcher, asks.as_bytes())?;
-        self.settle();
+        self.settle()?;
         let allows = format!("<presence to='{}' type='subscribed'/>", watcher.account());
         self.say(&watched, allows.as_bytes())?;
-        self.settle();
+        self.settle()?;
         for who in [&watcher, &watched] {
             self.say(who, b"</stream:stream>")?;
-            self.settle();
+            self.settle()?;
             self.hang_up(who)?;
             self.cast.remove(who);
         }
-        self.settle();
-        Ok(())
+        self.settle()
     }
 
     fn come_online(&mut self, who: &Who, priority: Option<i8>) -> Result<(), String> {
@@ -225,7 +222,7 @@ impl Player<'_> {
             who,
             b"<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>",
         )?;
-        self.settle();
+        self.settle()?;
         match self.next(who)? {
             Some(Item::Element(_, tree)) if tree.attribute("id") == Some("roster") => {}
             other => {
@@ -240,8 +237,7 @@ impl Player<'_> {
             None => "<presence/>".to_owned(),
         };
         self.say(who, presence.as_bytes())?;
-        self.settle();
-        Ok(())
+        self.settle()
     }
 
     fn dial(&mut self, who: &Who, dial: Dial) -> Result<(), String> {
@@ -273,7 +269,7 @@ impl Player<'_> {
         }
         let header = self.login(who).open();
         self.say(who, &header)?;
-        self.settle();
+        self.settle()?;
         match self.next(who)? {
             Some(Item::Opened(_)) => {}
             other => return Err(format!("instead of a stream, there is {}", told(other.as_ref()))),
@@ -299,7 +295,7 @@ impl Player<'_> {
                 Say::Bound(_) => return Err("bound without having asked".to_owned()),
                 Say::Failed(why) => return Err(why),
             }
-            self.settle();
+            self.settle()?;
             let heard = self.next_heard(who)?;
             next = login.hear(&heard);
         }
@@ -311,7 +307,7 @@ impl Player<'_> {
         let mut login = self.by(who, mechanism);
         self.say(who, &login.open())?;
         loop {
-            self.settle();
+            self.settle()?;
             let heard = self.next_heard(who)?;
             match login.hear(&heard) {
                 Say::Nothing => {}
@@ -430,8 +426,9 @@ impl Player<'_> {
         Ok(())
     }
 
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Result<(), String> {
         self.stage.settle();
+        self.listen()
     }
 
     /// Takes in what has come for everybody.

@@ -56,6 +56,7 @@ pub(crate) enum Act {
     IsOnline(Who, Option<i8>),
     Dials(Who, Dial),
     NegotiatesTls(Who),
+    BeginsAnew(Who),
     OpensStream(Who),
     LogsIn(Who, Mechanism),
     Sends {
@@ -107,6 +108,7 @@ impl Act {
             | Act::IsOnline(who, _)
             | Act::Dials(who, _)
             | Act::NegotiatesTls(who)
+            | Act::BeginsAnew(who)
             | Act::OpensStream(who)
             | Act::LogsIn(who, _)
             | Act::Sends { who, .. }
@@ -215,6 +217,10 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Vec<Conversation>, String
         let lines = conversations
             .last_mut()
             .map_or(&mut common, |conversation| &mut conversation.lines);
+        let is_late = act.is_setup() && lines.iter().any(|line| !line.act.is_setup());
+        if is_late && !matches!(act, Act::HasAccount(_)) {
+            return Err(format!("{place}: who knows whom is told before anything happens"));
+        }
         lines.push(Line { number, text, act });
     }
     match conversations
@@ -310,6 +316,7 @@ fn act(text: &str) -> Result<Act, String> {
         ("dials", "") => Ok(Act::Dials(who, Dial::Tcp)),
         ("dials", "over TLS") => Ok(Act::Dials(who, Dial::Tls)),
         ("negotiates", "TLS") => Ok(Act::NegotiatesTls(who)),
+        ("begins", "a new stream") => Ok(Act::BeginsAnew(who)),
         ("opens", "a stream") => Ok(Act::OpensStream(who)),
         ("logs", by) if by.starts_with("in") => {
             Ok(Act::LogsIn(who, mechanism(by.trim_start_matches("in").trim())?))
@@ -358,7 +365,7 @@ fn sends(who: Who, object: &str) -> Result<Act, String> {
     if let Some(raw) = object.strip_prefix("raw ") {
         return Ok(Act::SendsRaw {
             who,
-            bytes: raw_bytes(raw)?,
+            bytes: raw_bytes(raw.trim_start())?,
             times,
         });
     }
@@ -421,7 +428,7 @@ fn raw_bytes(text: &str) -> Result<Vec<u8>, String> {
                 match inside.split_once(" x ") {
                     Some((times, what)) => {
                         let times: usize = times.parse().map_err(|_| unknown(text))?;
-                        bytes.extend(what.as_bytes().repeat(times));
+                        bytes.extend(raw_bytes(what)?.repeat(times));
                         rest = after;
                     }
                     // Something to be filled in when it is sent.
