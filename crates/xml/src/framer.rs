@@ -216,11 +216,12 @@ impl Framer {
             }
             return Ok(());
         }
-        // Only what may belong to the piece is copied: blocks as large as what is held already.
+        // Only what may belong to the piece is copied: blocks as large as what is held already, within the limit.
         let mut held = std::mem::take(&mut self.held);
         while !input.is_empty() {
             let before = held.len();
-            let block = input.len().min(before.max(HELD_BLOCK_BYTES));
+            let room = (self.limits.stanza_bytes + 1).saturating_sub(before).max(1);
+            let block = input.len().min(before.max(HELD_BLOCK_BYTES)).min(room);
             held.extend_from_slice(&input[..block]);
             if let Some(end) = self.judge(&held, frame)? {
                 *input = &input[end - before..];

@@ -135,6 +135,11 @@ fn what_is_not_plain_is_written_anew() {
     check_anew("<a b='>\"'/>", "<a b='&gt;&quot;'/>");
     check_anew("<a b='x\ty\r\nz&#10;'/>", "<a b='x y z&#xA;'/>");
     check_anew("<a>x\r\ny\rz&#13;</a>", "<a>x\ny\nz&#xD;</a>");
+    check_anew(
+        "<a b='\r' c='\rx' d='\r\r\n\r&amp;'/>",
+        "<a b=' ' c=' x' d='   &amp;'/>",
+    );
+    check_anew("<a><![CDATA[\r]\r\n]]>\r</a>", "<a>\n]\n\n</a>");
     check_anew("<a></a >", "<a/>");
     check_anew(
         "<message><body xmlns='jabber:client'>x</body></message>",

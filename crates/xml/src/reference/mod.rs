@@ -68,10 +68,10 @@ impl Reading {
         limits: &Limits,
     ) -> Result<Option<usize>, XmlError> {
         loop {
-            let mut rest = &bytes[self.taken..];
-            let length = rest.len();
+            let given = self.next_to_parse(bytes);
+            let mut rest = given;
             let parsed = self.parser.parse(&mut rest, false);
-            self.taken += length - rest.len();
+            self.taken += given.len() - rest.len();
             match parsed {
                 Ok(Some(event)) => {
                     if self.event(event, bytes, scope, limits)? {
@@ -79,9 +79,33 @@ impl Reading {
                     }
                 }
                 Ok(None) => return Err(XmlError::NotWellFormed("end of document")),
+                Err(EndOrError::NeedMoreData) if self.taken < bytes.len() => {}
                 Err(EndOrError::NeedMoreData) => return Ok(None),
                 Err(EndOrError::Error(error)) => return Err(translated(error, &bytes[..self.taken])),
             }
+        }
+    }
+
+    /// What the parser is given next: all bytes as they are, but for line ends.
+    ///
+    /// Those become line feeds before anything else is done (XML 1.0 §2.11). The parser would do it too, but it refuses
+    /// or loses a carriage return in an attribute that no line feed follows.
+    fn next_to_parse<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let rest = &bytes[self.taken..];
+        let rest = match rest {
+            [b'\n', rest @ ..] if self.taken > 0 && bytes[self.taken - 1] == b'\r' => {
+                self.taken += 1;
+                rest
+            }
+            _ => rest,
+        };
+        match memchr::memchr(b'\r', rest) {
+            Some(0) => {
+                self.plain = false;
+                b"\n"
+            }
+            Some(length) => &rest[..length],
+            None => rest,
         }
     }
 
@@ -114,13 +138,15 @@ impl Reading {
         scope: &Scope,
         limits: &Limits,
     ) -> Result<bool, XmlError> {
-        let raw = |length: usize, end: usize| bytes.get(end.saturating_sub(length)..end).unwrap_or_default();
+        // Behind a carriage return the lengths are no longer those of the input; nothing is plain then.
+        let between = |start: usize, end: usize| bytes.get(start..end).unwrap_or_default();
+        let raw = |length: usize, end: usize| between(end.saturating_sub(length), end);
         match event {
             RawEvent::XmlDeclaration(..) => Err(PROCESSING_INSTRUCTION),
             RawEvent::ElementHeadOpen(metrics, (prefix, name)) => {
                 let prefix = prefix.as_ref().map(|prefix| prefix.as_str());
                 // The byte behind the name was taken to find its end.
-                let end = self.taken - 1;
+                let end = self.taken.saturating_sub(1);
                 let start = end.saturating_sub(metrics.len());
                 check(
                     raw_name_length(prefix, &name),
@@ -132,7 +158,7 @@ impl Reading {
                     self.children += 1;
                     check(self.children, limits.children, LimitName::Children)?;
                 }
-                self.plain &= prefix.is_none() && plain::text(&bytes[self.tag_end..start]);
+                self.plain &= prefix.is_none() && plain::text(between(self.tag_end, start));
                 self.builder.open(prefix, &name);
                 Ok(false)
             }
@@ -162,8 +188,8 @@ impl Reading {
             RawEvent::ElementFoot(metrics) => {
                 if !metrics.is_empty() {
                     let start = self.taken.saturating_sub(metrics.len());
-                    self.plain &= plain::text(&bytes[self.tag_end..start]);
-                    self.plain &= !bytes[start..self.taken].iter().any(|byte| is_space(*byte));
+                    self.plain &= plain::text(between(self.tag_end, start));
+                    self.plain &= !between(start, self.taken).iter().any(|byte| is_space(*byte));
                     self.tag_end = self.taken;
                 }
                 self.builder.close();

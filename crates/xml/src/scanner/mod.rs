@@ -271,7 +271,11 @@ impl Scan {
         });
         self.name_classes = seen;
         self.at += length.unwrap_or(rest.len());
-        check(self.at - self.token, limits.name_bytes, LimitName::NameBytes)?;
+        if self.at - self.token > limits.name_bytes {
+            // Wherever the read ended, the fault is found at the same byte.
+            self.at = self.token + limits.name_bytes + 1;
+            return Err(XmlError::Limit(LimitName::NameBytes));
+        }
         if length.is_some() && seen & WIDE != 0 {
             judge_wide_name(&bytes[self.token..self.at])?;
         }
