@@ -51,7 +51,7 @@ impl Account {
                     }
                     // RFC 6121 §4.3: routed, never an error (POKE-05).
                     (PresenceType::Probe | PresenceType::Error, true) => {
-                        if let Some(parcel) = self.may_leave(id, Parcel::new(stanza), out) {
+                        if let Some(parcel) = self.may_leave(context, id, Parcel::new(stanza), out) {
                             out.effects.push(Effect::Route {
                                 parcel,
                                 receipt: None,
@@ -67,7 +67,7 @@ impl Account {
                         | PresenceType::Unsubscribe
                         | PresenceType::Unsubscribed,
                         false,
-                    ) => self.refuse(id, &stanza, Condition::BadRequest, out),
+                    ) => self.refuse(context, id, &stanza, Condition::BadRequest, out),
                 }
                 settle(receipt, out);
             }
@@ -86,7 +86,7 @@ impl Account {
         // RFC 6121 §8.1.1.1: without an address it goes to the account itself.
         let to = stanza.to().cloned().unwrap_or_else(|| self.address.clone());
         let from = stanza.from().cloned();
-        let Some(parcel) = self.may_leave(id, stanza.readdressed(from, Some(to)), out) else {
+        let Some(parcel) = self.may_leave(context, id, stanza.readdressed(from, Some(to)), out) else {
             settle(receipt, out);
             return;
         };
@@ -98,7 +98,7 @@ impl Account {
             let error = StanzaError::new(Condition::PolicyViolation)
                 .kind(ErrorKind::Wait)
                 .text("too many messages to people who are not your contacts");
-            self.reply(parcel.parcel().error(error), out);
+            self.tell(context, id, parcel.parcel().error(error), out);
             settle(receipt, out);
             return;
         }
@@ -138,7 +138,7 @@ impl Account {
             }
             return;
         }
-        if let Some(parcel) = self.may_leave(id, Parcel::new(stanza), out) {
+        if let Some(parcel) = self.may_leave(context, id, Parcel::new(stanza), out) {
             out.effects.push(Effect::Route {
                 parcel,
                 receipt: None,
@@ -147,7 +147,13 @@ impl Account {
     }
 
     /// Asks the door for one of the account's own stanzas; a refusal is told to its sender (XEP-0191 §3.3).
-    pub(crate) fn may_leave(&self, id: SessionId, parcel: Parcel, out: &mut Out) -> Option<Passed> {
+    pub(crate) fn may_leave(
+        &self,
+        context: &Context<'_, Settings>,
+        id: SessionId,
+        parcel: Parcel,
+        out: &mut Out,
+    ) -> Option<Passed> {
         match self.release(id, parcel) {
             Ok(passed) => Some(passed),
             Err(refused) => {
@@ -155,7 +161,7 @@ impl Account {
                 if refused.parcel.stanza().kind() != Kind::Presence(PresenceType::Unavailable)
                     && let Some(error) = refused.denial.answer()
                 {
-                    self.reply(refused.parcel.error(error), out);
+                    self.tell(context, id, refused.parcel.error(error), out);
                 }
                 None
             }
@@ -165,6 +171,7 @@ impl Account {
     /// An error to one of the account's own sessions about what it sent.
     pub(crate) fn refuse(
         &self,
+        context: &Context<'_, Settings>,
         id: SessionId,
         stanza: &Stanza,
         error: impl Into<StanzaError>,
@@ -172,6 +179,14 @@ impl Account {
     ) {
         let to = self.session(id).map(|session| &session.address);
         let from = stanza.to().unwrap_or(&self.address);
-        self.reply(stanza.error_between(Some(from), to, error, b""), out);
+        self.tell(context, id, stanza.error_between(Some(from), to, error, b""), out);
+    }
+
+    /// What the server has to say to one of the account's own sessions. It bears the name of whom the session wrote to,
+    /// and would not get past a list that keeps that one out.
+    fn tell(&self, context: &Context<'_, Settings>, id: SessionId, answer: Option<Stanza>, out: &mut Out) {
+        if let (Some(answer), Some(session)) = (answer, self.session(id)) {
+            self.give(context, session, &Passed::of_our_own(answer), out);
+        }
     }
 }

@@ -23,7 +23,7 @@ impl Account {
         out: &mut Out,
     ) {
         let Some(priority) = priority(&stanza) else {
-            self.refuse(id, &stanza, Condition::BadRequest, out);
+            self.refuse(context, id, &stanza, Condition::BadRequest, out);
             return;
         };
         let Some(session) = self.session_mut(id) else {
@@ -186,7 +186,7 @@ impl Account {
         out: &mut Out,
     ) {
         let Some(to) = stanza.to().cloned() else { return };
-        let Some(parcel) = self.may_leave(id, Parcel::new(stanza.clone()), out) else {
+        let Some(parcel) = self.may_leave(context, id, Parcel::new(stanza.clone()), out) else {
             return;
         };
         let directed_max = context.settings.directed_max;
@@ -205,7 +205,7 @@ impl Account {
             | PresenceType::Unsubscribe
             | PresenceType::Unsubscribed => {
                 if session.directed.len() >= directed_max && !session.directed.contains_key(to.as_str()) {
-                    self.refuse(id, &stanza, Condition::ResourceConstraint, out);
+                    self.refuse(context, id, &stanza, Condition::ResourceConstraint, out);
                     return;
                 }
                 session.directed.insert(to, stanza);

@@ -69,7 +69,10 @@ impl Account {
             return;
         };
         // A user who may not reach the contact does not change the subscription either.
-        if self.may_leave(id, Parcel::new(stanza.clone()), out).is_none() {
+        if self
+            .may_leave(context, id, Parcel::new(stanza.clone()), out)
+            .is_none()
+        {
             return;
         }
         if let (Some(rate), SubscriptionStanza::Subscribe) = (context.settings.stranger_subscriptions, kind)
@@ -79,12 +82,12 @@ impl Account {
             let error = StanzaError::new(Condition::PolicyViolation)
                 .kind(ErrorKind::Wait)
                 .text("too many subscription requests to people who are not your contacts");
-            self.refuse(id, stanza, error, out);
+            self.refuse(context, id, stanza, error, out);
             return;
         }
         match self.roster.outbound(kind, &to, &context.settings.roster) {
             Ok(outcome) => self.carry_out(context, outcome, Some(stanza), Some(id), out),
-            Err(error) => self.refuse(id, stanza, error, out),
+            Err(error) => self.refuse(context, id, stanza, error, out),
         }
     }
 

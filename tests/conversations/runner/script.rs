@@ -251,14 +251,12 @@ fn joined(text: &str) -> Vec<(usize, String)> {
     joined
 }
 
-/// `RFC 6121 §4.4.2: a change` becomes `rfc6121_4_4_2_a_change`.
+/// `RFC 6121 §4.4.2: a change` becomes `rfc6121_4_4_2_a_change`, and `XEP-0198 §4: …` becomes `xep0198_4_…`.
 fn name(heading: &str) -> Option<String> {
     let (clause, sentence) = heading.split_once(": ")?;
+    let clause = clause.replacen("RFC ", "RFC", 1).replacen("XEP-", "XEP", 1);
     let mut name = String::new();
-    for c in format!("{} {sentence}", clause.replace(['§', '-'], ""))
-        .replacen(' ', "", 1)
-        .chars()
-    {
+    for c in format!("{clause} {sentence}").chars() {
         if c.is_alphanumeric() {
             name.extend(c.to_lowercase());
         } else if !name.ends_with('_') && c != '\'' {
