@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::process::{Command, ExitCode};
 
 use c2s::{Effect, Encryption, Host, Input, Limits, Output, Session, Settings, Tls, Transport};
+use features::Registration;
 use machine::{Context, Moment, Random, Timestamp};
 use sasl::{HashFunctions, PasswordPolicy, UnknownAccounts, Verdict};
 use stanza::Address;
@@ -175,6 +176,7 @@ impl<'s> Client<'s> {
                 Effect::StartTls
                 | Effect::LookUp { .. }
                 | Effect::CheckPassword { .. }
+                | Effect::Register { .. }
                 | Effect::LoginAttempt(_)
                 | Effect::Released(_) => {}
                 Effect::Close(ending) => panic!("{ending:?}"),
@@ -197,6 +199,7 @@ fn settings() -> Settings {
             host,
             Host {
                 passwords,
+                registration: Registration::Closed,
                 unknown_accounts,
             },
         )]),

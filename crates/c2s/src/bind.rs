@@ -160,7 +160,5 @@ impl Bind {
 
 /// Answers before there is a mailbox, and so before anything is counted.
 fn answer(id: &str, kind: IqType, payload: &[u8], turn: &mut Turn<'_, '_>) {
-    let answer = Stanza::build(Kind::Iq(kind), None, None, Some(id), payload);
-    let target = turn.wire.framing.target();
-    stanza::Parcel::new(answer).emit(&mut turn.out.bytes, target);
+    turn.say(Stanza::build(Kind::Iq(kind), None, None, Some(id), payload));
 }

@@ -1,5 +1,6 @@
 //! What can happen to a session.
 
+use features::Setback;
 use sasl::{ChannelBindings, Lookup, Verdict};
 use stanza::StreamError;
 use stream_management::Signal;
@@ -34,6 +35,8 @@ pub enum Input<'a> {
     Credentials(Lookup),
     /// The answer to [`Effect::CheckPassword`](crate::Effect::CheckPassword).
     PasswordChecked(Verdict),
+    /// The answer to [`Effect::Register`](crate::Effect::Register).
+    Registered(Result<(), Setback>),
     /// A word from the mailbox that was lent to this connection.
     Signal(Signal),
     /// Stanzas were drained from the mailbox into the output buffer.

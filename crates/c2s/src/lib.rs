@@ -20,6 +20,7 @@ mod opening;
 mod output;
 mod phase;
 mod recipients;
+mod registration;
 mod requests;
 mod session;
 mod settings;

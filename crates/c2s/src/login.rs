@@ -1,11 +1,13 @@
-//! STARTTLS where it must come first, and SASL (RFC 6120 §5, §6).
+//! STARTTLS where it must come first, SASL (RFC 6120 §5, §6), and registration beside it (XEP-0077).
 
+use features::Setback;
 use sasl::{Exchange, Lookup, Mechanism, Nonce, Offer, SaslError, Step, Verdict};
-use stanza::{Address, StreamCondition};
+use stanza::{Address, Stanza, StreamCondition};
 use stream::{IncorrectEncoding, Sasl, StartTls, StartTlsOffer};
 use xml::Element;
 
 use crate::phase::{Ground, Phase, Stop, Turn};
+use crate::registration::{self, Outcome};
 use crate::{Effect, LoginAttempt};
 
 /// A stream on which TLS must come first: there is no offer here that a login could be made from.
@@ -19,9 +21,14 @@ impl Insecure {
         Insecure { host, failures: 0 }
     }
 
+    /// The host that the header named.
+    pub(crate) fn host(&self) -> &Address {
+        &self.host
+    }
+
     pub(crate) fn element(mut self, element: &Element, turn: &mut Turn<'_, '_>) -> Result<Phase, Stop> {
         if StartTls::read(element) == Some(StartTls::Request) {
-            return turn.start_tls();
+            return turn.start_tls(self.host);
         }
         if Sasl::read(element).is_some() {
             // RFC 6120 §6.5.4
@@ -56,6 +63,8 @@ enum Progress {
     AwaitCredentials(Attempt),
     /// It waits until the password is checked, likewise.
     AwaitVerdict(Attempt),
+    /// An account is being made, as this request wants; likewise.
+    AwaitAccount(Stanza),
 }
 
 struct Attempt {
@@ -81,11 +90,16 @@ impl Login {
         }
     }
 
+    /// The host that the header named.
+    pub(crate) fn host(&self) -> &Address {
+        &self.host
+    }
+
     /// Whether an answer from the store is awaited.
     pub(crate) fn awaits_answer(&self) -> bool {
         match self.progress {
             Progress::Idle | Progress::AwaitClient(_) => false,
-            Progress::AwaitCredentials(_) | Progress::AwaitVerdict(_) => true,
+            Progress::AwaitCredentials(_) | Progress::AwaitVerdict(_) | Progress::AwaitAccount(_) => true,
         }
     }
 
@@ -95,15 +109,52 @@ impl Login {
         turn: &mut Turn<'_, '_>,
     ) -> Result<Phase, Stop> {
         if StartTls::read(element) == Some(StartTls::Request) && self.starttls.is_some() {
-            return turn.start_tls();
+            return turn.start_tls(self.host);
         }
-        match Sasl::read(element) {
-            Some(word) => self.sasl(word, turn),
-            None => {
+        if let Some(word) = Sasl::read(element) {
+            return self.sasl(word, turn);
+        }
+        match registration::request(element, &self.host) {
+            Some(request) if matches!(self.progress, Progress::Idle) => Ok(self.register(request, turn)),
+            Some(_) | None => {
                 turn.premature(element)?;
                 Ok(Phase::Login(self))
             }
         }
+    }
+
+    fn register(mut self: Box<Self>, request: Stanza, turn: &mut Turn<'_, '_>) -> Phase {
+        match registration::take(&request, &self.host, turn) {
+            Outcome::Answered => {}
+            Outcome::Asked => self.progress = Progress::AwaitAccount(request),
+        }
+        Phase::Login(self)
+    }
+
+    /// Takes the answer to [`Effect::Register`].
+    pub(crate) fn registered(
+        mut self: Box<Self>,
+        outcome: Result<(), Setback>,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<Phase, Stop> {
+        let request = match self.progress {
+            Progress::AwaitAccount(request) => request,
+            Progress::Idle
+            | Progress::AwaitClient(_)
+            | Progress::AwaitCredentials(_)
+            | Progress::AwaitVerdict(_) => return Ok(Phase::Login(self)),
+        };
+        self.progress = Progress::Idle;
+        match outcome {
+            Ok(()) => turn.say(request.result(b"")),
+            Err(setback) => {
+                registration::refuse(&request, setback, turn);
+                // Whoever tries name after name looks for accounts, as by guessing at logins.
+                self.failures += 1;
+                check_failures(self.failures, turn)?;
+            }
+        }
+        Ok(Phase::Login(self))
     }
 
     /// Takes the answer to [`Effect::LookUp`].
@@ -114,9 +165,10 @@ impl Login {
     ) -> Result<Phase, Stop> {
         let mut attempt = match self.progress {
             Progress::AwaitCredentials(attempt) => attempt,
-            Progress::Idle | Progress::AwaitClient(_) | Progress::AwaitVerdict(_) => {
-                return Ok(Phase::Login(self));
-            }
+            Progress::Idle
+            | Progress::AwaitClient(_)
+            | Progress::AwaitVerdict(_)
+            | Progress::AwaitAccount(_) => return Ok(Phase::Login(self)),
         };
         self.progress = Progress::Idle;
         let step = match turn.context.settings.hosts.get(&self.host) {
@@ -135,9 +187,10 @@ impl Login {
     ) -> Result<Phase, Stop> {
         let mut attempt = match self.progress {
             Progress::AwaitVerdict(attempt) => attempt,
-            Progress::Idle | Progress::AwaitClient(_) | Progress::AwaitCredentials(_) => {
-                return Ok(Phase::Login(self));
-            }
+            Progress::Idle
+            | Progress::AwaitClient(_)
+            | Progress::AwaitCredentials(_)
+            | Progress::AwaitAccount(_) => return Ok(Phase::Login(self)),
         };
         self.progress = Progress::Idle;
         let step = attempt.exchange.password_checked(verdict);
@@ -150,7 +203,7 @@ impl Login {
         turn: &mut Turn<'_, '_>,
     ) -> Result<Phase, Stop> {
         let attempt = match std::mem::replace(&mut self.progress, Progress::Idle) {
-            Progress::Idle => None,
+            Progress::Idle | Progress::AwaitAccount(_) => None,
             Progress::AwaitClient(attempt)
             | Progress::AwaitCredentials(attempt)
             | Progress::AwaitVerdict(attempt) => Some(attempt),
@@ -317,7 +370,7 @@ fn check_failures(failures: usize, turn: &Turn<'_, '_>) -> Result<(), Stop> {
     if failures >= turn.context.settings.limits.login_attempts {
         return Err(Stop::error(
             StreamCondition::PolicyViolation,
-            "Too many failed logins.",
+            "Too many failed attempts.",
         ));
     }
     Ok(())

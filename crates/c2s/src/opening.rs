@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use features::Registration;
 use sasl::{Channel, Offer};
 use stanza::{Address, StreamCondition};
 use stream::{Features, Opening, PeerHeader, StartTlsOffer, StreamLimits};
@@ -109,14 +110,16 @@ fn insecure(host: Address, turn: &mut Turn<'_, '_>) -> Result<Phase, Stop> {
         Encryption::Optional => Some(StartTlsOffer::Optional),
         Encryption::Unavailable => None,
     };
-    let offer = offer(host_settings(&host, turn)?, Channel::Plaintext);
-    write_login_features(&offer, starttls, turn);
+    let settings = host_settings(&host, turn)?;
+    let offer = offer(settings, Channel::Plaintext);
+    write_login_features(&offer, settings.registration, starttls, turn);
     Ok(Phase::Login(Box::new(Login::new(host, offer, None, starttls))))
 }
 
 fn secured(host: Address, tls: Tls, peer: &PeerHeader, turn: &mut Turn<'_, '_>) -> Result<Phase, Stop> {
-    let offer = offer(host_settings(&host, turn)?, Channel::Tls(tls.bindings));
-    write_login_features(&offer, None, turn);
+    let settings = host_settings(&host, turn)?;
+    let offer = offer(settings, Channel::Tls(tls.bindings));
+    write_login_features(&offer, settings.registration, None, turn);
     // RFC 6120 §6.4.6: a name given under the protection of TLS must be the one that logs in.
     Ok(Phase::Login(Box::new(Login::new(
         host,
@@ -146,7 +149,12 @@ fn logged_in(account: Address, peer: &PeerHeader, turn: &mut Turn<'_, '_>) -> Re
     Ok(Phase::Bind(Box::new(Bind::new(account, peer.lang.clone()))))
 }
 
-fn write_login_features(offer: &Offer, starttls: Option<StartTlsOffer>, turn: &mut Turn<'_, '_>) {
+fn write_login_features(
+    offer: &Offer,
+    registration: Registration,
+    starttls: Option<StartTlsOffer>,
+    turn: &mut Turn<'_, '_>,
+) {
     let names = |names: Vec<&'static str>| names.into_iter().map(Cow::Borrowed).collect();
     let features = Features {
         starttls,
@@ -164,6 +172,7 @@ fn write_login_features(offer: &Offer, starttls: Option<StartTlsOffer>, turn: &m
                 .map(sasl::BindingType::name)
                 .collect(),
         ),
+        registration: registration == Registration::Open,
         limits: limits(&turn.context.settings.limits.unauthenticated),
         ..Features::default()
     };

@@ -40,6 +40,14 @@ pub enum Effect {
         /// How the host keeps passwords.
         passwords: PasswordPolicy,
     },
+    /// Make this account, within the limits of the address that the client comes from, and answer with
+    /// [`Input::Registered`](crate::Input::Registered).
+    Register {
+        /// The new account.
+        account: Address,
+        /// Its password.
+        password: Password,
+    },
     /// A login succeeded or failed: for metrics and the limits per address.
     LoginAttempt(LoginAttempt),
     /// Bind a resource of the account and lend it this mailbox. Answered by

@@ -2,7 +2,7 @@
 
 use machine::Context;
 use stanza::namespace::{CLIENT, SASL, STANZA_ERRORS, STREAM_MANAGEMENT};
-use stanza::{Address, Condition, StreamCondition, StreamError};
+use stanza::{Address, Condition, Parcel, Stanza, StreamCondition, StreamError};
 use stream::{Framing, StartTls, read_error};
 use xml::{Element, Framer};
 
@@ -17,8 +17,9 @@ pub(crate) enum Phase {
     Header(Ground),
     /// Only STARTTLS can follow (RFC 6120 §5.3.1).
     Insecure(Insecure),
-    /// TLS is being negotiated: nothing can be read or written here.
-    Handshake,
+    /// TLS is being negotiated: nothing can be read or written here. The host is the one that the header before
+    /// STARTTLS named.
+    Handshake(Option<Address>),
     /// The client may log in.
     Login(Box<Login>),
     /// The client may bind a resource.
@@ -82,8 +83,14 @@ impl Turn<'_, '_> {
         self.out.effects.push(effect);
     }
 
-    /// Agrees to STARTTLS (RFC 6120 §5.4.2.3).
-    pub(crate) fn start_tls(&mut self) -> Result<Phase, Stop> {
+    /// Writes an answer to a client that has no mailbox yet.
+    pub(crate) fn say(&mut self, answer: Stanza) {
+        let target = self.wire.framing.target();
+        Parcel::new(answer).emit(&mut self.out.bytes, target);
+    }
+
+    /// Agrees to STARTTLS (RFC 6120 §5.4.2.3) on a stream to this host.
+    pub(crate) fn start_tls(&mut self, host: Address) -> Result<Phase, Stop> {
         if self.more_follows {
             // Whoever sits between could have put it there, to be taken for something said inside TLS.
             return Err(self.refuse_tls("Data behind <starttls/>, before TLS."));
@@ -91,7 +98,7 @@ impl Turn<'_, '_> {
         StartTls::Proceed.write(&mut self.out.bytes);
         self.effect(Effect::StartTls);
         self.wire.framer.restart();
-        Ok(Phase::Handshake)
+        Ok(Phase::Handshake(Some(host)))
     }
 
     /// RFC 6120 §5.4.2.2: a failure, and the end, without a stream error.

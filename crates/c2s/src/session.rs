@@ -47,7 +47,7 @@ impl Session {
             },
             phase: match transport {
                 Transport::Tcp => Phase::Header(Ground::Plain),
-                Transport::DirectTls => Phase::Handshake,
+                Transport::DirectTls => Phase::Handshake(None),
             },
             kept: Vec::new(),
         }
@@ -75,6 +75,13 @@ impl Session {
                     Ok(phase)
                 }
             }),
+            Input::Registered(outcome) => self.answered(context, out, |phase, turn| {
+                if let Phase::Login(login) = phase {
+                    login.registered(outcome, turn)
+                } else {
+                    Ok(phase)
+                }
+            }),
             Input::Signal(signal) => self.signal(signal, context, out),
             Input::Drained { stanzas, more } => self.drained(stanzas, more, context, out),
             Input::Deadline => self.deadline(context, out),
@@ -88,7 +95,7 @@ impl Session {
         match &self.phase {
             Phase::Header(Ground::Plain | Ground::Tls(_))
             | Phase::Insecure(_)
-            | Phase::Handshake
+            | Phase::Handshake(_)
             | Phase::Login(_) => Stage::Unauthenticated,
             Phase::Header(Ground::Account(_)) | Phase::Bind(_) => Stage::Authenticated,
             Phase::Bound(_) => Stage::Bound,
@@ -104,10 +111,25 @@ impl Session {
             Phase::Bound(bound) => Some(bound.address()),
             Phase::Header(Ground::Plain | Ground::Tls(_))
             | Phase::Insecure(_)
-            | Phase::Handshake
+            | Phase::Handshake(_)
             | Phase::Login(_)
             | Phase::Closed => None,
         }
+    }
+
+    /// The domain that the client's header named, once it was found to be served here; during a TLS handshake the one
+    /// named before it.
+    pub fn host(&self) -> Option<&str> {
+        let host = match &self.phase {
+            Phase::Header(Ground::Plain | Ground::Tls(_)) | Phase::Closed => return None,
+            Phase::Handshake(host) => return host.as_ref().map(Address::domainpart),
+            Phase::Insecure(insecure) => insecure.host(),
+            Phase::Login(login) => login.host(),
+            Phase::Header(Ground::Account(account)) => account,
+            Phase::Bind(bind) => bind.account(),
+            Phase::Bound(bound) => bound.address(),
+        };
+        Some(host.domainpart())
     }
 
     /// The mailbox that is lent to this connection, from [`Effect::Bind`] to the end. Its signals are inputs.
@@ -115,7 +137,7 @@ impl Session {
         match &self.phase {
             Phase::Bind(bind) => bind.mailbox(),
             Phase::Bound(bound) => Some(bound.mailbox()),
-            Phase::Header(_) | Phase::Insecure(_) | Phase::Handshake | Phase::Login(_) | Phase::Closed => {
+            Phase::Header(_) | Phase::Insecure(_) | Phase::Handshake(_) | Phase::Login(_) | Phase::Closed => {
                 None
             }
         }
@@ -133,7 +155,7 @@ impl Session {
 
     /// Whether reading makes sense now: not while an answer is awaited, nor in a TLS handshake, nor after the end.
     pub fn reads(&self) -> bool {
-        !self.awaits_answer() && !matches!(self.phase, Phase::Handshake | Phase::Closed)
+        !self.awaits_answer() && !matches!(self.phase, Phase::Handshake(_) | Phase::Closed)
     }
 
     /// Bytes of input that are held: of an unfinished element, and what came while an answer was awaited.
@@ -145,7 +167,7 @@ impl Session {
         match &self.phase {
             Phase::Login(login) => login.awaits_answer(),
             Phase::Bind(bind) => bind.awaits_answer(),
-            Phase::Header(_) | Phase::Insecure(_) | Phase::Handshake | Phase::Bound(_) | Phase::Closed => {
+            Phase::Header(_) | Phase::Insecure(_) | Phase::Handshake(_) | Phase::Bound(_) | Phase::Closed => {
                 false
             }
         }
@@ -157,8 +179,8 @@ impl Session {
             match self.phase {
                 Phase::Closed => return,
                 // What stood behind <starttls/> was looked at before TLS was agreed to; this came too late for that.
-                Phase::Handshake if bytes.is_empty() => return,
-                Phase::Handshake => return self.stop(plaintext_in_handshake(), context, out),
+                Phase::Handshake(_) if bytes.is_empty() => return,
+                Phase::Handshake(_) => return self.stop(plaintext_in_handshake(), context, out),
                 Phase::Header(_)
                 | Phase::Insecure(_)
                 | Phase::Login(_)
@@ -214,7 +236,7 @@ impl Session {
             (Frame::Element(element), Phase::Bind(bind)) => bind.element(&element, &mut turn),
             (Frame::Element(element), Phase::Login(login)) => login.element(&element, &mut turn),
             (Frame::Element(element), Phase::Insecure(insecure)) => insecure.element(&element, &mut turn),
-            (Frame::Element(element), Phase::Header(_) | Phase::Handshake | Phase::Closed) => {
+            (Frame::Element(element), Phase::Header(_) | Phase::Handshake(_) | Phase::Closed) => {
                 Err(unexpected(&element, &mut turn))
             }
             (Frame::Open(header), Phase::Header(ground)) => opening::open(ground, header, &mut turn),
@@ -272,7 +294,7 @@ impl Session {
     }
 
     fn secured(&mut self, tls: Tls) {
-        if matches!(self.phase, Phase::Handshake) {
+        if matches!(self.phase, Phase::Handshake(_)) {
             self.phase = Phase::Header(Ground::Tls(Box::new(tls)));
         }
     }
@@ -333,7 +355,7 @@ impl Session {
                 opening::open_unasked(&ground, &mut turn);
             }
             // RFC 6120 §5.4.3.2: nothing can be said here.
-            Phase::Handshake => {
+            Phase::Handshake(_) => {
                 let ending = match stop {
                     Stop::Error(error) => Ending::Error(error),
                     Stop::Said(ending) => ending,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use features::Registration;
 use sasl::{PasswordPolicy, UnknownAccounts};
 use stanza::Address;
 
@@ -21,6 +22,8 @@ pub struct Settings {
 pub struct Host {
     /// How it keeps passwords, which decides what mechanisms it offers.
     pub passwords: PasswordPolicy,
+    /// Whether a client may create an account before it logs in (XEP-0077).
+    pub registration: Registration,
     /// What accounts that do not exist answer.
     pub unknown_accounts: UnknownAccounts,
 }

@@ -34,6 +34,6 @@ pub use dispatch::answer;
 pub use facts::{AccountFacts, Facts, HostFacts, Item, LastSeen, Limits, Registration, Software};
 pub use last_activity::withheld;
 pub use private::PRIVATE_RECORDS_MAX;
-pub use register::{REGISTER_STREAM_FEATURE, Setback};
+pub use register::Setback;
 pub use request::{Asker, Place, Request};
 pub use table::{AccountHandle, Audience, Feature, HostHandle, Listed, Otherwise, Rule, Rules, TABLE};

@@ -3,17 +3,13 @@
 //! Errors carry the old codes of XEP-0086 too, as XEP-0077 §9 demands, and never repeat what was sent (§3.3).
 
 use sasl::{Password, PasswordRefused};
+use stanza::namespace::REGISTER as NAMESPACE;
 use stanza::{Address, Condition, ErrorKind, StanzaError};
 use xml::Tree;
 
 use crate::disco_info::reply;
 use crate::request::{Asker, Request};
 use crate::{AccountFacts, Action, Answer, HostFacts, Reply};
-
-pub(crate) const NAMESPACE: &str = "jabber:iq:register";
-
-/// The stream feature that offers registration before login (XEP-0077 §8), as it stands in `<stream:features/>`.
-pub const REGISTER_STREAM_FEATURE: &str = "<register xmlns='http://jabber.org/features/iq-register'/>";
 
 /// Why an [`Action`] could not be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The table of small features: what is understood where, who may ask, and what everybody else hears.
 
-use stanza::namespace::{DISCO_INFO, DISCO_ITEMS, PING};
+use stanza::namespace::{DISCO_INFO, DISCO_ITEMS, PING, REGISTER};
 use stanza::{Condition, IqType, Kind};
 
 use crate::request::{Asker, Place, Request};
@@ -175,7 +175,7 @@ pub static TABLE: &[Feature] = &[
     },
     // XEP-0077
     Feature {
-        namespace: register::NAMESPACE,
+        namespace: REGISTER,
         element: "query",
         listed: Listed::ByOpenHostToo,
         host: both(

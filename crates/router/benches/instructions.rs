@@ -74,10 +74,15 @@ fn run(what: &str, rounds: u64) {
     let to = Address::parse("juliet@capulet.lit/balcony").ok();
     let mut out = Vec::with_capacity(4096);
     for _ in 0..rounds {
-        let Ok(element) = Element::parse(MESSAGE, ContentNamespace::Client, &xml::Limits::default()) else { return };
-        let Ok(stanza) = Stanza::new(element, from.clone(), to.clone(), None) else { return };
+        let Ok(element) = Element::parse(MESSAGE, ContentNamespace::Client, &xml::Limits::default()) else {
+            return;
+        };
+        let Ok(stanza) = Stanza::new(element, from.clone(), to.clone(), None) else {
+            return;
+        };
         if what == "route" {
-            home.router.work(|worker| home.router.send(&romeo.0, stanza, None, worker));
+            home.router
+                .work(|worker| home.router.send(&romeo.0, stanza, None, worker));
             out.clear();
             let drained = juliet.1.drain(&mut out, Target::Stream, 16 << 10, 256);
             assert_eq!(drained.stanzas, 1);
@@ -104,7 +109,9 @@ impl Home {
         let queue = Arc::clone(&jobs);
         let store = Memory::on(Box::new(move |job| queue.lock().push(job)));
         let host = Host {
-            facts: features::HostFacts::new(Address::domain("capulet.lit").unwrap_or_else(|_| unreachable!())),
+            facts: features::HostFacts::new(
+                Address::domain("capulet.lit").unwrap_or_else(|_| unreachable!()),
+            ),
             passwords: PasswordPolicy::Scram {
                 hashes: HashFunctions::default(),
                 iterations: std::num::NonZeroU32::MIN,
@@ -128,23 +135,49 @@ impl Home {
             waiting_effects_max: 1_000,
             waiting_bytes_max: 1 << 20,
         };
-        let settings = Settings { hosts: Hosts::new([host]), account, limits };
-        let world = Arc::new(World { worker: Mutex::new(Worker::new(|_| {})), jobs: Arc::clone(&jobs) });
-        Home { router: Router::new(settings, Arc::new(store) as Arc<dyn Store>, world), jobs }
+        let settings = Settings {
+            hosts: Hosts::new([host]),
+            account,
+            limits,
+        };
+        let world = Arc::new(World {
+            worker: Mutex::new(Worker::new(|_| {})),
+            jobs: Arc::clone(&jobs),
+        });
+        Home {
+            router: Router::new(settings, Arc::new(store) as Arc<dyn Store>, world),
+            jobs,
+        }
     }
 
     /// A bound session of a new account.
     fn session(&self, account: &str, resource: &str) -> (SessionHandle, Arc<Mailbox>) {
-        let Ok(address) = Address::parse(account) else { unreachable!() };
-        let Ok(password) = Password::new("secret") else { unreachable!() };
-        self.router.create_account(address.clone(), password, Box::new(|_| {}));
+        let Ok(address) = Address::parse(account) else {
+            unreachable!()
+        };
+        let Ok(password) = Password::new("secret") else {
+            unreachable!()
+        };
+        self.router
+            .create_account(address.clone(), password, Box::new(|_| {}));
         self.work_off();
-        let mailbox = Mailbox::new(stream_management::Limits { stanzas: 100, bytes: 100_000 });
+        let mailbox = Mailbox::new(stream_management::Limits {
+            stanzas: 100,
+            bytes: 100_000,
+        });
         let mut handle = None;
         let bound = Arc::clone(&mailbox);
-        self.router.work(|worker| handle = Some(self.router.bind(&address, Some(resource.to_owned()), bound, worker)));
+        self.router.work(|worker| {
+            handle = Some(
+                self.router
+                    .bind(&address, Some(resource.to_owned()), bound, worker),
+            )
+        });
         self.work_off();
-        assert!(matches!(mailbox.take_signal(), Some(Signal::Bound(_))), "{account} has no resource");
+        assert!(
+            matches!(mailbox.take_signal(), Some(Signal::Bound(_))),
+            "{account} has no resource"
+        );
         match handle {
             Some(handle) => (handle, mailbox),
             None => unreachable!(),

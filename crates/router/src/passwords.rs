@@ -9,7 +9,7 @@ use stanza::{Address, StreamCondition, StreamError};
 use turns::Priority;
 
 use crate::router::Router;
-use crate::store::Done;
+use crate::store::{Done, Login, StoreError};
 
 /// What hashing a password needs; run where it may take its time.
 pub struct PasswordWork {
@@ -34,17 +34,7 @@ impl Router {
     /// Does what a small feature cannot.
     pub(crate) fn act(self: &Arc<Self>, action: Action, done: Done<Result<(), Setback>>) {
         match action {
-            Action::Register { account, password } => self.create_account(
-                account,
-                password,
-                Box::new(|outcome| {
-                    done(match outcome {
-                        Ok(true) => Ok(()),
-                        Ok(false) => Err(Setback::NameTaken),
-                        Err(_) => Err(Setback::Unavailable),
-                    });
-                }),
-            ),
+            Action::Register { account, password } => self.register(account, password, done),
             Action::ChangePassword { account, password } => self.change_password(
                 account,
                 password,
@@ -67,12 +57,35 @@ impl Router {
         }
     }
 
+    /// Makes an account for a client without one (XEP-0077 §3.1.1). A name that is taken is found before anything is
+    /// hashed: that costs more than to ask.
+    pub fn register(self: &Arc<Self>, account: Address, password: Password, done: Done<Result<(), Setback>>) {
+        let router = Arc::clone(self);
+        let asked = account.clone();
+        let looked_up = move |login: Result<Option<Login>, StoreError>| match login {
+            Ok(None) => router.create_account(
+                account,
+                password,
+                Box::new(|outcome| {
+                    done(match outcome {
+                        Ok(true) => Ok(()),
+                        Ok(false) => Err(Setback::NameTaken),
+                        Err(_) => Err(Setback::Unavailable),
+                    });
+                }),
+            ),
+            Ok(Some(_)) => done(Err(Setback::NameTaken)),
+            Err(_) => done(Err(Setback::Unavailable)),
+        };
+        self.store.login(asked, Box::new(looked_up));
+    }
+
     /// Makes an account; false when there is one. The password is hashed on the slow threads.
     pub fn create_account(
         self: &Arc<Self>,
         account: Address,
         password: Password,
-        done: Done<Result<bool, crate::StoreError>>,
+        done: Done<Result<bool, StoreError>>,
     ) {
         let router = Arc::clone(self);
         self.hashed(account, password, done, move |account, stored, done| {
@@ -85,7 +98,7 @@ impl Router {
         self: &Arc<Self>,
         account: Address,
         password: Password,
-        done: Done<Result<bool, crate::StoreError>>,
+        done: Done<Result<bool, StoreError>>,
     ) {
         let router = Arc::clone(self);
         self.hashed(account, password, done, move |account, stored, done| {
@@ -97,23 +110,23 @@ impl Router {
         self: &Arc<Self>,
         account: Address,
         password: Password,
-        done: Done<Result<bool, crate::StoreError>>,
-        then: impl FnOnce(Address, sasl::Stored, Done<Result<bool, crate::StoreError>>) + Send + 'static,
+        done: Done<Result<bool, StoreError>>,
+        then: impl FnOnce(Address, sasl::Stored, Done<Result<bool, StoreError>>) + Send + 'static,
     ) {
         let Some(PasswordWork { policy, salt }) = self.password_work(account.domainpart()) else {
-            done(Err(crate::StoreError::Refused));
+            done(Err(StoreError::Refused));
             return;
         };
         self.surroundings
             .run_slowly(Box::new(move || match policy.hash(&password, salt) {
                 Ok(stored) => then(account, stored, done),
-                Err(_) => done(Err(crate::StoreError::Refused)),
+                Err(_) => done(Err(StoreError::Refused)),
             }));
     }
 
     /// Deletes an account with all that belongs to it; false when there was none. Its contacts learn that its
     /// subscriptions are over, and its sessions end after the answer was given (XEP-0077 §3.2).
-    pub fn remove_account(self: &Arc<Self>, account: Address, done: Done<Result<bool, crate::StoreError>>) {
+    pub fn remove_account(self: &Arc<Self>, account: Address, done: Done<Result<bool, StoreError>>) {
         let router = Arc::clone(self);
         let address = account.clone();
         let cancelled = move || {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use account::End;
 use c2s::{Effect, Ending, Input, LoginAttempt, Output, Session, Stage, Tls, Transport};
+use features::Setback;
 use machine::{Moment, Random};
 use parking_lot::Mutex;
 use router::{Login, Router, SessionHandle, Store, StoreError, Surroundings};
@@ -51,6 +52,7 @@ pub(crate) struct Connection {
 enum Answer {
     Credentials(Lookup),
     Password(Verdict),
+    Registered(Result<(), Setback>),
 }
 
 impl Connection {
@@ -148,6 +150,10 @@ impl Connection {
             }
             Some(Answer::Password(verdict)) => {
                 self.input(hall, Input::PasswordChecked(verdict));
+                busy = true;
+            }
+            Some(Answer::Registered(outcome)) => {
+                self.input(hall, Input::Registered(outcome));
                 busy = true;
             }
             None => {}
@@ -295,6 +301,11 @@ impl Connection {
                     }));
                 };
                 hall.router.store().login(asked, Box::new(done));
+            }
+            Effect::Register { account, password } => {
+                let answer = Arc::clone(&self.answer);
+                let done = move |outcome| *answer.lock() = Some(Answer::Registered(outcome));
+                hall.router.register(account, password, Box::new(done));
             }
             Effect::LoginAttempt(attempt) => self.attempts.push(attempt),
             Effect::StartTls => self.awaits_tls = true,

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use c2s::Encryption;
+use features::Registration;
 use sasl::{HashFunctions, PasswordPolicy, UnknownAccounts};
 use stanza::Address;
 
@@ -12,6 +13,8 @@ use stanza::Address;
 pub struct Settings {
     /// The domains, and how each keeps its passwords.
     pub hosts: Vec<(&'static str, Passwords)>,
+    /// Those of them that are open for registration.
+    pub open: Vec<&'static str>,
     /// `c2s.require_tls`.
     pub encryption: Encryption,
     /// `sasl.iterations`.
@@ -68,6 +71,7 @@ impl Default for Settings {
                 ("example.com", Passwords::Scram),
                 ("example.net", Passwords::Scram),
             ],
+            open: vec!["example.net"],
             encryption: Encryption::Required,
             iterations: NonZeroU32::MIN,
             settle_after: Duration::from_secs(1),
@@ -146,6 +150,7 @@ impl Settings {
     fn door(&self, domain: &str, passwords: Passwords) -> Option<(Address, c2s::Host)> {
         let host = c2s::Host {
             passwords: self.policy(passwords),
+            registration: self.registration(domain),
             unknown_accounts: UnknownAccounts::new([17; 32], self.iterations),
         };
         Some((Address::domain(domain).ok()?, host))
@@ -157,7 +162,10 @@ impl Settings {
         router::Settings {
             hosts: router::Hosts::new(self.hosts.iter().filter_map(|(domain, passwords)| {
                 Some(router::Host {
-                    facts: features::HostFacts::new(Address::domain(domain).ok()?),
+                    facts: features::HostFacts {
+                        registration: self.registration(domain),
+                        ..features::HostFacts::new(Address::domain(domain).ok()?)
+                    },
                     passwords: self.policy(*passwords),
                 })
             })),
@@ -201,6 +209,14 @@ impl Settings {
                 waiting_effects_max: limits.inbox_stanzas,
                 waiting_bytes_max: limits.uncommitted_bytes,
             },
+        }
+    }
+
+    fn registration(&self, domain: &str) -> Registration {
+        if self.open.contains(&domain) {
+            Registration::Open
+        } else {
+            Registration::Closed
         }
     }
 

@@ -70,5 +70,9 @@ pub const MUC: &str = "http://jabber.org/protocol/muc";
 pub const BLOCKING: &str = "urn:xmpp:blocking";
 /// Errors of blocking (XEP-0191 §3.5).
 pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
+/// In-band registration (XEP-0077).
+pub const REGISTER: &str = "jabber:iq:register";
+/// The stream feature that offers registration before login (XEP-0077 §8).
+pub const REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
 /// Privacy lists (XEP-0016).
 pub const PRIVACY: &str = "jabber:iq:privacy";

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use stanza::namespace::{
-    BIDI_FEATURE, BIND, DIALBACK_FEATURE, PRE_APPROVAL, ROSTER_VERSIONING, SASL, SASL_CHANNEL_BINDING,
-    SESSION, STREAM_LIMITS, STREAM_MANAGEMENT, STREAMS, TLS,
+    BIDI_FEATURE, BIND, DIALBACK_FEATURE, PRE_APPROVAL, REGISTER_FEATURE, ROSTER_VERSIONING, SASL,
+    SASL_CHANNEL_BINDING, SESSION, STREAM_LIMITS, STREAM_MANAGEMENT, STREAMS, TLS,
 };
 use xml::{Child, Element, Tree, escape_attribute, escape_text};
 
@@ -17,6 +17,8 @@ pub struct Features {
     pub mechanisms: Vec<Cow<'static, str>>,
     /// Channel binding types (XEP-0440 §2).
     pub channel_bindings: Vec<Cow<'static, str>>,
+    /// In-band registration before login (XEP-0077 §8).
+    pub registration: bool,
     /// Resource binding (RFC 6120 §7.4).
     pub bind: bool,
     /// The session of RFC 3921 §3, announced as optional: a no-op for old clients.
@@ -92,6 +94,9 @@ impl Features {
             }
             out.extend_from_slice(b"</mechanisms>");
         }
+        if self.registration {
+            write_empty(out, "register", REGISTER_FEATURE);
+        }
         if self.bind {
             write_empty(out, "bind", BIND);
         }
@@ -156,6 +161,7 @@ impl Features {
                 let names = named(&tree, SASL, "mechanism").map(|one| Cow::Owned(one.content().into_owned()));
                 self.mechanisms = names.collect();
             }
+            (REGISTER_FEATURE, "register") => self.registration = true,
             (BIND, "bind") => self.bind = true,
             (SESSION, "session") => self.session = true,
             (STREAM_MANAGEMENT, "sm") => self.stream_management = true,
@@ -264,15 +270,16 @@ mod tests {
             starttls in proptest::option::of(prop_oneof![Just(StartTlsOffer::Optional), Just(StartTlsOffer::Required)]),
             mechanisms in proptest::collection::vec("[A-Z0-9-]{1,20}", 0..4),
             bindings in proptest::collection::vec("[a-z-]{1,20}", 0..3),
-            flags in proptest::array::uniform6(any::<bool>()),
+            flags in proptest::array::uniform7(any::<bool>()),
             dialback in proptest::option::of(prop_oneof![Just(DialbackOffer::Fatal), Just(DialbackOffer::WithErrors)]),
             limits in proptest::option::of((proptest::option::of(any::<u32>()), proptest::option::of(any::<u32>()))),
         ) {
-            let [bind, session, stream_management, roster_versioning, pre_approval, bidirectional] = flags;
+            let [registration, bind, session, stream_management, roster_versioning, pre_approval, bidirectional] = flags;
             let features = Features {
                 starttls,
                 mechanisms: mechanisms.into_iter().map(Cow::Owned).collect(),
                 channel_bindings: bindings.into_iter().map(Cow::Owned).collect(),
+                registration,
                 bind,
                 session,
                 stream_management,

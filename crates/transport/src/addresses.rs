@@ -1,4 +1,4 @@
-//! Limits by the address of the peer: connections at the same time, and failed logins.
+//! Limits by the address of the peer: connections at the same time, failed logins, new accounts.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -49,6 +49,8 @@ pub struct AddressLimits {
     pub per_address: usize,
     /// Failed logins from one address; `None`: any number.
     pub failed_logins: Option<Rate>,
+    /// New accounts by in-band registration from one address; `None`: any number.
+    pub registrations: Option<Rate>,
     /// Ranges without limits per address.
     pub exempt: Vec<Range>,
 }
@@ -69,12 +71,19 @@ struct Counts {
 #[derive(Default)]
 struct Entry {
     connections: usize,
-    failures: u32,
-    /// When the counted failures are forgotten.
-    failures_until: Moment,
+    failures: Window,
+    registrations: Window,
 }
 
-/// Addresses that are remembered only for their failures; beyond it the old ones are looked through for what is over.
+/// Events that are counted from the first of them for the time of their rate.
+#[derive(Default)]
+struct Window {
+    events: u32,
+    /// When they are forgotten.
+    until: Moment,
+}
+
+/// Addresses that are remembered only for what they did; beyond it the old ones are looked through for what is over.
 const REMEMBERED_MAX: usize = 100_000;
 
 impl Addresses {
@@ -140,38 +149,48 @@ impl Admission {
 
     /// A login failed.
     pub(crate) fn login_failed(&self, now: Moment) {
-        let Some(rate) = self.failure_rate() else { return };
-        let mut counts = self.addresses.counts.lock();
-        if counts.entries.len() > REMEMBERED_MAX {
-            counts
-                .entries
-                .retain(|_, entry| entry.connections > 0 || entry.failures_until > now);
+        if let Some(rate) = self.rate(|limits| limits.failed_logins) {
+            let mut counts = self.addresses.counts.lock();
+            counts.entry(self.address, now).failures.count(rate, now);
         }
-        let entry = counts.entries.entry(self.address).or_default();
-        if entry.failures_until <= now {
-            entry.failures = 0;
-            entry.failures_until = now + rate.per;
-        }
-        entry.failures = entry.failures.saturating_add(1);
     }
 
     /// Whether the address has failed too often to be heard again now.
     pub(crate) fn has_failed_too_often(&self, now: Moment) -> bool {
-        let Some(rate) = self.failure_rate() else {
+        let Some(rate) = self.rate(|limits| limits.failed_logins) else {
             return false;
         };
         let counts = self.addresses.counts.lock();
-        counts
-            .entries
-            .get(&self.address)
-            .is_some_and(|entry| entry.failures >= rate.events && entry.failures_until > now)
+        let entry = counts.entries.get(&self.address);
+        entry.is_some_and(|entry| entry.failures.is_full(rate, now))
     }
 
-    fn failure_rate(&self) -> Option<Rate> {
+    /// Counts a new account that is about to be made; false when the address has made enough of them.
+    pub(crate) fn may_register(&self, now: Moment) -> bool {
+        let Some(rate) = self.rate(|limits| limits.registrations) else {
+            return true;
+        };
+        let mut counts = self.addresses.counts.lock();
+        let made = &mut counts.entry(self.address, now).registrations;
+        let allowed = !made.is_full(rate, now);
+        if allowed {
+            made.count(rate, now);
+        }
+        allowed
+    }
+
+    /// The account that was counted was not made after all.
+    pub(crate) fn registration_failed(&self) {
+        if let Some(entry) = self.addresses.counts.lock().entries.get_mut(&self.address) {
+            entry.registrations.events = entry.registrations.events.saturating_sub(1);
+        }
+    }
+
+    fn rate(&self, which: impl FnOnce(&AddressLimits) -> Option<Rate>) -> Option<Rate> {
         if self.is_exempt {
             None
         } else {
-            self.addresses.limits.lock().failed_logins
+            which(&self.addresses.limits.lock())
         }
     }
 }
@@ -185,10 +204,36 @@ impl Drop for Admission {
         }
         if let Some(entry) = counts.entries.get_mut(&self.address) {
             entry.connections -= 1;
-            if entry.connections == 0 && entry.failures == 0 {
+            if entry.connections == 0 && entry.failures.events == 0 && entry.registrations.events == 0 {
                 counts.entries.remove(&self.address);
             }
         }
+    }
+}
+
+impl Counts {
+    /// What is remembered of an address. When too much is, what is over is forgotten.
+    fn entry(&mut self, address: IpAddr, now: Moment) -> &mut Entry {
+        if self.entries.len() > REMEMBERED_MAX {
+            self.entries.retain(|_, entry| {
+                entry.connections > 0 || entry.failures.until > now || entry.registrations.until > now
+            });
+        }
+        self.entries.entry(address).or_default()
+    }
+}
+
+impl Window {
+    fn count(&mut self, rate: Rate, now: Moment) {
+        if self.until <= now {
+            self.events = 0;
+            self.until = now + rate.per;
+        }
+        self.events = self.events.saturating_add(1);
+    }
+
+    fn is_full(&self, rate: Rate, now: Moment) -> bool {
+        self.events >= rate.events && self.until > now
     }
 }
 
@@ -221,6 +266,10 @@ mod tests {
             unauthenticated,
             per_address,
             failed_logins,
+            registrations: Some(Rate {
+                events: 3,
+                per: Duration::from_secs(3600),
+            }),
             exempt,
         }
     }
@@ -267,6 +316,27 @@ mod tests {
         admission.login_failed(at(2));
         assert!(admission.has_failed_too_often(at(3)));
         assert!(!admission.has_failed_too_often(at(61)));
+    }
+
+    #[test]
+    fn xep0077_3_1_1_new_accounts_are_counted_by_address_and_those_not_made_are_not() {
+        let addresses = Addresses::new(limits(9, 9));
+        let at = |seconds: u64| Moment::from_micros(seconds * 1_000_000);
+        for second in 0..3 {
+            // The connection does not live longer than its registration; the count does.
+            let admission = addresses.admit("192.0.2.1".parse().unwrap()).unwrap();
+            assert!(admission.may_register(at(second)));
+        }
+        let admission = addresses.admit("192.0.2.1".parse().unwrap()).unwrap();
+        assert!(!admission.may_register(at(3)));
+        admission.registration_failed();
+        assert!(admission.may_register(at(4)));
+        assert!(!admission.may_register(at(3599)));
+        assert!(admission.may_register(at(3600)));
+        let other = addresses.admit("192.0.2.2".parse().unwrap()).unwrap();
+        assert!(other.may_register(at(4)));
+        let exempt = addresses.admit("127.0.0.1".parse().unwrap()).unwrap();
+        assert!((0..9).all(|_| exempt.may_register(at(4))));
     }
 
     #[test]

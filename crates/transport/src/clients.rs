@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use c2s::{LoginAttempt, Transport};
+use features::Setback;
 use parking_lot::Mutex;
 use router::{Login, Router, Surroundings};
 use sasl::{Lookup, Password, PasswordPolicy, Salt, Standing, Verdict};
@@ -15,7 +16,7 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use stanza::Address;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use crate::System;
 use crate::addresses::{AddressLimits, Addresses};
@@ -189,6 +190,21 @@ impl Clients {
                 }));
             }),
         );
+        answer
+    }
+
+    /// Makes an account for a client without one.
+    pub(crate) fn register(&self, account: Address, password: Password) -> oneshot::Receiver<Answer> {
+        let (tell, answer) = oneshot::channel();
+        let host = account.domainpart().to_owned();
+        let done = move |outcome: Result<(), Setback>| {
+            if outcome.is_ok() {
+                info!(event = "account_registered", host, "a client has made an account");
+            }
+            // The connection may be gone.
+            let _ = tell.send(Answer::Registered(outcome));
+        };
+        self.router.register(account, password, Box::new(done));
         answer
     }
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use account::End;
 use c2s::{Effect, Ending, Input, LoginAttempt, Output, Session, Stage, Tls, Transport};
+use features::Setback;
 use machine::Random;
 use router::{SessionHandle, Surroundings};
 use sasl::{Lookup, Verdict};
@@ -57,6 +58,7 @@ enum Socket {
 pub(crate) enum Answer {
     Credentials(Lookup),
     Password(Verdict),
+    Registered(Result<(), Setback>),
 }
 
 /// What the task does next.
@@ -147,7 +149,8 @@ impl Connection {
             return false;
         };
         let certificates = Arc::clone(self.clients.certificates());
-        let handshake = certificates.accept(tcp, self.listener, None);
+        let host = self.session.host();
+        let handshake = certificates.accept(tcp, self.listener, host);
         let secured = match &mut self.deadline {
             Some(deadline) => tokio::select! {
                 secured = handshake => secured,
@@ -256,6 +259,12 @@ impl Connection {
         match answer {
             Ok(Answer::Credentials(lookup)) => self.input(Input::Credentials(lookup)),
             Ok(Answer::Password(verdict)) => self.input(Input::PasswordChecked(verdict)),
+            Ok(Answer::Registered(outcome)) => {
+                if let Err(Setback::NameTaken | Setback::Unavailable) = outcome {
+                    self.admission.registration_failed();
+                }
+                self.input(Input::Registered(outcome));
+            }
             // Whoever was asked is gone without a word.
             Err(_) => self.input(Input::End(StreamError::new(StreamCondition::InternalServerError))),
         }
@@ -469,6 +478,16 @@ impl Connection {
                 passwords,
             } => {
                 self.answer = Some(self.clients.check_password(account, password, passwords));
+            }
+            Effect::Register { account, password } => {
+                self.answer = Some(if self.admission.may_register(self.clients.system().now()) {
+                    self.clients.register(account, password)
+                } else {
+                    let (tell, answer) = oneshot::channel();
+                    // It was just made.
+                    let _ = tell.send(Answer::Registered(Err(Setback::TooMany)));
+                    answer
+                });
             }
             Effect::LoginAttempt(attempt) => self.note(&attempt),
             Effect::StartTls => self.wants = Wants::Tls,

@@ -6,6 +6,7 @@ mod login;
 mod management;
 mod opening;
 mod properties;
+mod registration;
 mod stanzas;
 mod world;
 

@@ -57,6 +57,33 @@ fn rfc6120_5_4_the_whole_way_with_starttls() {
 }
 
 #[test]
+fn rfc6120_5_4_3_3_the_host_is_the_one_that_the_header_named() {
+    let mut world = World::new(Transport::Tcp, Encryption::Required);
+    assert_eq!(world.session.host(), None);
+    world.send(&HEADER.replace("montague", "Capulet"));
+    assert_eq!(world.session.host(), Some("capulet.lit"));
+    world.send(STARTTLS);
+    assert_eq!(
+        world.session.host(),
+        Some("capulet.lit"),
+        "the certificate is chosen by it"
+    );
+    world.establish_tls();
+    assert_eq!(world.session.host(), None, "the next header may name another");
+    world.send(HEADER);
+    assert_eq!(world.session.host(), Some("montague.lit"));
+
+    let direct = World::new(Transport::DirectTls, Encryption::Required);
+    assert_eq!(direct.session.host(), None);
+    for world in [World::logged_in(), World::bound()] {
+        assert_eq!(world.session.host(), Some("montague.lit"));
+    }
+    let mut unknown = World::encrypted();
+    unknown.send(&HEADER.replace("montague", "verona"));
+    assert_eq!(unknown.session.host(), None);
+}
+
+#[test]
 fn rfc6120_5_3_1_before_required_tls_there_is_no_way_around_it() {
     let mut world = World::new(Transport::Tcp, Encryption::Required);
     world.talk(HEADER);

@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use features::{Registration, Setback};
 use machine::{Context, Moment, Random, Timestamp};
 use sasl::client::{ClientBinding, ClientKeys, ScramClient};
 use sasl::{
@@ -54,6 +55,7 @@ pub(crate) enum Ask {
     LookUp(String),
     CheckPassword(String),
     Bind(String, Option<String>),
+    Register(String),
 }
 
 /// How the world answers what the session asks for.
@@ -107,6 +109,7 @@ static ROMEO_ARGON2ID: LazyLock<Stored> = LazyLock::new(|| {
 pub(crate) fn settings(encryption: Encryption) -> Settings {
     let host = |passwords| Host {
         passwords,
+        registration: Registration::Closed,
         unknown_accounts: UnknownAccounts::new([1; 32], ITERATIONS),
     };
     let small = xml::Limits {
@@ -275,6 +278,14 @@ impl World {
                     self.input(Input::PasswordChecked(checked(&account, &password, &passwords)));
                 } else {
                     self.passwords = Some(password);
+                }
+            }
+            Effect::Register { account, .. } => {
+                self.asked.push(Ask::Register(account.to_string()));
+                if self.answers == Answers::AtOnce {
+                    let taken = !matches!(look_up(&account), Lookup::NoAccount);
+                    let outcome = if taken { Err(Setback::NameTaken) } else { Ok(()) };
+                    self.input(Input::Registered(outcome));
                 }
             }
             Effect::LoginAttempt(attempt) => self.attempts.push(attempt),

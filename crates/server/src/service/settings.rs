@@ -20,29 +20,43 @@ pub(super) fn of_router(configuration: &Configuration, started: Moment) -> Resul
     let mut hosts = Vec::new();
     for (name, host) in &configuration.hosts {
         let mut facts = HostFacts::new(address(name)?);
-        facts.registration = match host.registration {
-            Registration::Closed => features::Registration::Closed,
-            Registration::Open => features::Registration::Open,
-        };
+        facts.registration = registration(host.registration);
         facts.features = vec![namespace::BLOCKING, namespace::PRIVACY];
-        hosts.push(router::Host { facts, passwords: passwords(configuration, host.password_storage)? });
+        hosts.push(router::Host {
+            facts,
+            passwords: passwords(configuration, host.password_storage)?,
+        });
     }
     let facts = Facts {
-        software: Software { name: "Balcony".to_owned(), version: build::VERSION.to_owned(), os: None },
+        software: Software {
+            name: "Balcony".to_owned(),
+            version: build::VERSION.to_owned(),
+            os: None,
+        },
         started,
         account_features: Vec::new(),
-        limits: features::Limits { vcard_bytes: limits.vcard_bytes.0, private_bytes: limits.private_bytes.0 },
+        limits: features::Limits {
+            vcard_bytes: limits.vcard_bytes.0,
+            private_bytes: limits.private_bytes.0,
+        },
     };
     let account = account::Settings {
         facts,
-        local_domains: configuration.hosts.keys().map(|name| name.as_str().to_owned()).collect(),
+        local_domains: configuration
+            .hosts
+            .keys()
+            .map(|name| name.as_str().to_owned())
+            .collect(),
         resources_max: limits.resources_per_account,
         waiting_max: (limits.offline_messages, limits.offline_bytes.0),
         directed_max: limits.directed_presences,
         settle_after: configuration.sm.settle_after,
         stranger_subscriptions: limits.stranger_subscriptions.on().copied().map(rate),
         stranger_messages: limits.stranger_messages.on().copied().map(rate),
-        roster: roster::Limits { items: limits.roster_items, ..roster::Limits::default() },
+        roster: roster::Limits {
+            items: limits.roster_items,
+            ..roster::Limits::default()
+        },
         privacy: privacy::Limits {
             lists: limits.privacy_lists,
             items: limits.privacy_items,
@@ -55,11 +69,18 @@ pub(super) fn of_router(configuration: &Configuration, started: Moment) -> Resul
         waiting_effects_max: limits.inbox_stanzas,
         waiting_bytes_max: limits.uncommitted_bytes.0,
     };
-    Ok(router::Settings { hosts: router::Hosts::new(hosts), account, limits })
+    Ok(router::Settings {
+        hosts: router::Hosts::new(hosts),
+        account,
+        limits,
+    })
 }
 
 /// The settings of client connections. `secret` makes up what unknown accounts answer.
-pub(super) fn of_clients(configuration: &Configuration, secret: [u8; 32]) -> Result<transport::Settings, Report> {
+pub(super) fn of_clients(
+    configuration: &Configuration,
+    secret: [u8; 32],
+) -> Result<transport::Settings, Report> {
     let limits = &configuration.limits;
     let mut hosts = BTreeMap::new();
     let mut has_certificate = false;
@@ -67,7 +88,14 @@ pub(super) fn of_clients(configuration: &Configuration, secret: [u8; 32]) -> Res
         has_certificate |= host.certificate.is_some();
         let unknown_accounts = UnknownAccounts::new(secret, iterations(configuration)?);
         let passwords = passwords(configuration, host.password_storage)?;
-        hosts.insert(address(name)?, c2s::Host { passwords, unknown_accounts });
+        hosts.insert(
+            address(name)?,
+            c2s::Host {
+                passwords,
+                registration: registration(host.registration),
+                unknown_accounts,
+            },
+        );
     }
     let encryption = match (configuration.c2s.require_tls, has_certificate) {
         (true, _) => Encryption::Required,
@@ -81,8 +109,10 @@ pub(super) fn of_clients(configuration: &Configuration, secret: [u8; 32]) -> Res
         name_bytes: limits.name_bytes.0,
         children: limits.children,
     };
-    let unauthenticated =
-        xml::Limits { stanza_bytes: limits.unauthenticated_stanza_bytes.0, ..authenticated.clone() };
+    let unauthenticated = xml::Limits {
+        stanza_bytes: limits.unauthenticated_stanza_bytes.0,
+        ..authenticated.clone()
+    };
     let session = c2s::Settings {
         hosts,
         encryption,
@@ -91,7 +121,10 @@ pub(super) fn of_clients(configuration: &Configuration, secret: [u8; 32]) -> Res
             authenticated,
             unauthenticated_bytes: limits.unauthenticated_bytes.0,
             login_attempts: limits.login_attempts,
-            mailbox: stream_management::Limits { stanzas: limits.mailbox_stanzas, bytes: limits.mailbox_bytes.0 },
+            mailbox: stream_management::Limits {
+                stanzas: limits.mailbox_stanzas,
+                bytes: limits.mailbox_bytes.0,
+            },
             unacknowledged_stanzas: limits.unacknowledged_stanzas,
         },
     };
@@ -100,24 +133,42 @@ pub(super) fn of_clients(configuration: &Configuration, secret: [u8; 32]) -> Res
         unauthenticated: limits.unauthenticated_connections,
         per_address: limits.connections_per_address,
         failed_logins: limits.login_attempts_per_address.on().copied().map(rate),
+        registrations: limits.registrations_per_address.on().copied().map(rate),
         exempt: limits.exempt.iter().map(range).collect(),
     };
-    Ok(transport::Settings { session, unauthenticated_time: limits.unauthenticated_time, addresses })
+    Ok(transport::Settings {
+        session,
+        unauthenticated_time: limits.unauthenticated_time,
+        addresses,
+    })
+}
+
+/// Whether clients may make accounts at a host.
+fn registration(registration: Registration) -> features::Registration {
+    match registration {
+        Registration::Closed => features::Registration::Closed,
+        Registration::Open => features::Registration::Open,
+    }
 }
 
 /// How a host keeps passwords.
 fn passwords(configuration: &Configuration, storage: PasswordStorage) -> Result<PasswordPolicy, Report> {
     Ok(match storage {
-        PasswordStorage::Scram => {
-            PasswordPolicy::Scram { hashes: HashFunctions::default(), iterations: iterations(configuration)? }
-        }
+        PasswordStorage::Scram => PasswordPolicy::Scram {
+            hashes: HashFunctions::default(),
+            iterations: iterations(configuration)?,
+        },
         PasswordStorage::Argon2id => PasswordPolicy::Argon2id,
     })
 }
 
 fn iterations(configuration: &Configuration) -> Result<NonZeroU32, Report> {
-    NonZeroU32::new(configuration.sasl.iterations)
-        .ok_or_else(|| Report::failed("sasl.iterations is 0", "Leave it out, or set it to at least 4096."))
+    NonZeroU32::new(configuration.sasl.iterations).ok_or_else(|| {
+        Report::failed(
+            "sasl.iterations is 0",
+            "Leave it out, or set it to at least 4096.",
+        )
+    })
 }
 
 /// A domain as an address. The configuration has prepared it already.
@@ -127,9 +178,15 @@ pub(super) fn address(name: &HostName) -> Result<Address, Report> {
 }
 
 fn rate(rate: config::Rate) -> Rate {
-    Rate { events: rate.count, per: rate.period }
+    Rate {
+        events: rate.count,
+        per: rate.period,
+    }
 }
 
 fn range(network: &config::Network) -> Range {
-    Range { address: network.address(), prefix: network.prefix() }
+    Range {
+        address: network.address(),
+        prefix: network.prefix(),
+    }
 }
