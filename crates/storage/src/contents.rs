@@ -51,6 +51,9 @@ impl Contents {
                 Ok(true)
             }
             Write::Create(credentials) => {
+                if address.localpart().is_none() || !address.is_bare() {
+                    return Err(StoreError::Refused);
+                }
                 if self.0.contains_key(address) {
                     return Ok(false);
                 }
@@ -188,13 +191,16 @@ impl Rows {
                 add(&mut list, items)?;
                 self.lists.insert(name.as_str().to_owned(), list);
             }
-            privacy::Change::Items { name, removed, added } => {
-                let list = self.lists.get_mut(name.as_str()).ok_or(StoreError::Refused)?;
-                for order in removed {
-                    list.remove(order);
+            privacy::Change::Items { name, removed, added } => match self.lists.get_mut(name.as_str()) {
+                Some(list) => {
+                    for order in removed {
+                        list.remove(order);
+                    }
+                    add(list, added)?;
                 }
-                add(list, added)?;
-            }
+                None if added.is_empty() => {}
+                None => return Err(StoreError::Refused),
+            },
             privacy::Change::Removed { name } => {
                 self.lists.remove(name.as_str());
             }

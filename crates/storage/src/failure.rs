@@ -12,6 +12,9 @@ pub(crate) enum Failure {
     /// The database said that it cannot do it now. Nothing was changed, the connection is good.
     #[error("{0}")]
     Unavailable(sqlx::Error),
+    /// It took so long that whoever asked was told that it is not done. Nothing was changed, the connection is good.
+    #[error("it took too long")]
+    TooLate,
     /// The connection is of no use any longer, and with it went what was not committed.
     #[error("{0}")]
     Lost(Loss),
@@ -46,7 +49,7 @@ impl Failure {
     pub(crate) fn for_asker(&self) -> StoreError {
         match self {
             Failure::Refused(_) => StoreError::Refused,
-            Failure::Unavailable(_) | Failure::Lost(_) => StoreError::Unavailable,
+            Failure::Unavailable(_) | Failure::TooLate | Failure::Lost(_) => StoreError::Unavailable,
         }
     }
 }

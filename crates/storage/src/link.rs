@@ -155,7 +155,10 @@ impl Link {
             Ok::<_, Failure>(outcomes)
         };
         let outcomes = in_time(&self.place, deadline, prepare).await??;
-        let commit = async { Ok(connection.execute(sql::COMMIT, &[]).await?) };
+        if Instant::now() >= deadline {
+            return Err(Failure::TooLate.into());
+        }
+        let commit = end(connection, sql::COMMIT);
         match in_time(&self.place, deadline, commit).await {
             Ok(Ok(_)) => {
                 self.groups += 1;
@@ -172,7 +175,7 @@ impl Link {
             return;
         };
         let deadline = Instant::now() + CONNECT_TIMEOUT;
-        let rollback = async { Ok(connection.execute(sql::ROLLBACK, &[]).await?) };
+        let rollback = end(connection, sql::ROLLBACK);
         match in_time(&self.place, deadline, rollback).await {
             // SQLite has rolled back by itself after some errors, and says that there is nothing to roll back.
             Ok(Ok(_)) | Ok(Err(Failure::Refused(_))) => {}
@@ -286,6 +289,18 @@ async fn begin(connection: &mut Connection) -> Result<(), Failure> {
             sqlx::raw_sql(sql::BEGIN_POSTGRES)
                 .execute(&mut **connection)
                 .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn end(connection: &mut Connection, statement: &'static str) -> Result<(), Failure> {
+    match connection {
+        Connection::Sqlite(connection) => {
+            sqlx::query(statement).execute(connection).await?;
+        }
+        Connection::Postgres(connection) => {
+            sqlx::raw_sql(statement).execute(&mut **connection).await?;
         }
     }
     Ok(())

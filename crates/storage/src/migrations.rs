@@ -79,3 +79,30 @@ fn migrator(text: fn(&Step) -> &'static str) -> Migrator {
     migrator.set_locking(false);
     migrator
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_migration_file_is_embedded_in_order_for_both_databases() {
+        for (folder, text) in [
+            ("sqlite", (|step| step.2) as fn(&Step) -> &'static str),
+            ("postgres", |step| step.3),
+        ] {
+            let folder = format!("{}/../../migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
+            let mut files: Vec<_> = std::fs::read_dir(&folder)
+                .unwrap()
+                .map(|file| file.unwrap().path())
+                .collect();
+            files.sort();
+            assert_eq!(files.len(), STEPS.len(), "{folder}");
+            for ((file, step), number) in files.iter().zip(STEPS).zip(1..) {
+                assert_eq!(step.0, number);
+                let name = file.file_name().unwrap().to_str().unwrap();
+                assert_eq!(name, format!("{number:04}_{}.sql", step.1));
+                assert_eq!(std::fs::read_to_string(file).unwrap(), text(step), "{name}");
+            }
+        }
+    }
+}

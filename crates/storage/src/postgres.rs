@@ -20,7 +20,10 @@ const LOCK: (i32, i32) = (0x6261_6c63, 0x6f6e_7920);
 /// The oldest major version that is tested.
 const OLDEST_VERSION: i32 = 13;
 
-/// Between two looks whether an own session has ended.
+/// How long the session that has the lock is given to end: its process may just have been killed, or be closing.
+const HOLDER_MAY_END: Duration = Duration::from_secs(2);
+
+/// Between two looks whether it has.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// A server, and how it is used.
@@ -84,18 +87,21 @@ impl Server {
     async fn connect_writer(&self, deadline: Instant) -> Result<Connection, NoSession> {
         let mut connection = self.connect().await?;
         check(&mut connection).await?;
+        let held_until = deadline.min(Instant::now() + HOLDER_MAY_END);
         while !try_lock(&mut connection).await? {
             let Some(holder) = holder(&mut connection).await? else {
                 continue;
             };
-            if holder.name.as_deref() != Some(&self.name) || Instant::now() >= deadline {
+            if Instant::now() + LOOK_AGAIN >= held_until {
                 return Err(NoSession::Held(holder.to_string()));
             }
-            // Our own session, whose loss the server has not noticed.
-            sqlx::query("SELECT pg_terminate_backend($1)")
-                .bind(holder.process)
-                .execute(&mut connection)
-                .await?;
+            if holder.name.as_deref() == Some(&self.name) {
+                // Our own session, whose loss the server has not noticed.
+                sqlx::query("SELECT pg_terminate_backend($1)")
+                    .bind(holder.process)
+                    .execute(&mut connection)
+                    .await?;
+            }
             sleep(LOOK_AGAIN).await;
         }
         if self.durability == Durability::Normal {

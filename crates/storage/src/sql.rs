@@ -137,10 +137,6 @@ statements! {
     SECRET_LOAD = "SELECT octets FROM secrets WHERE name = $1";
 
     SECRET_ADD = "INSERT INTO secrets (name, octets) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-
-    COMMIT = "COMMIT";
-
-    ROLLBACK = "ROLLBACK";
 }
 
 /// Begins a transaction that writes, on SQLite.
@@ -148,3 +144,87 @@ pub(crate) const BEGIN_SQLITE: &str = "BEGIN IMMEDIATE";
 
 /// The same on PostgreSQL, in one round trip with the count of groups.
 pub(crate) const BEGIN_POSTGRES: &str = "BEGIN; UPDATE writer SET groups = groups + 1";
+
+/// Makes a transaction durable.
+pub(crate) const COMMIT: &str = "COMMIT";
+
+/// Leaves no trace of a transaction.
+pub(crate) const ROLLBACK: &str = "ROLLBACK";
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{AssertSqlSafe, Connection as _, Executor, PgConnection, SqlSafeStr, SqlStr, Statement};
+
+    use super::*;
+    use crate::connection::Connection;
+    use crate::database::Durability;
+    use crate::migrations;
+    use crate::sqlite::File;
+
+    /// How many parameters the text names: `$1` to `$n` without a gap.
+    fn parameters(text: &str) -> usize {
+        (1..)
+            .take_while(|number| {
+                let name = format!("${number}");
+                text.match_indices(&name)
+                    .any(|(at, _)| !text[at + name.len()..].starts_with(|next: char| next.is_ascii_digit()))
+            })
+            .count()
+    }
+
+    #[tokio::test]
+    async fn every_statement_is_understood_by_sqlite() {
+        let path = std::env::temp_dir().join(format!("balcony-statements-{}.db", std::process::id()));
+        let file = File::new(&path, Durability::Full);
+        file.make().unwrap();
+        let mut connection = file.writer().await.unwrap();
+        migrations::run(&mut connection).await.unwrap();
+        let Connection::Sqlite(connection) = connection else {
+            panic!("a file of SQLite");
+        };
+        let mut connection = connection;
+        for (name, sql) in ALL {
+            let prepared = connection.prepare(SqlStr::from_static(sql.sqlite)).await;
+            let prepared = prepared.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let expected = Some(sqlx::Either::Right(parameters(sql.sqlite)));
+            assert_eq!(
+                prepared.parameters().map(|found| found.map_left(|_| ())),
+                expected,
+                "{name}"
+            );
+        }
+        drop(connection);
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+        }
+    }
+
+    #[tokio::test]
+    async fn every_statement_is_understood_by_postgres() {
+        let Ok(server) = std::env::var("BALCONY_TEST_POSTGRES") else {
+            eprintln!("not run: BALCONY_TEST_POSTGRES is not set");
+            return;
+        };
+        let mut admin = PgConnection::connect(&server).await.unwrap();
+        let name = format!("balcony_statements_{}", std::process::id());
+        let database = AssertSqlSafe(format!("CREATE DATABASE {name}")).into_sql_str();
+        sqlx::raw_sql(database).execute(&mut admin).await.unwrap();
+        let (server, _) = server.rsplit_once('/').unwrap();
+        let connection = PgConnection::connect(&format!("{server}/{name}")).await.unwrap();
+        let mut connection = Connection::Postgres(Box::new(connection));
+        migrations::run(&mut connection).await.unwrap();
+        let Connection::Postgres(mut connection) = connection else {
+            panic!("a session of PostgreSQL");
+        };
+        for (name, sql) in ALL {
+            let prepared = connection.prepare(SqlStr::from_static(sql.postgres)).await;
+            let prepared = prepared.unwrap_or_else(|error| panic!("{name}: {error}"));
+            let found = match prepared.parameters() {
+                Some(sqlx::Either::Left(types)) => types.len(),
+                Some(sqlx::Either::Right(number)) => number,
+                None => 0,
+            };
+            assert_eq!(found, parameters(sql.postgres), "{name}");
+        }
+    }
+}

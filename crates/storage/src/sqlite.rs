@@ -50,8 +50,7 @@ impl File {
     }
 
     pub(crate) async fn writer(&self) -> Result<Connection, sqlx::Error> {
-        let options = self.0.clone().optimize_on_close(true, 400);
-        SqliteConnection::connect_with(&options)
+        SqliteConnection::connect_with(&self.0)
             .await
             .map(Connection::Sqlite)
     }

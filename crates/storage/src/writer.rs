@@ -39,9 +39,11 @@ pub(crate) type Answer = (router::Done<Outcome>, Outcome);
 pub(crate) async fn run(mut link: Link, shared: Arc<Shared>, answers: mpsc::UnboundedSender<Answer>) {
     while let Some(group) = shared.writes.take(GROUP).await {
         let (mut running, writes): (Vec<_>, Vec<_>) = group.into_iter().map(split).unzip();
+        // Whoever is told that it took too long must not find it made.
+        let deadline = next_deadline(&running, &shared);
         let addresses: Vec<Address> = running.iter().map(|running| running.address.clone()).collect();
         let outcomes = {
-            let work = make(&mut link, &addresses, &writes, &shared);
+            let work = make(&mut link, &addresses, &writes, deadline, &shared);
             tokio::pin!(work);
             loop {
                 let deadline = next_deadline(&running, &shared);
@@ -134,8 +136,13 @@ impl Running {
 }
 
 /// Makes a group. When one of it is refused, halves are tried, down to the single one, so that the others are made.
-async fn make(link: &mut Link, addresses: &[Address], writes: &[Write], shared: &Shared) -> Vec<Outcome> {
-    let deadline = Instant::now() + shared.patience;
+async fn make(
+    link: &mut Link,
+    addresses: &[Address],
+    writes: &[Write],
+    deadline: Instant,
+    shared: &Shared,
+) -> Vec<Outcome> {
     let mut outcomes: Vec<Option<Outcome>> = vec![None; writes.len()];
     let mut open: Vec<_> = std::iter::once(0..writes.len()).collect();
     while let Some(range) = open.pop() {

@@ -1,0 +1,655 @@
+//! What was written is what is read, change by change.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use account::{Change, Flags, Saved, Standing};
+use features::{LastSeen, Record, Write};
+use machine::Timestamp;
+use privacy::{ListName, ListRow};
+use roster::{Relation, RemovalRow, RequestRow};
+use router::StoreError;
+use stream_management::StoredId;
+
+use crate::asking::{address, argon2id, ids, keys, record, row, shown, wait};
+use crate::places::{Place, on_every_store};
+
+on_every_store!(
+    an_account_is_made_once_and_found_by_its_address,
+    credentials_come_back_as_they_were_stored,
+    flags_are_kept_one_by_one,
+    accounts_are_listed_by_host_in_order,
+    a_deleted_account_leaves_nothing_behind,
+    what_is_not_there_is_no_error,
+    roster_items_are_put_replaced_and_removed,
+    roster_removals_are_remembered_until_forgotten,
+    subscription_requests_wait_with_their_stanza,
+    roster_versions_are_kept,
+    privacy_lists_are_replaced_edited_and_removed,
+    the_default_list_is_kept,
+    stanzas_wait_in_the_order_of_their_ids,
+    blobs_are_kept_by_their_key,
+    the_last_presence_is_kept,
+    everything_is_there_after_reopening,
+    a_commit_is_made_whole_or_not_at_all,
+    a_commit_for_nobody_is_refused,
+    after_a_failed_commit_none_is_made_until_the_account_is_loaded,
+    no_answer_comes_inside_the_call,
+);
+
+async fn an_account_is_made_once_and_found_by_its_address(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    assert_eq!(store.create_with(&romeo, argon2id("first")).await, Ok(true));
+    assert_eq!(store.create_with(&romeo, argon2id("second")).await, Ok(false));
+    let login = store.login(&romeo).await.unwrap().unwrap();
+    assert_eq!(login.credentials, argon2id("first"), "the second did nothing");
+    assert_eq!(store.load(&romeo).await.unwrap().standing, Standing::Known);
+    for other in ["romeo@capulet.lit", "juliet@montague.lit", "montague.lit"] {
+        assert!(store.login(&address(other)).await.unwrap().is_none(), "{other}");
+    }
+}
+
+async fn credentials_come_back_as_they_were_stored(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    let all = [
+        sasl::Stored::Scram {
+            sha1: keys(1, 4096),
+            sha256: keys(2, 10_000),
+            sha512: None,
+        },
+        sasl::Stored::Scram {
+            sha1: None,
+            sha256: None,
+            sha512: keys(3, u32::MAX),
+        },
+        argon2id("$argon2id$v=19$…"),
+    ];
+    assert_eq!(
+        store.set_credentials(&romeo, argon2id("nobody's")).await,
+        Ok(false)
+    );
+    store.create(&romeo).await.unwrap();
+    for credentials in all {
+        assert_eq!(store.set_credentials(&romeo, credentials.clone()).await, Ok(true));
+        assert_eq!(
+            store.login(&romeo).await.unwrap().unwrap().credentials,
+            credentials
+        );
+    }
+    let juliet = address("juliet@capulet.lit");
+    let credentials = sasl::Stored::Scram {
+        sha1: keys(9, 1),
+        sha256: keys(10, 2),
+        sha512: keys(11, 3),
+    };
+    store.create_with(&juliet, credentials.clone()).await.unwrap();
+    assert_eq!(
+        store.login(&juliet).await.unwrap().unwrap().credentials,
+        credentials
+    );
+}
+
+async fn flags_are_kept_one_by_one(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    assert_eq!(store.set_flags(&romeo, Flags::default()).await, Ok(false));
+    store.create(&romeo).await.unwrap();
+    for flags in one_by_one() {
+        assert_eq!(store.set_flags(&romeo, flags).await, Ok(true));
+        assert_eq!(store.load(&romeo).await.unwrap().flags, flags);
+        assert_eq!(store.login(&romeo).await.unwrap().unwrap().flags, flags);
+        assert_eq!(store.list(None).await.unwrap()[0].flags, flags);
+    }
+}
+
+fn one_by_one() -> [Flags; 6] {
+    let none = Flags::default();
+    [
+        Flags {
+            disabled: true,
+            ..none
+        },
+        Flags {
+            deceased: true,
+            ..none
+        },
+        Flags {
+            next_of_kin_notified: true,
+            ..none
+        },
+        Flags {
+            poke_disabled: true,
+            ..none
+        },
+        Flags {
+            attention_from_strangers_off: true,
+            ..none
+        },
+        none,
+    ]
+}
+
+async fn accounts_are_listed_by_host_in_order(place: Place) {
+    let store = &place.asker;
+    for name in [
+        "tybalt@capulet.lit",
+        "romeo@montague.lit",
+        "a-b@capulet.lit",
+        "ab@capulet.lit",
+        "énée@capulet.lit",
+    ] {
+        store.create(&address(name)).await.unwrap();
+    }
+    let tybalt = address("tybalt@capulet.lit");
+    store
+        .commit(&tybalt, vec![wait(1), wait(2), item("juliet@capulet.lit", 1)])
+        .await
+        .unwrap();
+    let shown = |views: Vec<router::AccountView>| -> Vec<String> {
+        views
+            .iter()
+            .map(|view| format!("{} {} {}", view.address, view.contacts, view.waiting))
+            .collect()
+    };
+    let capulets = [
+        "a-b@capulet.lit 0 0",
+        "ab@capulet.lit 0 0",
+        "tybalt@capulet.lit 1 2",
+        "énée@capulet.lit 0 0",
+    ];
+    assert_eq!(shown(store.list(Some("capulet.lit")).await.unwrap()), capulets);
+    assert_eq!(store.list(None).await.unwrap().len(), 5);
+    assert!(store.list(Some("verona.lit")).await.unwrap().is_empty());
+}
+
+async fn a_deleted_account_leaves_nothing_behind(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    assert_eq!(store.delete(&romeo).await, Ok(false));
+    store.create(&romeo).await.unwrap();
+    store.commit(&romeo, one_of_each()).await.unwrap();
+    assert_eq!(store.delete(&romeo).await, Ok(true));
+    assert_eq!(
+        shown(&store.load(&romeo).await.unwrap()),
+        shown(&Saved::default())
+    );
+    assert!(store.waiting(&romeo).await.unwrap().is_empty());
+    assert_eq!(store.record(&romeo, Record::VCard).await, Ok(None));
+
+    store.create(&romeo).await.unwrap();
+    let saved = store.load(&romeo).await.unwrap();
+    let fresh = Saved {
+        standing: Standing::Known,
+        ..Saved::default()
+    };
+    assert_eq!(shown(&saved), shown(&fresh), "a namesake inherits nothing");
+    assert!(store.waiting(&romeo).await.unwrap().is_empty());
+}
+
+async fn what_is_not_there_is_no_error(place: Place) {
+    let (store, nobody) = (&place.asker, address("nobody@montague.lit"));
+    assert_eq!(store.load(&nobody).await.unwrap().standing, Standing::Unknown);
+    assert_eq!(store.waiting(&nobody).await, Ok(Vec::new()));
+    assert_eq!(store.record(&nobody, Record::VCard).await, Ok(None));
+    assert!(store.login(&nobody).await.unwrap().is_none());
+    assert_eq!(store.delete(&nobody).await, Ok(false));
+    store.create(&nobody).await.unwrap();
+    let changes = vec![
+        Change::Unwait(vec![StoredId(7)]),
+        Change::Roster(roster::Change::RemovalForgotten {
+            contact: address("a@b"),
+        }),
+        Change::Roster(roster::Change::RequestSettled {
+            contact: address("a@b"),
+        }),
+        Change::Privacy(privacy::Change::Removed {
+            name: ListName::new("none"),
+        }),
+        Change::Write(Write {
+            record: Record::VCard,
+            bytes: None,
+        }),
+    ];
+    assert_eq!(store.commit(&nobody, changes).await, Ok(()));
+}
+
+fn item(contact: &str, version: u64) -> Change {
+    Change::Roster(roster::Change::Item(roster_item(contact, version)))
+}
+
+fn roster_item(contact: &str, version: u64) -> roster::ItemRow {
+    roster::ItemRow {
+        contact: address(contact),
+        name: String::new(),
+        groups: Vec::new(),
+        relation: Relation::None,
+        ask: false,
+        approved: false,
+        version,
+    }
+}
+
+async fn roster_items_are_put_replaced_and_removed(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    store.create(&romeo).await.unwrap();
+    let mut juliet = roster::ItemRow {
+        name: "Juliet ' \" \\ % ☺".into(),
+        groups: vec!["Friends".into(), "with, comma".into(), "z\nnewline".into()],
+        relation: Relation::Both,
+        ask: true,
+        approved: true,
+        ..roster_item("juliet@capulet.lit", 3)
+    };
+    let put = |item: &roster::ItemRow| Change::Roster(roster::Change::Item(item.clone()));
+    store
+        .commit(&romeo, vec![put(&juliet), item("nurse@capulet.lit", 4)])
+        .await
+        .unwrap();
+    let items = store.load(&romeo).await.unwrap().roster.items;
+    assert_eq!(items.len(), 2);
+    assert!(items.contains(&juliet) && items.contains(&roster_item("nurse@capulet.lit", 4)));
+
+    for relation in Relation::ALL {
+        juliet = roster::ItemRow {
+            relation,
+            ..roster_item("juliet@capulet.lit", 5)
+        };
+        store.commit(&romeo, vec![put(&juliet)]).await.unwrap();
+        assert!(store.load(&romeo).await.unwrap().roster.items.contains(&juliet));
+    }
+    let removed = Change::Roster(roster::Change::Removed {
+        contact: juliet.contact.clone(),
+        version: 6,
+    });
+    store.commit(&romeo, vec![removed]).await.unwrap();
+    let items = store.load(&romeo).await.unwrap().roster.items;
+    assert_eq!(items, [roster_item("nurse@capulet.lit", 4)]);
+}
+
+async fn roster_removals_are_remembered_until_forgotten(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    store.create(&romeo).await.unwrap();
+    let (juliet, nurse) = (address("juliet@capulet.lit"), address("nurse@capulet.lit"));
+    let removed = |contact: &stanza::Address, version| {
+        Change::Roster(roster::Change::Removed {
+            contact: contact.clone(),
+            version,
+        })
+    };
+    let changes = vec![removed(&juliet, 1), removed(&nurse, 2), removed(&juliet, 3)];
+    store.commit(&romeo, changes).await.unwrap();
+    let mut removals = store.load(&romeo).await.unwrap().roster.removals;
+    removals.sort_by_key(|row| row.version);
+    let row = |contact: &stanza::Address, version| RemovalRow {
+        contact: contact.clone(),
+        version,
+    };
+    assert_eq!(removals, [row(&nurse, 2), row(&juliet, 3)]);
+
+    // An item that is there again takes its removal away.
+    let forgotten = Change::Roster(roster::Change::RemovalForgotten { contact: nurse });
+    store
+        .commit(&romeo, vec![forgotten, item("juliet@capulet.lit", 4)])
+        .await
+        .unwrap();
+    assert!(store.load(&romeo).await.unwrap().roster.removals.is_empty());
+}
+
+async fn subscription_requests_wait_with_their_stanza(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    store.create(&romeo).await.unwrap();
+    let request = |contact: &str, stanza: &[u8]| {
+        Change::Roster(roster::Change::Request {
+            contact: address(contact),
+            stanza: Arc::from(stanza),
+        })
+    };
+    let changes = vec![
+        request("juliet@capulet.lit", b"<presence id='1'/>"),
+        request("nurse@capulet.lit", b"<presence/>"),
+        request("juliet@capulet.lit", b"<presence id='2'/>"),
+        Change::Roster(roster::Change::RequestSettled {
+            contact: address("nurse@capulet.lit"),
+        }),
+    ];
+    store.commit(&romeo, changes).await.unwrap();
+    let expected = RequestRow {
+        contact: address("juliet@capulet.lit"),
+        stanza: Arc::from(&b"<presence id='2'/>"[..]),
+    };
+    assert_eq!(store.load(&romeo).await.unwrap().roster.requests, [expected]);
+}
+
+async fn roster_versions_are_kept(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    store.create(&romeo).await.unwrap();
+    let version = Change::Roster(roster::Change::Version {
+        current: i64::MAX as u64,
+        complete_since: 17,
+    });
+    store.commit(&romeo, vec![version]).await.unwrap();
+    let roster = store.load(&romeo).await.unwrap().roster;
+    assert_eq!((roster.version, roster.complete_since), (i64::MAX as u64, 17));
+}
+
+fn rule(order: u32) -> privacy::ItemRow {
+    privacy::ItemRow {
+        order,
+        subject: 1,
+        value: format!("user{order}@capulet.lit"),
+        deny: order.is_multiple_of(2),
+        scope: (order % 16) as u8,
+    }
+}
+
+fn list(name: &str, orders: &[u32]) -> Change {
+    Change::Privacy(privacy::Change::List {
+        name: ListName::new(name),
+        items: orders.iter().copied().map(rule).collect(),
+    })
+}
+
+fn edit(name: &str, removed: &[u32], added: &[u32]) -> Change {
+    Change::Privacy(privacy::Change::Items {
+        name: ListName::new(name),
+        removed: removed.to_vec(),
+        added: added.iter().copied().map(rule).collect(),
+    })
+}
+
+async fn privacy_lists_are_replaced_edited_and_removed(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    store.create(&romeo).await.unwrap();
+    let lists = async || -> Vec<(String, Vec<u32>)> {
+        let mut lists = store.load(&romeo).await.unwrap().privacy.lists;
+        lists.sort_by(|one, other| one.name.cmp(&other.name));
+        let orders = |list: &ListRow| {
+            let mut items = list.items.clone();
+            items.sort_by_key(|item| item.order);
+            assert!(
+                items.iter().all(|item| *item == rule(item.order)),
+                "whole items come back"
+            );
+            items.iter().map(|item| item.order).collect()
+        };
+        lists
+            .iter()
+            .map(|list| (list.name.clone(), orders(list)))
+            .collect()
+    };
+    let named = |name: &str, orders: &[u32]| (name.to_owned(), orders.to_vec());
+
+    let changes = vec![
+        list("one", &[1, 2, 3]),
+        list("two", &[u32::MAX, 0]),
+        list("", &[]),
+    ];
+    store.commit(&romeo, changes).await.unwrap();
+    assert_eq!(
+        lists().await,
+        [
+            named("", &[]),
+            named("one", &[1, 2, 3]),
+            named("two", &[0, u32::MAX])
+        ]
+    );
+
+    let changes = vec![list("one", &[3, 9]), edit("two", &[0, 77], &[5, 6])];
+    store.commit(&romeo, changes).await.unwrap();
+    assert_eq!(
+        lists().await,
+        [
+            named("", &[]),
+            named("one", &[3, 9]),
+            named("two", &[5, 6, u32::MAX])
+        ]
+    );
+
+    // An order that is removed may be added anew in the same change.
+    let gone = Change::Privacy(privacy::Change::Removed {
+        name: ListName::new("one"),
+    });
+    store
+        .commit(&romeo, vec![gone, edit("two", &[5], &[5])])
+        .await
+        .unwrap();
+    assert_eq!(lists().await, [named("", &[]), named("two", &[5, 6, u32::MAX])]);
+}
+
+async fn the_default_list_is_kept(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    store.create(&romeo).await.unwrap();
+    for name in [Some("one"), Some(""), None] {
+        let default = Change::Privacy(privacy::Change::Default {
+            name: name.map(ListName::new),
+        });
+        store.commit(&romeo, vec![default]).await.unwrap();
+        assert_eq!(store.load(&romeo).await.unwrap().privacy.default.as_deref(), name);
+    }
+}
+
+async fn stanzas_wait_in_the_order_of_their_ids(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    store.create(&romeo).await.unwrap();
+    let changes = vec![wait(30), wait(-5), wait(20), wait(i64::MAX)];
+    store.commit(&romeo, changes).await.unwrap();
+    let rows = store.waiting(&romeo).await.unwrap();
+    assert_eq!(rows, [row(-5), row(20), row(30), row(i64::MAX)]);
+    let saved = store.load(&romeo).await.unwrap();
+    let bytes = rows.iter().map(|row| row.bytes.len()).sum();
+    assert_eq!(
+        (saved.waiting, saved.last_waiting),
+        ((4, bytes), Some(StoredId(i64::MAX)))
+    );
+
+    let gone = Change::Unwait(vec![StoredId(20), StoredId(i64::MAX), StoredId(1)]);
+    store.commit(&romeo, vec![gone, wait(25)]).await.unwrap();
+    assert_eq!(ids(&store.waiting(&romeo).await.unwrap()), [-5, 25, 30]);
+    let gone = [-5, 25, 30].map(StoredId).to_vec();
+    store.commit(&romeo, vec![Change::Unwait(gone)]).await.unwrap();
+    let saved = store.load(&romeo).await.unwrap();
+    assert_eq!((saved.waiting, saved.last_waiting), ((0, 0), None));
+}
+
+fn write(record: Record, bytes: Option<&[u8]>) -> Change {
+    Change::Write(Write {
+        record,
+        bytes: bytes.map(<[u8]>::to_vec),
+    })
+}
+
+async fn blobs_are_kept_by_their_key(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    store.create(&romeo).await.unwrap();
+    let records = [
+        Record::VCard,
+        record("storage:bookmarks", "storage"),
+        record("storage:bookmarks", "other"),
+        record("", ""),
+    ];
+    for (place, record) in records.iter().enumerate() {
+        let bytes = vec![place as u8; place * 50_000];
+        store
+            .commit(&romeo, vec![write(record.clone(), Some(&bytes))])
+            .await
+            .unwrap();
+    }
+    for (place, record) in records.iter().enumerate() {
+        let bytes = vec![place as u8; place * 50_000];
+        assert_eq!(store.record(&romeo, record.clone()).await, Ok(Some(bytes)));
+    }
+    let changes = vec![
+        write(Record::VCard, Some(b"new")),
+        write(records[2].clone(), None),
+    ];
+    store.commit(&romeo, changes).await.unwrap();
+    assert_eq!(
+        store.record(&romeo, Record::VCard).await,
+        Ok(Some(b"new".to_vec()))
+    );
+    assert_eq!(store.record(&romeo, records[2].clone()).await, Ok(None));
+    let blobs = store.load(&romeo).await.unwrap().blobs;
+    let expected = features::Stored::new([
+        (Record::VCard, 3),
+        (records[1].clone(), 50_000),
+        (records[3].clone(), 150_000),
+    ]);
+    assert_eq!(blobs, expected);
+}
+
+async fn the_last_presence_is_kept(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    store.create(&romeo).await.unwrap();
+    assert_eq!(store.load(&romeo).await.unwrap().left, None);
+    for status in [Some(String::from("gone ☺")), Some(String::new()), None] {
+        let left = LastSeen {
+            at: Timestamp::from_unix_micros(-1),
+            status,
+        };
+        store
+            .commit(&romeo, vec![Change::Left(left.clone())])
+            .await
+            .unwrap();
+        assert_eq!(store.load(&romeo).await.unwrap().left, Some(left));
+    }
+}
+
+pub(crate) fn one_of_each() -> Vec<Change> {
+    vec![
+        item("juliet@capulet.lit", 1),
+        Change::Roster(roster::Change::Removed {
+            contact: address("tybalt@capulet.lit"),
+            version: 2,
+        }),
+        Change::Roster(roster::Change::Request {
+            contact: address("nurse@capulet.lit"),
+            stanza: Arc::from(&b"<presence/>"[..]),
+        }),
+        Change::Roster(roster::Change::Version {
+            current: 2,
+            complete_since: 1,
+        }),
+        list("public", &[1, 2]),
+        Change::Privacy(privacy::Change::Default {
+            name: Some(ListName::new("public")),
+        }),
+        wait(1),
+        wait(2),
+        write(Record::VCard, Some(b"<vCard/>")),
+        Change::Left(LastSeen {
+            at: Timestamp::from_unix_micros(5),
+            status: None,
+        }),
+    ]
+}
+
+async fn everything_is_there_after_reopening(mut place: Place) {
+    let romeo = address("romeo@montague.lit");
+    place.asker.create(&romeo).await.unwrap();
+    place.asker.commit(&romeo, one_of_each()).await.unwrap();
+    let before = shown(&place.asker.load(&romeo).await.unwrap());
+    place.reopen().await;
+    assert_eq!(shown(&place.asker.load(&romeo).await.unwrap()), before);
+    assert_eq!(place.asker.waiting(&romeo).await.unwrap(), [row(1), row(2)]);
+    assert_eq!(
+        place.asker.record(&romeo, Record::VCard).await,
+        Ok(Some(b"<vCard/>".to_vec()))
+    );
+}
+
+async fn a_commit_is_made_whole_or_not_at_all(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    store.create(&romeo).await.unwrap();
+    store.commit(&romeo, vec![wait(1)]).await.unwrap();
+    let before = shown(&store.load(&romeo).await.unwrap());
+    for bad in [
+        wait(1),
+        edit("no such list", &[], &[1]),
+        list("twice", &[1, 1]),
+        edit("no such list", &[1], &[1]),
+    ] {
+        let mut changes = one_of_each();
+        changes.retain(|change| !matches!(change, Change::Wait(_)));
+        changes.extend([wait(3), bad]);
+        assert_eq!(store.commit(&romeo, changes).await, Err(StoreError::Refused));
+        assert_eq!(shown(&store.load(&romeo).await.unwrap()), before);
+        assert_eq!(store.record(&romeo, Record::VCard).await, Ok(None));
+    }
+}
+
+async fn a_commit_for_nobody_is_refused(place: Place) {
+    let (store, nobody) = (&place.asker, address("nobody@montague.lit"));
+    assert_eq!(
+        store.commit(&nobody, vec![wait(1)]).await,
+        Err(StoreError::Refused)
+    );
+    for never in ["montague.lit", "romeo@montague.lit/orchard"] {
+        let never = address(never);
+        assert_eq!(store.create(&never).await, Err(StoreError::Refused), "{never}");
+    }
+    // Whose number is remembered by the writer.
+    store.create(&nobody).await.unwrap();
+    store.load(&nobody).await.unwrap();
+    store.commit(&nobody, vec![wait(1)]).await.unwrap();
+    store.delete(&nobody).await.unwrap();
+    assert_eq!(
+        store.commit(&nobody, vec![wait(2)]).await,
+        Err(StoreError::Refused)
+    );
+}
+
+async fn after_a_failed_commit_none_is_made_until_the_account_is_loaded(place: Place) {
+    let (store, romeo) = (&place.asker, address("romeo@montague.lit"));
+    let juliet = address("juliet@capulet.lit");
+    store.create(&romeo).await.unwrap();
+    store.create(&juliet).await.unwrap();
+    store.commit(&romeo, vec![wait(1)]).await.unwrap();
+    assert_eq!(
+        store.commit(&romeo, vec![wait(1)]).await,
+        Err(StoreError::Refused)
+    );
+    assert_eq!(
+        store.commit(&romeo, vec![wait(2)]).await,
+        Err(StoreError::Refused)
+    );
+    assert_eq!(
+        store.commit(&juliet, vec![wait(1)]).await,
+        Ok(()),
+        "others are not concerned"
+    );
+    let flags = Flags {
+        deceased: true,
+        ..Flags::default()
+    };
+    assert_eq!(
+        store.set_flags(&romeo, flags).await,
+        Ok(true),
+        "nor is the operator"
+    );
+    assert_eq!(ids(&store.waiting(&romeo).await.unwrap()), [1]);
+    assert_eq!(
+        store.commit(&romeo, vec![wait(2)]).await,
+        Err(StoreError::Refused),
+        "other questions change nothing"
+    );
+    store.load(&romeo).await.unwrap();
+    assert_eq!(store.commit(&romeo, vec![wait(2)]).await, Ok(()));
+    assert_eq!(ids(&store.waiting(&romeo).await.unwrap()), [1, 2]);
+}
+
+async fn no_answer_comes_inside_the_call(place: Place) {
+    thread_local! {
+        static ASKING: Cell<bool> = const { Cell::new(false) };
+    }
+    let (told, mut answered) = tokio::sync::mpsc::unbounded_channel();
+    for name in ["romeo@montague.lit", "montague.lit"] {
+        let told = told.clone();
+        let done = move |outcome| told.send((outcome, ASKING.get())).unwrap();
+        ASKING.set(true);
+        place
+            .asker
+            .0
+            .create_account(address(name), argon2id(""), Box::new(done));
+        ASKING.set(false);
+    }
+    assert_eq!(answered.recv().await, Some((Ok(true), false)));
+    assert_eq!(answered.recv().await, Some((Err(StoreError::Refused), false)));
+}
