@@ -91,7 +91,7 @@ fn root_elements(request: &Request<'_>) -> Result<Vec<Tree>, StanzaError> {
 
 fn record(root: &Tree) -> Record {
     Record::Private {
-        namespace: root.namespace.clone(),
+        namespace: root.namespace.to_string(),
         name: root.name.clone(),
     }
 }

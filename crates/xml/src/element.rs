@@ -68,7 +68,7 @@ impl Element {
     ///
     /// An element without `xmlns` is in the content namespace.
     pub fn parse(bytes: &[u8], content: ContentNamespace, limits: &Limits) -> Result<Element, XmlError> {
-        let mut framer = Framer::new(Framing::Elements, content, limits.for_whole(bytes));
+        let mut framer = Framer::new(Framing::Elements, content, limits.clone());
         let mut input = bytes;
         let mut found = None;
         while let Some(frame) = framer.next(&mut input)? {

@@ -63,6 +63,17 @@ enum Reader {
     Scanner(Scan),
 }
 
+impl Reader {
+    fn memory(&self) -> usize {
+        size_of::<Reader>()
+            + match self {
+                // Nobody can tell; it is not for production.
+                Reader::Reference(_) => 0,
+                Reader::Scanner(scan) => scan.memory(),
+            }
+    }
+}
+
 /// Where in the document the framer is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
@@ -140,9 +151,10 @@ impl Framer {
         self.held.is_empty()
     }
 
-    /// Bytes of unfinished input that are held.
+    /// Bytes of memory that unfinished input holds: its front, and what is known about it. At most the limit for one
+    /// stanza, and what the other limits allow for.
     pub fn held_bytes(&self) -> usize {
-        self.held.capacity()
+        self.held.capacity() + self.unfinished.as_deref().map_or(0, Reader::memory)
     }
 
     /// The frame is written where it stays, because it is large.
@@ -210,18 +222,21 @@ impl Framer {
             match self.judge(bytes, frame)? {
                 Some(end) => *input = &bytes[end..],
                 None => {
-                    self.held.extend_from_slice(bytes);
+                    self.held = bytes.to_vec();
                     *input = &[];
                 }
             }
             return Ok(());
         }
-        // Only what may belong to the piece is copied: blocks as large as what is held already, within the limit.
         let mut held = std::mem::take(&mut self.held);
         while !input.is_empty() {
+            // Only what may belong to the piece is copied: blocks as large as what is held already, within the limit.
             let before = held.len();
             let room = (self.limits.stanza_bytes + 1).saturating_sub(before).max(1);
             let block = input.len().min(before.max(HELD_BLOCK_BYTES)).min(room);
+            if before + block > held.capacity() {
+                held.reserve_exact(block.max(before.min(room)));
+            }
             held.extend_from_slice(&input[..block]);
             if let Some(end) = self.judge(&held, frame)? {
                 *input = &input[end - before..];
@@ -297,7 +312,7 @@ impl Framer {
             None => {
                 let piece = if is_header { Piece::Header } else { Piece::Element };
                 fresh.insert(match self.backend {
-                    Backend::Reference => Reader::Reference(Reading::new(piece, &self.limits)),
+                    Backend::Reference => Reader::Reference(Reading::new(piece, self.limits.stanza_bytes)),
                     Backend::Scanner => Reader::Scanner(Scan::new(piece, self.content)),
                 })
             }
@@ -360,14 +375,14 @@ impl Framer {
         let text = if reading.is_plain() {
             std::str::from_utf8(bytes).map_err(|_| XmlError::BadUtf8)?.into()
         } else {
-            reading.take_plain(self.content)?
+            reading.take_plain(self.content, &self.limits)?
         };
         Element::from_plain(text, self.content).ok_or(XmlError::NotWellFormed("element"))
     }
 
     /// Has the reference backend judge a whole piece that is not plain form.
     fn reread(&self, piece: Piece, bytes: &[u8]) -> Result<Reading, XmlError> {
-        let mut reading = Reading::new(piece, &self.limits.for_whole(bytes));
+        let mut reading = Reading::new(piece, bytes.len());
         match reading.advance(bytes, &self.scope, &self.limits)? {
             Some(end) if end == bytes.len() => Ok(reading),
             // The two disagree where the piece ends; neither can be believed.

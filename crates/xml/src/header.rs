@@ -40,9 +40,12 @@ impl StreamHeader {
         Ok(StreamHeader {
             content_namespace: default
                 .into_iter()
-                .map(|(_, name)| name)
+                .map(|(_, name)| name.to_string())
                 .find(|name| !name.is_empty()),
-            prefixes,
+            prefixes: prefixes
+                .into_iter()
+                .map(|(prefix, name)| (prefix, name.to_string()))
+                .collect(),
             to: attribute("to"),
             from: attribute("from"),
             id: attribute("id"),

@@ -40,5 +40,5 @@ pub use escape::{escape_attribute, escape_text};
 pub use framer::{Backend, Frame, Framer, Framing};
 pub use header::StreamHeader;
 pub use limits::Limits;
-pub use namespace::{ContentNamespace, STREAM_NAMESPACE};
+pub use namespace::{ContentNamespace, Namespace, STREAM_NAMESPACE};
 pub use tree::{Node, Tree};

@@ -23,24 +23,17 @@ impl Limits {
     pub fn unlimited() -> Limits {
         Limits {
             stanza_bytes: STANZA_BYTES_MAX,
-            depth: 1_024,
+            depth: DEPTH_MAX,
             attributes: usize::MAX,
             name_bytes: usize::MAX,
             children: usize::from(u16::MAX),
         }
     }
 
-    /// The same for input that is there as a whole, so that nothing is prepared for more.
-    pub(crate) fn for_whole(&self, bytes: &[u8]) -> Limits {
-        Limits {
-            stanza_bytes: self.stanza_bytes.min(bytes.len()),
-            ..self.clone()
-        }
-    }
-
-    /// Spans are kept in 32 bits and children are numbered in 16.
+    /// Spans are kept in 32 bits, children are numbered in 16, and trees are walked by recursion.
     pub(crate) fn clamped(mut self) -> Limits {
         self.stanza_bytes = self.stanza_bytes.min(STANZA_BYTES_MAX);
+        self.depth = self.depth.min(DEPTH_MAX);
         self.children = self.children.min(usize::from(u16::MAX));
         self
     }
@@ -48,6 +41,9 @@ impl Limits {
 
 /// What [`Element`](crate::Element) can address at all, whatever the configuration says.
 const STANZA_BYTES_MAX: usize = 1 << 30;
+
+/// Recursion as deep as this fits on any stack.
+const DEPTH_MAX: usize = 1_024;
 
 impl Default for Limits {
     /// Roomy enough for any client or server in use: RFC 6120 §13.12 asks for at least 10,000 bytes per stanza.

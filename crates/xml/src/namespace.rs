@@ -1,4 +1,6 @@
-//! Namespace names that framing must know, and the scope that a stream header opens.
+//! Names of namespaces, those that framing must know, and the scope that a stream header opens.
+
+use std::{borrow::Cow, fmt, ops::Deref, sync::Arc};
 
 /// The namespace of `<stream:stream>` and its features and errors (RFC 6120 §4.8.1).
 pub const STREAM_NAMESPACE: &str = "http://etherx.jabber.org/streams";
@@ -43,52 +45,128 @@ pub(crate) fn is_content(namespace: impl AsRef<[u8]>) -> bool {
     .any(|content| content.as_str().as_bytes() == namespace.as_ref())
 }
 
+/// The name of a namespace, shared by all that are in it: a long one costs memory once.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Namespace(Arc<str>);
+
+impl Namespace {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Deref for Namespace {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Namespace {
+    fn as_ref(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl From<&str> for Namespace {
+    fn from(name: &str) -> Namespace {
+        Namespace(name.into())
+    }
+}
+
+impl From<&String> for Namespace {
+    fn from(name: &String) -> Namespace {
+        Namespace(name.as_str().into())
+    }
+}
+
+impl From<String> for Namespace {
+    fn from(name: String) -> Namespace {
+        Namespace(name.into())
+    }
+}
+
+impl From<Cow<'_, str>> for Namespace {
+    fn from(name: Cow<'_, str>) -> Namespace {
+        Namespace(name.into())
+    }
+}
+
+impl From<&Namespace> for Namespace {
+    fn from(name: &Namespace) -> Namespace {
+        name.clone()
+    }
+}
+
+impl PartialEq<str> for Namespace {
+    fn eq(&self, other: &str) -> bool {
+        &*self.0 == other
+    }
+}
+
+impl PartialEq<&str> for Namespace {
+    fn eq(&self, other: &&str) -> bool {
+        &*self.0 == *other
+    }
+}
+
+impl PartialEq<Namespace> for str {
+    fn eq(&self, other: &Namespace) -> bool {
+        self == &*other.0
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl fmt::Debug for Namespace {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, formatter)
+    }
+}
+
 /// What top-level elements inherit: from the stream header, or from the content namespace alone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Scope {
-    /// The default namespace; `None` when there is none.
-    default: Option<Box<str>>,
-    /// Prefixes and their namespaces.
-    prefixes: Box<[(Box<str>, Box<str>)]>,
+    /// Prefixes and their namespaces; the default namespace has an empty prefix.
+    declarations: Box<[(Box<str>, Namespace)]>,
     /// Whether an element may leave `xmlns` out of its plain form.
     pub(crate) is_default_content: bool,
 }
 
 impl Scope {
-    /// The scope of an element that stands alone in the content namespace.
+    /// The scope of an element that stands alone where `namespace` is the default.
     pub(crate) fn inheriting(namespace: &str) -> Scope {
+        let declarations = [(Box::default(), Namespace::from(namespace))];
         Scope {
-            default: Some(namespace.into()),
-            prefixes: Box::default(),
+            declarations: Box::new(declarations),
             is_default_content: true,
         }
     }
 
-    /// The scope within a stream, by the declarations of its header; the default has an empty prefix.
-    pub(crate) fn of_stream(declarations: &[(String, String)], content: ContentNamespace) -> Scope {
-        let default = declarations
-            .iter()
-            .find(|(prefix, _)| prefix.is_empty())
-            .map(|(_, name)| name.as_str());
+    /// The scope within a stream, by the declarations of its header.
+    pub(crate) fn of_stream(declarations: &[(String, Namespace)], content: ContentNamespace) -> Scope {
+        let is_content =
+            |(prefix, name): &(String, Namespace)| prefix.is_empty() && *name == content.as_str();
         Scope {
-            default: default.map(Into::into),
-            prefixes: declarations
+            is_default_content: declarations.iter().any(is_content),
+            declarations: declarations
                 .iter()
-                .filter(|(prefix, _)| !prefix.is_empty())
-                .map(|(prefix, name)| (prefix.as_str().into(), name.as_str().into()))
+                .map(|(prefix, name)| (prefix.as_str().into(), name.clone()))
                 .collect(),
-            is_default_content: default == Some(content.as_str()),
         }
     }
 
-    /// What the prefix stands for; the default namespace has an empty prefix.
-    pub(crate) fn lookup(&self, prefix: &str) -> Option<&str> {
-        if prefix.is_empty() {
-            return self.default.as_deref();
-        }
-        self.prefixes
+    /// What the prefix stands for.
+    pub(crate) fn lookup(&self, prefix: &str) -> Option<&Namespace> {
+        self.declarations
             .iter()
             .find(|(known, _)| **known == *prefix)
-            .map(|(_, name)| &**name)
+            .map(|(_, name)| name)
     }
 }

@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use crate::{
-    ContentNamespace, Element, Limits, XmlError, escape_attribute, escape_text, namespace::is_content,
+    ContentNamespace, Element, Limits, Namespace, XmlError, escape_attribute, escape_text,
+    namespace::is_content,
 };
 
 /// An element with everything in it.
@@ -15,7 +16,7 @@ pub struct Tree {
     /// The name without a prefix.
     pub name: String,
     /// The namespace name; empty when the element is in no namespace.
-    pub namespace: String,
+    pub namespace: Namespace,
     /// Names and values (un-escaped) in the order of writing. A name is unprefixed, or begins with `xml:`, or has the
     /// form `{namespace}name`. Namespace declarations are not among them.
     pub attributes: Vec<(String, String)>,
@@ -34,7 +35,7 @@ pub enum Node {
 
 impl Tree {
     /// An empty element.
-    pub fn new(name: impl Into<String>, namespace: impl Into<String>) -> Tree {
+    pub fn new(name: impl Into<String>, namespace: impl Into<Namespace>) -> Tree {
         Tree {
             name: name.into(),
             namespace: namespace.into(),
@@ -82,7 +83,7 @@ impl Tree {
 
     /// Whether this is the element `name` in `namespace`.
     pub fn is(&self, namespace: &str, name: &str) -> bool {
-        self.name == name && self.namespace == namespace
+        self.name == name && self.namespace == *namespace
     }
 
     /// All child elements in order.
@@ -112,6 +113,15 @@ impl Tree {
 
     /// Appends the element in plain form, to stand where `inherited` is the default namespace.
     pub fn write(&self, out: &mut Vec<u8>, inherited: &str) {
+        self.write_within(out, inherited, usize::MAX);
+    }
+
+    /// The same, but gives up between two elements once `out` is longer than `max`: prefixes can make what is written
+    /// anew much longer than what was read.
+    pub(crate) fn write_within(&self, out: &mut Vec<u8>, inherited: &str, max: usize) {
+        if out.len() > max {
+            return;
+        }
         self.write_opening(out, inherited);
         if self.nodes.is_empty() {
             out.extend_from_slice(b"/>");
@@ -120,7 +130,7 @@ impl Tree {
         out.push(b'>');
         for node in &self.nodes {
             match node {
-                Node::Element(child) => child.write(out, &self.namespace),
+                Node::Element(child) => child.write_within(out, &self.namespace, max),
                 Node::Text(text) => escape_text(out, text),
             }
         }
@@ -167,11 +177,11 @@ impl Tree {
         }
     }
 
-    fn rescope_children(&mut self, head: &str) {
+    fn rescope_children(&mut self, head: &Namespace) {
         for node in &mut self.nodes {
             match node {
                 Node::Element(child) if is_content(&child.namespace) => {
-                    head.clone_into(&mut child.namespace);
+                    child.namespace.clone_from(head);
                     child.rescope_children(head);
                 }
                 Node::Element(_) | Node::Text(_) => {}
@@ -183,7 +193,7 @@ impl Tree {
     fn write_opening(&self, out: &mut Vec<u8>, inherited: &str) {
         out.push(b'<');
         out.extend_from_slice(self.name.as_bytes());
-        if self.namespace != inherited {
+        if self.namespace != *inherited {
             write_attribute(out, "xmlns", &self.namespace);
         }
         let mut foreign: Vec<&str> = Vec::new();

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use crate::{Node, Tree, escape::unescape};
+use crate::{Namespace, Node, Tree, escape::unescape};
 
 /// An opening tag and where it ends.
 #[derive(Clone, Copy)]
@@ -167,6 +167,7 @@ pub(crate) fn join<'t>(found: &mut Cow<'t, str>, more: Cow<'t, str>) {
 
 /// The element that is `text` as a tree.
 pub(crate) fn tree(text: &str, inherited: &str) -> Option<Tree> {
+    let inherited = Namespace::from(inherited);
     let mut ancestors: SmallVec<[Tree; 8]> = SmallVec::new();
     let mut at = 0;
     loop {
@@ -178,9 +179,7 @@ pub(crate) fn tree(text: &str, inherited: &str) -> Option<Tree> {
                 continue;
             }
             Piece::Open(tag) => {
-                let parent = ancestors
-                    .last()
-                    .map_or(inherited, |parent| parent.namespace.as_str());
+                let parent = ancestors.last().map_or(&inherited, |parent| &parent.namespace);
                 let element = opened(&tag, parent);
                 if !tag.empty {
                     ancestors.push(element);
@@ -198,11 +197,11 @@ pub(crate) fn tree(text: &str, inherited: &str) -> Option<Tree> {
 }
 
 /// An element as its opening tag describes it.
-fn opened(tag: &OpeningTag<'_>, inherited: &str) -> Tree {
+fn opened(tag: &OpeningTag<'_>, inherited: &Namespace) -> Tree {
     let mut element = Tree::new(tag.name, inherited);
     for RawAttribute { name, value, .. } in attributes(tag.attributes) {
         match name.split_once(':') {
-            None if name == "xmlns" => element.namespace = unescape(value).into_owned(),
+            None if name == "xmlns" => element.namespace = unescape(value).into(),
             Some(("xmlns", _)) => {}
             None | Some(("xml", _)) => element
                 .attributes

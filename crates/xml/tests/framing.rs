@@ -431,3 +431,72 @@ fn limits_hold_for_input_that_is_there_as_a_whole() {
         Err(XmlError::Limit(xml::LimitName::StanzaBytes))
     );
 }
+
+#[test]
+fn a_long_namespace_is_not_multiplied() {
+    let limits = Limits::default();
+    let long = "u".repeat(100_000);
+    let check = |bytes: String, condition: Option<&str>| {
+        let (frames, error) = frames(Framing::Elements, bytes.as_bytes(), 50_000, &limits);
+        assert_eq!(error.map(|error| error.condition()), condition);
+        for frame in frames {
+            assert!(element(frame).is_some_and(|element| element.len() <= limits.stanza_bytes));
+        }
+    };
+    // Inherited, it is written once and shared; bound to a prefix, it would have to be written for every element.
+    check(
+        format!("<a xmlns='{long}'><![CDATA[]]>{}</a>", "<c><b/></c>".repeat(200)),
+        None,
+    );
+    check(
+        format!("<a xmlns:p='{long}'>{}</a>", "<p:b/>".repeat(100)),
+        Some("policy-violation"),
+    );
+    check(
+        format!("<a xmlns:p='{long}'>{}</a>", "<b p:c=''/>".repeat(100)),
+        Some("policy-violation"),
+    );
+    check(format!("<a xmlns:p='{long}'><p:b/></a>"), None);
+}
+
+#[test]
+fn rfc6120_11_6_other_encodings_are_unsupported_from_their_first_bytes() {
+    for bytes in [
+        &b"\xfe\xff\0<"[..],
+        b"\xff\xfe<\0",
+        b"<\0?\0",
+        b"<?xml version='1.0' encoding='UTF-16'?>",
+    ] {
+        let (_, error) = frames(Framing::Stream, bytes, 100, &Limits::default());
+        assert_eq!(error, Some(XmlError::UnsupportedEncoding), "{bytes:x?}");
+    }
+}
+
+#[test]
+fn nothing_follows_the_end_of_a_stream_but_white_space() {
+    assert_eq!(
+        stream("<a/></stream:stream>\n \n").map(|elements| elements.len()),
+        Ok(1)
+    );
+    check_refused("</stream:stream><a/>", "not-well-formed");
+    check_refused("</stream:stream>x", "not-well-formed");
+    check_refused("</stream:streamx>", "not-well-formed");
+    check_refused(&format!("</stream:stream{}>", " ".repeat(65)), "policy-violation");
+}
+
+#[test]
+fn limits_may_grow_while_an_element_is_unfinished() {
+    let small = Limits {
+        stanza_bytes: 300,
+        ..Limits::default()
+    };
+    let mut framer = Framer::new(Framing::Stream, ContentNamespace::Client, small);
+    let mut input = HEADER.as_bytes();
+    assert!(matches!(framer.next(&mut input), Ok(Some(Frame::Open(_)))));
+    let text = format!("<a>{}</a>", "x".repeat(1_000));
+    let (mut front, mut rest) = text.as_bytes().split_at(250);
+    assert_eq!(framer.next(&mut front), Ok(None));
+    framer.set_limits(Limits::default());
+    assert!(matches!(framer.next(&mut rest), Ok(Some(Frame::Element(element))) if element.as_str() == text));
+    assert_eq!(framer.held_bytes(), 0);
+}

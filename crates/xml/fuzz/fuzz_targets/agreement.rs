@@ -33,7 +33,7 @@ fuzz_target!(|data: &[u8]| {
         ),
     };
     let limits = if surroundings & 4 == 0 {
-        Limits::default()
+        agreement::LIMITS
     } else {
         Limits {
             stanza_bytes: 200,

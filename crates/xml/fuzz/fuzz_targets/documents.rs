@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
             children: choices.number(4),
         }
     } else {
-        Limits::default()
+        agreement::LIMITS
     };
     let document = documents::document(&mut choices);
     agreement::check(document.framing, &document.bytes, &sizes, &limits);

@@ -1,7 +1,10 @@
 //! Makes a [`Tree`] of parser events and resolves namespaces on the way (XML-NAMES).
 
+use std::collections::BTreeMap;
+
 use crate::{
-    Node, Tree, XmlError,
+    LimitName, Limits, Namespace, Node, Tree, XmlError,
+    limits::check,
     namespace::{Scope, XML_NAMESPACE, XMLNS_NAMESPACE, is_content},
 };
 
@@ -9,7 +12,7 @@ use crate::{
 /// namespaces.
 pub(crate) struct Head {
     pub(crate) root: Tree,
-    pub(crate) declarations: Vec<(String, String)>,
+    pub(crate) declarations: Vec<(String, Namespace)>,
 }
 
 /// The elements that are open, outermost first.
@@ -17,6 +20,10 @@ pub(crate) struct Head {
 pub(crate) struct Builder {
     open: Vec<Open>,
     finished: Option<Open>,
+    /// What each prefix stands for, innermost declaration last.
+    bound: BTreeMap<String, Vec<Namespace>>,
+    /// Bytes of namespace names that stand in names of attributes.
+    foreign_bytes: usize,
 }
 
 #[derive(Default)]
@@ -24,10 +31,16 @@ struct Open {
     tree: Tree,
     prefix: Option<String>,
     /// Attributes of an opening tag that is not complete.
-    raw_attributes: Vec<(Option<String>, String, String)>,
-    declarations: Vec<(String, String)>,
+    attributes: Vec<RawAttribute>,
+    declarations: Vec<(String, Namespace)>,
     /// Whether it inherits its namespace from the head, or is the head.
     in_scope_of_head: bool,
+}
+
+struct RawAttribute {
+    prefix: Option<String>,
+    name: String,
+    value: String,
 }
 
 impl Builder {
@@ -36,23 +49,25 @@ impl Builder {
     }
 
     pub(crate) fn attribute_count(&self) -> usize {
-        self.open.last().map_or(0, |open| open.raw_attributes.len())
+        self.open.last().map_or(0, |open| open.attributes.len())
     }
 
     pub(crate) fn open(&mut self, prefix: Option<&str>, name: &str) {
         self.open.push(Open {
-            tree: Tree::new(name, ""),
+            tree: Tree::new(name, Namespace::default()),
             prefix: prefix.map(str::to_owned),
-            raw_attributes: Vec::new(),
-            declarations: Vec::new(),
-            in_scope_of_head: false,
+            ..Open::default()
         });
     }
 
     pub(crate) fn attribute(&mut self, prefix: Option<&str>, name: &str, value: String) {
         if let Some(open) = self.open.last_mut() {
-            open.raw_attributes
-                .push((prefix.map(str::to_owned), name.to_owned(), value));
+            let prefix = prefix.map(str::to_owned);
+            open.attributes.push(RawAttribute {
+                prefix,
+                name: name.to_owned(),
+                value,
+            });
         }
     }
 
@@ -66,6 +81,9 @@ impl Builder {
         let Some(closed) = self.open.pop() else {
             return;
         };
+        for (prefix, _) in &closed.declarations {
+            self.bound.get_mut(prefix).and_then(Vec::pop);
+        }
         match self.open.last_mut() {
             Some(parent) => parent.tree.nodes.push(Node::Element(closed.tree)),
             None => self.finished = Some(closed),
@@ -73,40 +91,57 @@ impl Builder {
     }
 
     /// Resolves the names of an opening tag; true when its declarations are plain form.
-    pub(crate) fn head_complete(&mut self, scope: &Scope) -> Result<bool, XmlError> {
+    pub(crate) fn head_complete(&mut self, scope: &Scope, limits: &Limits) -> Result<bool, XmlError> {
         let Some(mut open) = self.open.pop() else {
             return Ok(true);
         };
-        let mut prefixed = Vec::new();
-        for (prefix, name, value) in std::mem::take(&mut open.raw_attributes) {
-            match prefix.as_deref() {
-                None if name == "xmlns" => declare(&mut open.declarations, String::new(), value)?,
-                Some("xmlns") => declare(&mut open.declarations, name, value)?,
-                None => add(&mut open.tree, name, value)?,
-                Some("xml") => add(&mut open.tree, format!("xml:{name}"), value)?,
-                Some(_) => prefixed.push((prefix, name, value)),
-            }
+        let attributes = std::mem::take(&mut open.attributes);
+        let is_declaration =
+            |RawAttribute { prefix, name, .. }: &RawAttribute| prefix.as_deref().unwrap_or(name) == "xmlns";
+        let (declarations, attributes): (Vec<_>, Vec<_>) = attributes.into_iter().partition(is_declaration);
+        for RawAttribute { prefix, name, value } in declarations {
+            let bound = if prefix.is_some() { name } else { String::new() };
+            self.declare(&mut open, bound, value.into())?;
         }
-        let mut plain = prefixed.is_empty() && open.declarations.iter().all(|(prefix, _)| prefix.is_empty());
-        self.open.push(open);
-        let foreign = prefixed
+        let mut is_plain = open.declarations.iter().all(|(prefix, _)| prefix.is_empty());
+        // Unprefixed attributes first, in the order in which they are written anew.
+        let (own, foreign): (Vec<_>, Vec<_>) = attributes
             .into_iter()
-            .map(|(prefix, name, value)| {
-                let namespace = self.resolve(prefix.as_deref().unwrap_or_default(), scope)?;
-                Ok((format!("{{{namespace}}}{name}"), value))
-            })
-            .collect::<Result<Vec<_>, XmlError>>()?;
-        let namespace = self.element_namespace(scope)?;
-        plain &= self.is_plainly_declared(&namespace, scope);
-        let in_scope_of_head = self.inherits_from_head();
-        if let Some(open) = self.open.last_mut() {
-            for (name, value) in foreign {
-                add(&mut open.tree, name, value)?;
-            }
-            open.tree.namespace = namespace;
-            open.in_scope_of_head = in_scope_of_head;
+            .partition(|attribute| matches!(attribute.prefix.as_deref(), None | Some("xml")));
+        for RawAttribute { prefix, name, value } in own {
+            add(
+                &mut open.tree,
+                if prefix.is_some() {
+                    format!("xml:{name}")
+                } else {
+                    name
+                },
+                value,
+            )?;
         }
-        Ok(plain)
+        for RawAttribute { prefix, name, value } in foreign {
+            is_plain = false;
+            let namespace = self.resolve(prefix.as_deref().unwrap_or_default(), scope)?;
+            // Written anew, it would take about as many bytes: a long name must not be multiplied.
+            self.foreign_bytes += namespace.len();
+            check(self.foreign_bytes, limits.stanza_bytes, LimitName::StanzaBytes)?;
+            add(&mut open.tree, format!("{{{namespace}}}{name}"), value)?;
+        }
+        open.tree.namespace = match open.prefix.as_deref() {
+            None => self.lookup("", scope).cloned().unwrap_or_default(),
+            Some("xmlns") => return Err(XmlError::NotWellFormed("reserved prefix or namespace")),
+            // Nothing can be written that way without a prefix, and nobody uses it.
+            Some("xml") => return Err(XmlError::Restricted("element in the XML namespace")),
+            Some(prefix) => self.resolve(prefix, scope)?,
+        };
+        let is_declared = open.declarations.iter().any(|(prefix, _)| prefix.is_empty());
+        is_plain &= self.is_plainly_declared(&open.tree.namespace, is_declared, scope);
+        open.in_scope_of_head = self
+            .open
+            .last()
+            .is_none_or(|parent| parent.in_scope_of_head && !is_declared);
+        self.open.push(open);
+        Ok(is_plain)
     }
 
     pub(crate) fn finish(&mut self) -> Head {
@@ -122,82 +157,49 @@ impl Builder {
         }
     }
 
-    fn element_namespace(&self, scope: &Scope) -> Result<String, XmlError> {
-        match self.open.last().and_then(|open| open.prefix.as_deref()) {
-            None => Ok(self.lookup("", scope).unwrap_or_default().to_owned()),
-            Some("xmlns") => Err(XmlError::NotWellFormed("reserved prefix or namespace")),
-            Some(prefix) => self.resolve(prefix, scope),
+    /// Binds a prefix, the empty one for the default, from the element `open` on.
+    fn declare(&mut self, open: &mut Open, prefix: String, namespace: Namespace) -> Result<(), XmlError> {
+        if open.declarations.iter().any(|(known, _)| *known == prefix) {
+            return Err(XmlError::NotWellFormed("duplicate attribute"));
         }
-        .and_then(|namespace| {
-            // Nothing can be written that way without a prefix, and nobody uses it.
-            if namespace == XML_NAMESPACE {
-                Err(XmlError::Restricted("element in the XML namespace"))
-            } else {
-                Ok(namespace)
-            }
-        })
+        if namespace == XMLNS_NAMESPACE || (namespace == XML_NAMESPACE) != (prefix == "xml") {
+            return Err(XmlError::NotWellFormed("reserved prefix or namespace"));
+        }
+        self.bound
+            .entry(prefix.clone())
+            .or_default()
+            .push(namespace.clone());
+        open.declarations.push((prefix, namespace));
+        Ok(())
     }
 
-    fn resolve(&self, prefix: &str, scope: &Scope) -> Result<String, XmlError> {
-        if prefix == "xml" {
-            return Ok(XML_NAMESPACE.to_owned());
-        }
+    fn resolve(&self, prefix: &str, scope: &Scope) -> Result<Namespace, XmlError> {
         self.lookup(prefix, scope)
-            .map(str::to_owned)
+            .cloned()
             .ok_or(XmlError::BadNamespacePrefix)
     }
 
     /// What the innermost declaration of the prefix says.
-    fn lookup<'s>(&'s self, prefix: &str, scope: &'s Scope) -> Option<&'s str> {
-        let within = self.open.iter().rev().flat_map(|open| &open.declarations);
-        let mut found = within
-            .filter(|(known, _)| known == prefix)
-            .map(|(_, namespace)| namespace.as_str());
-        found.next().or_else(|| scope.lookup(prefix))
+    fn lookup<'s>(&'s self, prefix: &str, scope: &'s Scope) -> Option<&'s Namespace> {
+        self.bound
+            .get(prefix)
+            .and_then(|names| names.last())
+            .or_else(|| scope.lookup(prefix))
     }
 
-    /// Whether the namespace of the innermost element is declared where plain form wants it, and nowhere else.
-    fn is_plainly_declared(&self, namespace: &str, scope: &Scope) -> bool {
-        let Some((open, ancestors)) = self.open.split_last() else {
-            return true;
-        };
-        let declared = open.declarations.iter().any(|(prefix, _)| prefix.is_empty());
-        match (ancestors.first(), ancestors.last()) {
+    /// Whether the namespace of a new element is declared where plain form wants it, and nowhere else.
+    fn is_plainly_declared(&self, namespace: &Namespace, is_declared: bool, scope: &Scope) -> bool {
+        match (self.open.first(), self.open.last()) {
             (Some(head), Some(parent)) => {
-                let repeated = parent.in_scope_of_head
-                    && (namespace == head.tree.namespace
+                let is_repeated = parent.in_scope_of_head
+                    && (*namespace == head.tree.namespace
                         || is_content(namespace) && is_content(&head.tree.namespace));
-                !declared || !(namespace.is_empty() || repeated)
+                !is_declared || !(namespace.is_empty() || is_repeated)
             }
-            _ if declared => !namespace.is_empty(),
+            _ if is_declared => !namespace.is_empty(),
             _ => scope.is_default_content,
         }
     }
-
-    fn inherits_from_head(&self) -> bool {
-        let Some((open, ancestors)) = self.open.split_last() else {
-            return false;
-        };
-        ancestors.last().is_none_or(|parent| {
-            parent.in_scope_of_head && !open.declarations.iter().any(|(prefix, _)| prefix.is_empty())
-        })
-    }
-}
-
-/// Notes a declaration; an empty `prefix` is the default.
-fn declare(
-    declarations: &mut Vec<(String, String)>,
-    prefix: String,
-    namespace: String,
-) -> Result<(), XmlError> {
-    if declarations.iter().any(|(known, _)| *known == prefix) {
-        return Err(XmlError::NotWellFormed("duplicate attribute"));
-    }
-    if namespace == XMLNS_NAMESPACE || (namespace == XML_NAMESPACE) != (prefix == "xml") {
-        return Err(XmlError::NotWellFormed("reserved prefix or namespace"));
-    }
-    declarations.push((prefix, namespace));
-    Ok(())
 }
 
 fn add(tree: &mut Tree, name: String, value: String) -> Result<(), XmlError> {

@@ -34,6 +34,8 @@ pub(crate) struct Reading {
     piece: Piece,
     /// Bytes taken by the parser.
     taken: usize,
+    /// Where the next carriage return stands, or the bytes ended when last looked at.
+    line_end: usize,
     /// Where the last tag ended.
     tag_end: usize,
     builder: Builder,
@@ -42,16 +44,18 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    pub(crate) fn new(piece: Piece, limits: &Limits) -> Reading {
+    /// For a piece of that many bytes at most.
+    pub(crate) fn new(piece: Piece, bytes_max: usize) -> Reading {
         let options = rxml::Options {
-            // Longer than anything that `advance` is ever given, so that our limits decide and not this one.
-            max_token_length: limits.stanza_bytes.saturating_add(16),
+            // Our limits decide and not this one. The parser reserves so much while it is within a token.
+            max_token_length: bytes_max.saturating_add(16),
             ..rxml::Options::default()
         };
         Reading {
             parser: RawParser::with_options(options),
             piece,
             taken: 0,
+            line_end: 0,
             tag_end: 0,
             builder: Builder::default(),
             plain: true,
@@ -91,22 +95,20 @@ impl Reading {
     /// Those become line feeds before anything else is done (XML 1.0 §2.11). The parser would do it too, but it refuses
     /// or loses a carriage return in an attribute that no line feed follows.
     fn next_to_parse<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
-        let rest = &bytes[self.taken..];
-        let rest = match rest {
-            [b'\n', rest @ ..] if self.taken > 0 && bytes[self.taken - 1] == b'\r' => {
-                self.taken += 1;
-                rest
-            }
-            _ => rest,
-        };
-        match memchr::memchr(b'\r', rest) {
-            Some(0) => {
-                self.plain = false;
-                b"\n"
-            }
-            Some(length) => &rest[..length],
-            None => rest,
+        if self.taken < self.line_end {
+            return &bytes[self.taken..self.line_end];
         }
+        if self.taken > 0 && bytes[self.taken - 1] == b'\r' && bytes.get(self.taken) == Some(&b'\n') {
+            self.taken += 1;
+        }
+        let rest = &bytes[self.taken..];
+        let length = memchr::memchr(b'\r', rest).unwrap_or(rest.len());
+        self.line_end = self.taken + length;
+        if length == 0 && !rest.is_empty() {
+            self.plain = false;
+            return b"\n";
+        }
+        &rest[..length]
     }
 
     /// Whether the piece is plain form, after `advance` has found its end.
@@ -115,14 +117,20 @@ impl Reading {
     }
 
     /// What was read written anew in plain form, after `advance` has found its end.
-    pub(crate) fn take_plain(&mut self, content: ContentNamespace) -> Result<Box<str>, XmlError> {
+    pub(crate) fn take_plain(
+        &mut self,
+        content: ContentNamespace,
+        limits: &Limits,
+    ) -> Result<Box<str>, XmlError> {
         let mut tree = self.take_head().root;
         if tree.namespace.is_empty() {
             return Err(XmlError::InvalidNamespace);
         }
         tree.unify_content_namespaces();
-        let bytes = tree.to_bytes(content.as_str());
-        Ok(String::from_utf8(bytes).map_err(|_| XmlError::BadUtf8)?.into())
+        let mut out = Vec::new();
+        tree.write_within(&mut out, content.as_str(), limits.stanza_bytes);
+        check(out.len(), limits.stanza_bytes, LimitName::StanzaBytes)?;
+        Ok(String::from_utf8(out).map_err(|_| XmlError::BadUtf8)?.into())
     }
 
     /// What was read, after `advance` has found its end.
@@ -182,7 +190,7 @@ impl Reading {
             RawEvent::ElementHeadClose(metrics) => {
                 self.plain &= plain::head_close(raw(metrics.len(), self.taken));
                 self.tag_end = self.taken;
-                self.plain &= self.builder.head_complete(scope)?;
+                self.plain &= self.builder.head_complete(scope, limits)?;
                 Ok(self.piece == Piece::Header)
             }
             RawEvent::ElementFoot(metrics) => {
@@ -207,9 +215,9 @@ impl Reading {
 pub(crate) fn parse_tree(bytes: &[u8], inherited: &str, limits: &Limits) -> Result<Tree, XmlError> {
     let spaces = bytes.iter().take_while(|byte| is_space(**byte)).count();
     let bytes = &bytes[spaces..];
-    let limits = &limits.for_whole(bytes);
-    let mut reading = Reading::new(Piece::Element, limits);
+    let limits = &limits.clone().clamped();
     let within = &bytes[..bytes.len().min(limits.stanza_bytes)];
+    let mut reading = Reading::new(Piece::Element, within.len());
     let Some(end) = reading.advance(within, &Scope::inheriting(inherited), limits)? else {
         check(bytes.len(), limits.stanza_bytes, LimitName::StanzaBytes)?;
         return Err(XmlError::NotWellFormed("unexpected end"));

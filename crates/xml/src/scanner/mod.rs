@@ -170,8 +170,27 @@ impl Scan {
     #[inline(always)]
     pub(crate) fn take_index(&mut self) -> Index {
         let content = self.index.content;
+        self.index.attributes.shrink_to_fit();
+        self.index.children.shrink_to_fit();
         self.index.unescaped = std::mem::take(&mut self.unescaped).into();
         std::mem::replace(&mut self.index, Index::empty(content))
+    }
+
+    /// Bytes on the heap.
+    pub(crate) fn memory(&self) -> usize {
+        fn spilled<A: smallvec::Array>(vec: &SmallVec<A>) -> usize {
+            if vec.spilled() {
+                vec.capacity() * size_of::<A::Item>()
+            } else {
+                0
+            }
+        }
+        spilled(&self.open)
+            + spilled(&self.tag.attributes)
+            + spilled(&self.index.attributes)
+            + spilled(&self.index.children)
+            + self.unescaped.capacity() * size_of::<Box<str>>()
+            + self.unescaped.iter().map(|name| name.len()).sum::<usize>()
     }
 
     fn text(&mut self, bytes: &[u8]) -> Result<Flow, XmlError> {

@@ -12,7 +12,7 @@ use documents::{Choices, Faults};
 /// Limits that hardly anything exceeds, and limits that much exceeds.
 fn limits(choices: &mut Choices<'_>) -> Limits {
     if choices.rarely(2) {
-        return Limits::default();
+        return agreement::LIMITS;
     }
     Limits {
         stanza_bytes: 64 + 16 * choices.number(32),
@@ -44,14 +44,14 @@ proptest! {
         sizes in vec(1_usize..5, 1..5),
     ) {
         let bytes = [b"<a>", bytes.as_bytes(), b"</a>"].concat();
-        agreement::check(Framing::Elements, &bytes, &sizes, &Limits::default());
+        agreement::check(Framing::Elements, &bytes, &sizes, &agreement::LIMITS);
     }
 
     #[test]
     fn the_backends_agree_on_any_bytes(bytes in vec(any::<u8>(), 0..40), sizes in vec(1_usize..5, 1..5)) {
-        agreement::check(Framing::Elements, &bytes, &sizes, &Limits::default());
+        agreement::check(Framing::Elements, &bytes, &sizes, &agreement::LIMITS);
         let bytes = [b"<a b='", &bytes[..], b"'/>"].concat();
-        agreement::check(Framing::Elements, &bytes, &sizes, &Limits::default());
+        agreement::check(Framing::Elements, &bytes, &sizes, &agreement::LIMITS);
     }
 }
 
@@ -73,7 +73,7 @@ fn made_up_documents_are_worth_the_name() {
             document.framing,
             &document.bytes,
             &[],
-            &Limits::default(),
+            &agreement::LIMITS,
         );
         *if outcome.error.is_none() {
             &mut accepted

@@ -3,13 +3,13 @@
 //! Our backends share the resolution of namespaces and the rule about content namespaces; this does not.
 
 use rxml::{AttrMap, Event, Parse, Parser};
-use xml::{Backend, Framing, Limits, Tree};
+use xml::{Backend, Framing, Tree};
 
-use crate::agreement::{CONTENT, element, outcome};
+use crate::agreement::{CONTENT, LIMITS, element, outcome};
 
 /// Panics when a document that is accepted means something else to the other parser.
 pub(crate) fn check(framing: Framing, bytes: &[u8]) {
-    let outcome = outcome(Backend::Scanner, framing, bytes, &[], &Limits::default());
+    let outcome = outcome(Backend::Scanner, framing, bytes, &[], &LIMITS);
     if outcome.error.is_some() || !outcome.is_between_frames {
         return;
     }
