@@ -48,7 +48,10 @@ mod tests {
 
     #[test]
     fn a_burst_takes_what_is_there_and_time_brings_it_back() {
-        let rate = Rate { events: 3, per: Duration::from_secs(30) };
+        let rate = Rate {
+            events: 3,
+            per: Duration::from_secs(30),
+        };
         let mut bucket = Bucket::default();
         let taken: Vec<bool> = (0..5).map(|_| bucket.take(rate, at(100))).collect();
         assert_eq!(taken, [true, true, true, false, false]);

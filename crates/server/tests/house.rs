@@ -31,7 +31,15 @@ const ORDER: &[&str] = &[
 const MAY_WAIT: &[&str] = &["storage", "transport", "server"];
 
 /// Crates that bring a runtime, sockets or a database.
-const RUNTIMES: &[&str] = &["tokio", "tokio-rustls", "sqlx", "axum", "hyper", "socket2", "notify"];
+const RUNTIMES: &[&str] = &[
+    "tokio",
+    "tokio-rustls",
+    "sqlx",
+    "axum",
+    "hyper",
+    "socket2",
+    "notify",
+];
 
 /// The normal dependencies of each crate of the house, both under their short names.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
@@ -40,16 +48,24 @@ fn dependencies() -> BTreeMap<String, Vec<String>> {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let text = |value: &Value| value.as_str().unwrap().trim_start_matches("balcony-").to_owned();
     let of = |package: &Value| {
         let all = package["dependencies"].as_array().unwrap().iter();
-        all.filter(|dependency| dependency["kind"].is_null()).map(|dependency| text(&dependency["name"])).collect()
+        all.filter(|dependency| dependency["kind"].is_null())
+            .map(|dependency| text(&dependency["name"]))
+            .collect()
     };
     let in_house = |package: &&Value| package["manifest_path"].as_str().unwrap().contains("/crates/");
     let packages = metadata["packages"].as_array().unwrap().iter().filter(in_house);
-    packages.map(|package| (text(&package["name"]), of(package))).collect()
+    packages
+        .map(|package| (text(&package["name"]), of(package)))
+        .collect()
 }
 
 #[test]
@@ -59,10 +75,17 @@ fn every_crate_uses_only_those_before_it() {
     for (name, uses) in &dependencies {
         let own = place(name).unwrap_or_else(|| panic!("{name} has no place in the order"));
         for used in uses.iter().filter(|used| dependencies.contains_key(*used)) {
-            assert!(place(used).unwrap() < own, "{name} uses {used}, which comes after it");
+            assert!(
+                place(used).unwrap() < own,
+                "{name} uses {used}, which comes after it"
+            );
         }
     }
-    assert_eq!(dependencies.len(), ORDER.len(), "the order names crates that are not there");
+    assert_eq!(
+        dependencies.len(),
+        ORDER.len(),
+        "the order names crates that are not there"
+    );
 }
 
 #[test]
@@ -78,7 +101,15 @@ fn only_three_crates_know_a_runtime() {
 #[test]
 fn the_architecture_names_the_crates_in_their_order() {
     let page = include_str!("../../../docs/architecture.md");
-    let places: Vec<usize> =
-        ORDER.iter().map(|name| page.find(&format!("| `{name}` |")).unwrap_or_else(|| panic!("{name} is missing"))).collect();
-    assert!(places.is_sorted(), "docs/architecture.md names the crates in another order");
+    let places: Vec<usize> = ORDER
+        .iter()
+        .map(|name| {
+            page.find(&format!("| `{name}` |"))
+                .unwrap_or_else(|| panic!("{name} is missing"))
+        })
+        .collect();
+    assert!(
+        places.is_sorted(),
+        "docs/architecture.md names the crates in another order"
+    );
 }

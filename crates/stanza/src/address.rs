@@ -34,7 +34,8 @@ impl Address {
         if let Some(address) = Self::already_prepared(text) {
             return Ok(address);
         }
-        let prepared = jid::Jid::new(text).map_err(|_| BadAddress("a part is empty, too long or has a forbidden character"))?;
+        let prepared = jid::Jid::new(text)
+            .map_err(|_| BadAddress("a part is empty, too long or has a forbidden character"))?;
         Ok(Self::from_prepared(prepared.as_str()))
     }
 
@@ -79,7 +80,11 @@ impl Address {
         let bare = text.find('/').unwrap_or(text.len());
         let local = text.get(..bare).and_then(|bare| bare.find('@')).unwrap_or(0);
         // Three parts of at most 1023 bytes and two separators always fit in sixteen bits.
-        Address { text: text.into(), local: local as u16, bare: bare as u16 }
+        Address {
+            text: text.into(),
+            local: local as u16,
+            bare: bare as u16,
+        }
     }
 
     /// The whole address.
@@ -99,7 +104,11 @@ impl Address {
 
     /// The domainpart, which names a host, a service or another server.
     pub fn domainpart(&self) -> &str {
-        let start = if self.local > 0 { usize::from(self.local) + 1 } else { 0 };
+        let start = if self.local > 0 {
+            usize::from(self.local) + 1
+        } else {
+            0
+        };
         self.part(start..usize::from(self.bare))
     }
 
@@ -119,7 +128,11 @@ impl Address {
         if self.is_bare() {
             return self.clone();
         }
-        Address { text: self.bare_str().into(), local: self.local, bare: self.bare }
+        Address {
+            text: self.bare_str().into(),
+            local: self.local,
+            bare: self.bare,
+        }
     }
 
     /// The address of the domain alone.
@@ -239,7 +252,16 @@ mod tests {
 
     #[test]
     fn rfc7622_3_empty_parts_and_forbidden_characters_are_refused() {
-        for text in ["", "@capulet.lit", "juliet@", "juliet@capulet.lit/", "ju liet@capulet.lit", "a@b@c", "a\"b@capulet.lit", "/x"] {
+        for text in [
+            "",
+            "@capulet.lit",
+            "juliet@",
+            "juliet@capulet.lit/",
+            "ju liet@capulet.lit",
+            "a@b@c",
+            "a\"b@capulet.lit",
+            "/x",
+        ] {
             assert!(Address::parse(text).is_err(), "{text:?} was taken");
         }
         assert!(Address::parse(&format!("{}@capulet.lit", "a".repeat(1024))).is_err());

@@ -98,7 +98,13 @@ pub struct StanzaError {
 impl StanzaError {
     /// The condition with its usual kind and nothing else.
     pub fn new(condition: Condition) -> StanzaError {
-        StanzaError { condition, kind: condition.usual_kind(), text: None, application: None, code: None }
+        StanzaError {
+            condition,
+            kind: condition.usual_kind(),
+            text: None,
+            application: None,
+            code: None,
+        }
     }
 
     /// The same with another kind.
@@ -128,7 +134,14 @@ impl StanzaError {
         if let Some(code) = self.code {
             out.extend_from_slice(format!(" code='{code}'").as_bytes());
         }
-        out.extend_from_slice(format!(" type='{}'><{} xmlns='{STANZA_ERRORS}'/>", self.kind.as_str(), self.condition.as_str()).as_bytes());
+        out.extend_from_slice(
+            format!(
+                " type='{}'><{} xmlns='{STANZA_ERRORS}'/>",
+                self.kind.as_str(),
+                self.condition.as_str()
+            )
+            .as_bytes(),
+        );
         if let Some(text) = &self.text {
             out.extend_from_slice(format!("<text xmlns='{STANZA_ERRORS}' xml:lang='en'>").as_bytes());
             xml::escape_text(out, text);

@@ -31,12 +31,24 @@ pub struct Parcel {
 impl Parcel {
     /// The stanza as it is.
     pub fn new(stanza: Stanza) -> Parcel {
-        Parcel { from: stanza.from().cloned(), to: stanza.to().cloned(), stanza, drop: SmallVec::new(), append: None }
+        Parcel {
+            from: stanza.from().cloned(),
+            to: stanza.to().cloned(),
+            stanza,
+            drop: SmallVec::new(),
+            append: None,
+        }
     }
 
     /// The stanza with other addresses.
     pub fn readdressed(stanza: Stanza, from: Option<Address>, to: Option<Address>) -> Parcel {
-        Parcel { stanza, from, to, drop: SmallVec::new(), append: None }
+        Parcel {
+            stanza,
+            from,
+            to,
+            drop: SmallVec::new(),
+            append: None,
+        }
     }
 
     /// The same with another recipient.
@@ -87,7 +99,12 @@ impl Parcel {
     /// Writes this copy: a fresh opening tag, then the untouched rest without the dropped children, then what is appended.
     pub fn emit(&self, out: &mut Vec<u8>, target: Target) {
         let drop = self.drop.as_slice();
-        self.stanza.element().emit(out, |out| self.write_head(out, target), drop, self.append.as_deref().unwrap_or_default());
+        self.stanza.element().emit(
+            out,
+            |out| self.write_head(out, target),
+            drop,
+            self.append.as_deref().unwrap_or_default(),
+        );
     }
 
     /// This copy as a stanza of its own, for logic that looks into it after edits, and for storage.
@@ -99,7 +116,8 @@ impl Parcel {
 
     /// The error that answers this copy, from its addressee; `None` where no answer is allowed (RFC 6120 §8.3.1).
     pub fn error(&self, error: impl Into<crate::StanzaError>) -> Option<Stanza> {
-        self.stanza.error_between(self.to.as_ref(), self.from.as_ref(), error, b"")
+        self.stanza
+            .error_between(self.to.as_ref(), self.from.as_ref(), error, b"")
     }
 
     fn write_head(&self, out: &mut Vec<u8>, target: Target) {
@@ -154,7 +172,11 @@ fn address_attribute(out: &mut Vec<u8>, opening: &[u8], address: &Address) {
 
 /// A value as it was written. It holds at most one kind of quote, so the other kind goes around it.
 fn raw_attribute(out: &mut Vec<u8>, opening: &[u8], raw: &str) {
-    let quote = if raw.as_bytes().contains(&b'\'') { b'"' } else { b'\'' };
+    let quote = if raw.as_bytes().contains(&b'\'') {
+        b'"'
+    } else {
+        b'\''
+    };
     out.extend_from_slice(opening);
     out.push(quote);
     out.extend_from_slice(raw.as_bytes());

@@ -82,7 +82,9 @@ impl Kind {
     pub fn type_attribute(self) -> Option<&'static str> {
         match self {
             Kind::Message(MessageType::Chat) => Some("chat"),
-            Kind::Message(MessageType::Error) | Kind::Presence(PresenceType::Error) | Kind::Iq(IqType::Error) => Some("error"),
+            Kind::Message(MessageType::Error)
+            | Kind::Presence(PresenceType::Error)
+            | Kind::Iq(IqType::Error) => Some("error"),
             Kind::Message(MessageType::Groupchat) => Some("groupchat"),
             Kind::Message(MessageType::Headline) => Some("headline"),
             Kind::Message(MessageType::Normal) | Kind::Presence(PresenceType::Available) => None,
@@ -199,17 +201,38 @@ impl Stanza {
     ///
     /// # Errors
     /// [`Unfit`], when this is no stanza, or one that breaks the rules of its kind.
-    pub fn new(element: Element, from: Option<Address>, to: Option<Address>, lang: Option<&Arc<str>>) -> Result<Stanza, Unfit> {
+    pub fn new(
+        element: Element,
+        from: Option<Address>,
+        to: Option<Address>,
+        lang: Option<&Arc<str>>,
+    ) -> Result<Stanza, Unfit> {
         let kind = Kind::of(&element)?;
-        let lang = if element.raw_attribute("xml:lang").is_some() { None } else { lang.cloned() };
-        Ok(Stanza(Arc::new(Inner { element, kind, from, to, lang })))
+        let lang = if element.raw_attribute("xml:lang").is_some() {
+            None
+        } else {
+            lang.cloned()
+        };
+        Ok(Stanza(Arc::new(Inner {
+            element,
+            kind,
+            from,
+            to,
+            lang,
+        })))
     }
 
     /// Writes a stanza of our own. `payload` is what stands inside, in the content namespace.
     ///
     /// # Panics
     /// When `payload` is not well-formed, which is a bug of the caller: it never holds anything unescaped from a peer.
-    pub fn build(kind: Kind, from: Option<&Address>, to: Option<&Address>, id: Option<&str>, payload: &[u8]) -> Stanza {
+    pub fn build(
+        kind: Kind,
+        from: Option<&Address>,
+        to: Option<&Address>,
+        id: Option<&str>,
+        payload: &[u8],
+    ) -> Stanza {
         let mut bytes = Vec::with_capacity(96 + payload.len());
         bytes.push(b'<');
         bytes.extend_from_slice(kind.name().as_bytes());
@@ -232,12 +255,24 @@ impl Stanza {
             Ok(element) => element,
             Err(error) => panic!("a stanza of our own is not well-formed: {error}"),
         };
-        Stanza(Arc::new(Inner { element, kind, from: from.cloned(), to: to.cloned(), lang: None }))
+        Stanza(Arc::new(Inner {
+            element,
+            kind,
+            from: from.cloned(),
+            to: to.cloned(),
+            lang: None,
+        }))
     }
 
     /// The result of a request (RFC 6120 §8.2.3), with `payload` inside.
     pub fn result(&self, payload: &[u8]) -> Stanza {
-        Self::build(Kind::Iq(IqType::Result), self.to(), self.from(), self.id().as_deref(), payload)
+        Self::build(
+            Kind::Iq(IqType::Result),
+            self.to(),
+            self.from(),
+            self.id().as_deref(),
+            payload,
+        )
     }
 
     /// The error that answers this stanza (RFC 6120 §8.3.1); `None` where no answer is allowed: to an error, and to the
@@ -259,7 +294,13 @@ impl Stanza {
         }
         let mut payload = echo.to_vec();
         error.into().write(&mut payload);
-        Some(Self::build(self.kind().error(), from, to, self.id().as_deref(), &payload))
+        Some(Self::build(
+            self.kind().error(),
+            from,
+            to,
+            self.id().as_deref(),
+            &payload,
+        ))
     }
 
     /// What it is.
@@ -310,7 +351,10 @@ impl Stanza {
     /// The condition of an error stanza, as its element's name (RFC 6120 §8.3.2).
     pub fn error_condition(&self) -> Option<String> {
         let error: Tree = self.content_child("error")?.to_tree();
-        error.children().find(|child| child.namespace == STANZA_ERRORS && child.name != "text").map(|child| child.name.clone())
+        error
+            .children()
+            .find(|child| child.namespace == STANZA_ERRORS && child.name != "text")
+            .map(|child| child.name.clone())
     }
 
     /// The same bytes with other addresses.
@@ -341,5 +385,8 @@ impl std::fmt::Debug for Stanza {
 /// # Errors
 /// When the value is no address (RFC 6120 §8.3.3.8).
 pub fn address_attribute(element: &Element, name: &str) -> Result<Option<Address>, BadAddress> {
-    element.attribute(name).map(|value| Address::parse(&value)).transpose()
+    element
+        .attribute(name)
+        .map(|value| Address::parse(&value))
+        .transpose()
 }

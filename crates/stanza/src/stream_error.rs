@@ -64,7 +64,11 @@ pub struct StreamError {
 impl StreamError {
     /// The condition and nothing else.
     pub fn new(condition: StreamCondition) -> StreamError {
-        StreamError { condition, text: None, application: None }
+        StreamError {
+            condition,
+            text: None,
+            application: None,
+        }
     }
 
     /// The same with words for a human.

@@ -10,11 +10,20 @@ use proptest::prelude::*;
 use stanza::{Kind, MessageType, Parcel, Stanza, Target};
 use stream_management::{Copies, Entry, Limits, Mailbox, PushError, Signal, StoredId, TooHigh};
 
-const LIMITS: Limits = Limits { stanzas: 1_000, bytes: 1_000_000 };
+const LIMITS: Limits = Limits {
+    stanzas: 1_000,
+    bytes: 1_000_000,
+};
 
 fn entry(number: usize, sender: Option<&Arc<Mailbox>>) -> Entry {
     let body = format!("<body>{number}</body>");
-    let stanza = Stanza::build(Kind::Message(MessageType::Chat), None, None, None, body.as_bytes());
+    let stanza = Stanza::build(
+        Kind::Message(MessageType::Chat),
+        None,
+        None,
+        None,
+        body.as_bytes(),
+    );
     Entry {
         parcel: Parcel::new(stanza),
         receipt: sender.map(Mailbox::count_received),
@@ -26,14 +35,24 @@ fn entry(number: usize, sender: Option<&Arc<Mailbox>>) -> Entry {
 }
 
 fn number(entry: &Entry) -> usize {
-    entry.parcel.stanza().content_child("body").unwrap().text().parse().unwrap()
+    entry
+        .parcel
+        .stanza()
+        .content_child("body")
+        .unwrap()
+        .text()
+        .parse()
+        .unwrap()
 }
 
 fn drain(mailbox: &Mailbox, stanzas: usize) -> Vec<usize> {
     let mut out = Vec::new();
     mailbox.drain(&mut out, Target::Stream, usize::MAX, stanzas);
     let text = String::from_utf8(out).unwrap();
-    text.split("<body>").skip(1).map(|rest| rest.split('<').next().unwrap().parse().unwrap()).collect()
+    text.split("<body>")
+        .skip(1)
+        .map(|rest| rest.split('<').next().unwrap().parse().unwrap())
+        .collect()
 }
 
 #[derive(Debug, Clone)]
@@ -165,12 +184,22 @@ fn xep0198_4_counters_wrap() {
         drain(&mailbox, 10);
         mailbox.acknowledge((round + 1) * 10).unwrap();
     }
-    assert_eq!(mailbox.acknowledge(20), Err(TooHigh { handled: 20, sent: 30 }), "going back is going too far");
+    assert_eq!(
+        mailbox.acknowledge(20),
+        Err(TooHigh {
+            handled: 20,
+            sent: 30
+        }),
+        "going back is going too far"
+    );
 }
 
 #[test]
 fn beyond_the_limit_the_account_is_told_once_and_twice_the_limit_is_the_end() {
-    let mailbox = Mailbox::new(Limits { stanzas: 2, bytes: 1_000_000 });
+    let mailbox = Mailbox::new(Limits {
+        stanzas: 2,
+        bytes: 1_000_000,
+    });
     let outcome = |number| mailbox.push(entry(number, None));
     assert!(matches!(outcome(0), Ok(false)));
     assert!(matches!(outcome(1), Ok(false)));
@@ -186,11 +215,19 @@ fn one_copy_that_arrives_is_enough_and_the_last_that_fails_is_not_lost() {
     let copies = Copies::default();
     let (first, second) = (Mailbox::new(LIMITS), Mailbox::new(LIMITS));
     for mailbox in [&first, &second] {
-        mailbox.push(Entry { copies: Some(copies.clone()), ..entry(0, None) }).unwrap();
+        mailbox
+            .push(Entry {
+                copies: Some(copies.clone()),
+                ..entry(0, None)
+            })
+            .unwrap();
     }
     drop(copies);
     let lost = first.close().remove(0);
-    assert!(lost.copies.as_ref().unwrap().others_suffice(), "the other may still arrive");
+    assert!(
+        lost.copies.as_ref().unwrap().others_suffice(),
+        "the other may still arrive"
+    );
     drop(lost);
     let last = second.close().remove(0);
     assert!(!last.copies.unwrap().others_suffice());
@@ -254,7 +291,11 @@ fn xep0198_5_what_the_peer_has_not_handled_is_drained_once_more() {
     assert_eq!(drain(&mailbox, 3), [1, 2, 3]);
     assert_eq!(mailbox.resume(4), Err(TooHigh { handled: 4, sent: 3 }));
     mailbox.resume(1).unwrap();
-    assert_eq!(drain(&mailbox, 10), [2, 3, 4, 5], "what was said before counting began has arrived");
+    assert_eq!(
+        drain(&mailbox, 10),
+        [2, 3, 4, 5],
+        "what was said before counting began has arrived"
+    );
     mailbox.resume(1).unwrap();
     assert_eq!(drain(&mailbox, 1), [2]);
     mailbox.acknowledge(2).unwrap();

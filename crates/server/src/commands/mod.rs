@@ -29,7 +29,9 @@ pub fn perform(arguments: &Arguments) -> Exit {
     };
     let outcome = match &arguments.command {
         Command::Run(run) if run.dev => service::run_dev(run.data.as_deref()),
-        Command::Run(_) => arguments.configuration_file().and_then(|file| service::run(&file)),
+        Command::Run(_) => arguments
+            .configuration_file()
+            .and_then(|file| service::run(&file)),
         Command::Check => check::check(arguments, output),
         Command::Status => status::status(arguments, output),
         Command::Account(command) => account::account(arguments, command, output),
@@ -75,7 +77,11 @@ fn ask(configuration: &Configuration, request: &Request) -> Result<Reply, Report
 fn ask_anyway(configuration: &Configuration, request: &Request, purpose: &str) -> Result<Reply, Report> {
     let runtime = runtime()?;
     let outcome = runtime.block_on(async {
-        match Client::new(&configuration.admin_socket()).ask(request).await.map_err(Report::from) {
+        match Client::new(&configuration.admin_socket())
+            .ask(request)
+            .await
+            .map_err(Report::from)
+        {
             Err(report) if report.exit == Exit::NotRunning => {
                 service::without_server(configuration, request.clone(), purpose).await
             }

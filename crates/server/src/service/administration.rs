@@ -10,7 +10,9 @@ use stanza::Address;
 use tokio::sync::oneshot;
 use transport::System;
 
-use crate::admin::{self, Admin, HostStatus, ListenerStatus, Outcome, Refusal, RefusalKind, Reply, Request, Status};
+use crate::admin::{
+    self, Admin, HostStatus, ListenerStatus, Outcome, Refusal, RefusalKind, Reply, Request, Status,
+};
 use crate::build;
 use crate::config::AccountName;
 use crate::metrics::Health;
@@ -56,7 +58,10 @@ impl Running {
         let hosts = sessions
             .into_iter()
             .map(|(host, sessions)| HostStatus {
-                accounts: accounts.iter().filter(|account| account.address.domainpart() == host).count() as u64,
+                accounts: accounts
+                    .iter()
+                    .filter(|account| account.address.domainpart() == host)
+                    .count() as u64,
                 sessions: sessions as u64,
                 host,
             })
@@ -91,7 +96,10 @@ async fn accounts(router: &Arc<Router>, request: Request) -> Outcome {
         Request::AccountPassword { account, password } => {
             let address = local(router, &account)?;
             let password = prepared(&password)?;
-            found(&account, ask(|done| router.change_password(address, password, done)).await?)
+            found(
+                &account,
+                ask(|done| router.change_password(address, password, done)).await?,
+            )
         }
         Request::AccountDelete { account } => {
             let address = local(router, &account)?;
@@ -101,7 +109,11 @@ async fn accounts(router: &Arc<Router>, request: Request) -> Outcome {
             let host = host.map(|host| host.as_str().to_owned());
             let accounts: Vec<AccountView> = ask(|done| router.store().list_accounts(host, done)).await?;
             let name = |view: &AccountView| AccountName::new(view.address.as_str()).ok();
-            let accounts = accounts.iter().filter_map(name).map(|account| admin::Account { account }).collect();
+            let accounts = accounts
+                .iter()
+                .filter_map(name)
+                .map(|account| admin::Account { account })
+                .collect();
             Ok(Reply::Accounts { accounts })
         }
         Request::Status => Err(Refusal::new(RefusalKind::Failed, "no server runs", "")),
@@ -129,8 +141,13 @@ fn local(router: &Router, account: &AccountName) -> Result<Address, Refusal> {
 }
 
 fn prepared(password: &admin::Password) -> Result<sasl::Password, Refusal> {
-    sasl::Password::new(password.reveal())
-        .map_err(|error| Refusal::new(RefusalKind::BadRequest, format!("this password cannot be used: {error}"), ""))
+    sasl::Password::new(password.reveal()).map_err(|error| {
+        Refusal::new(
+            RefusalKind::BadRequest,
+            format!("this password cannot be used: {error}"),
+            "",
+        )
+    })
 }
 
 /// Waits for an answer of the store.
@@ -159,5 +176,8 @@ pub(super) fn random_password(system: &System) -> String {
             self.0.fill_random(bytes);
         }
     }
-    machine::random_token(&mut Dice(system)).chars().take(12).collect()
+    machine::random_token(&mut Dice(system))
+        .chars()
+        .take(12)
+        .collect()
 }

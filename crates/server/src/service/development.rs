@@ -48,8 +48,15 @@ fn configuration(data: &Path) -> Result<Configuration, Report> {
     let files = self_signed(data, &[HOST, "rooms.localhost"], now)
         .map_err(|error| Report::failed(error.to_string(), "Name another directory with --data."))?;
     let name = HostName::new(HOST).map_err(|error| Report::failed(error, ""))?;
-    let host = Host { certificate: Some(files.chain), key: Some(files.key), ..Host::default() };
-    let mut configuration = Configuration { data_dir: data.to_path_buf(), ..Configuration::default() };
+    let host = Host {
+        certificate: Some(files.chain),
+        key: Some(files.key),
+        ..Host::default()
+    };
+    let mut configuration = Configuration {
+        data_dir: data.to_path_buf(),
+        ..Configuration::default()
+    };
     configuration.hosts.insert(name, host);
     configuration.c2s.listen = loopback(5222);
     configuration.c2s.listen_tls = loopback(5223);
@@ -69,23 +76,37 @@ fn loopback(port: u16) -> Vec<SocketAddr> {
 /// Gives the two accounts new passwords, and says what to try.
 fn welcome(server: &Server, data: &Path) {
     let router = Arc::clone(&server.router);
-    let accounts: Vec<(String, String)> =
-        ACCOUNTS.iter().map(|name| (format!("{name}@{HOST}"), random_password(&server.system))).collect();
+    let accounts: Vec<(String, String)> = ACCOUNTS
+        .iter()
+        .map(|name| (format!("{name}@{HOST}"), random_password(&server.system)))
+        .collect();
     let data = data.display().to_string();
     tokio::spawn(async move {
         for (account, password) in &accounts {
-            let (Ok(address), Ok(password)) = (Address::parse(account), sasl::Password::new(password)) else { return };
+            let (Ok(address), Ok(password)) = (Address::parse(account), sasl::Password::new(password)) else {
+                return;
+            };
             let (tell, told) = oneshot::channel();
             let changing = Arc::clone(&router);
             let (again, secret) = (address.clone(), password.clone());
             let created = move |outcome: Result<bool, router::StoreError>| match outcome {
-                Ok(true) | Err(_) => drop(tell.send(outcome)),
+                Ok(true) | Err(_) => {
+                    let _ = tell.send(outcome);
+                }
                 // It is there from an earlier run in the same directory.
-                Ok(false) => changing.change_password(again, secret, Box::new(move |outcome| drop(tell.send(outcome)))),
+                Ok(false) => changing.change_password(
+                    again,
+                    secret,
+                    Box::new(move |outcome| {
+                        let _ = tell.send(outcome);
+                    }),
+                ),
             };
             router.create_account(address, password, Box::new(created));
             if !matches!(told.await, Ok(Ok(true))) {
-                say(format!("the account {account} could not be made; the log says why"));
+                say(format!(
+                    "the account {account} could not be made; the log says why"
+                ));
                 return;
             }
         }

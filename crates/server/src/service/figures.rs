@@ -12,7 +12,13 @@ use transport::tls::Certificates;
 use crate::metrics::{Bounds, Families, Histogram, Registry};
 
 /// Registers all of them.
-pub(super) fn register(registry: &Registry, router: &Arc<Router>, clients: &Arc<Clients>, certificates: &Arc<Certificates>, store: &Arc<Database>) {
+pub(super) fn register(
+    registry: &Registry,
+    router: &Arc<Router>,
+    clients: &Arc<Clients>,
+    certificates: &Arc<Certificates>,
+    store: &Arc<Database>,
+) {
     let (for_stanzas, for_sessions) = (Arc::clone(router), Arc::clone(router));
     registry.register(move |families| stanzas(families, &for_stanzas));
     let clients = Arc::clone(clients);
@@ -39,7 +45,10 @@ fn stanzas(families: &mut Families, router: &Router) {
             rows.row(&labels, counters.get(Counter::Stanzas(direction, any)));
         }
     }
-    let mut rows = families.counter("xmpp_stanza_errors_total", "Stanzas that this server answered with an error.");
+    let mut rows = families.counter(
+        "xmpp_stanza_errors_total",
+        "Stanzas that this server answered with an error.",
+    );
     for (kind, any) in KINDS {
         for condition in Condition::ALL {
             let count = counters.get(Counter::Errors(any, *condition));
@@ -48,8 +57,14 @@ fn stanzas(families: &mut Families, router: &Router) {
             }
         }
     }
-    let mut rows = families.counter("xmpp_router_dropped_total", "Stanzas that a rule ended in silence.");
-    for (reason, name) in [(DropReason::DeliveryRule, "delivery_rule"), (DropReason::Privacy, "privacy")] {
+    let mut rows = families.counter(
+        "xmpp_router_dropped_total",
+        "Stanzas that a rule ended in silence.",
+    );
+    for (reason, name) in [
+        (DropReason::DeliveryRule, "delivery_rule"),
+        (DropReason::Privacy, "privacy"),
+    ] {
         rows.row(&[("reason", name)], counters.get(Counter::Dropped(reason)));
     }
 }
@@ -66,7 +81,14 @@ fn sessions(families: &mut Families, router: &Router, clients: &Clients) {
     rows.row(&[("state", "authenticated")], all.saturating_sub(preauth) as u64);
     let mut rows = families.counter("xmpp_auth_attempts_total", "Logins that came to an end.");
     for (labels, count) in clients.logins() {
-        rows.row(&[("vhost", &labels.host), ("mechanism", labels.mechanism), ("result", labels.result)], count);
+        rows.row(
+            &[
+                ("vhost", &labels.host),
+                ("mechanism", labels.mechanism),
+                ("result", labels.result),
+            ],
+            count,
+        );
     }
     families
         .gauge("xmpp_accounts_in_memory", "Accounts that are held in memory.")
@@ -79,24 +101,41 @@ fn expiry(families: &mut Families, certificates: &Certificates) {
         "When the certificate that serves a name expires.",
     );
     for expiry in certificates.expiry() {
-        rows.row(&[("name", &expiry.name), ("listener", "c2s")], expiry.not_after.as_secs());
+        rows.row(
+            &[("name", &expiry.name), ("listener", "c2s")],
+            expiry.not_after.as_secs(),
+        );
     }
 }
 
 /// [`storage::BUCKET_MICROS`] in seconds.
-const BUCKETS: Bounds =
-    &[0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0];
+const BUCKETS: Bounds = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0,
+];
 
 fn storage(families: &mut Families, store: &Database) {
     let figures = store.figures();
-    let mut rows = families.histogram("xmpp_storage_operation_seconds", "What the store was asked, and how long it took.");
+    let mut rows = families.histogram(
+        "xmpp_storage_operation_seconds",
+        "What the store was asked, and how long it took.",
+    );
     for operation in Operation::ALL {
         let times = figures.times(operation);
         let labels = [("op", operation.as_str()), ("backend", figures.backend)];
         let sum = times.sum_micros as f64 / 1e6;
-        rows.observations(&labels, Histogram { bounds: BUCKETS, counts: &times.buckets, sum });
+        rows.observations(
+            &labels,
+            Histogram {
+                bounds: BUCKETS,
+                counts: &times.buckets,
+                sum,
+            },
+        );
     }
-    let mut rows = families.counter("xmpp_storage_operation_errors_total", "Operations of the store that failed.");
+    let mut rows = families.counter(
+        "xmpp_storage_operation_errors_total",
+        "Operations of the store that failed.",
+    );
     for operation in Operation::ALL {
         let labels = [("op", operation.as_str()), ("backend", figures.backend)];
         rows.row(&labels, figures.times(operation).errors);
@@ -109,7 +148,10 @@ mod tests {
 
     #[test]
     fn the_buckets_of_the_store_are_told_in_seconds() {
-        let micros: Vec<u64> = BUCKETS.iter().map(|seconds| (seconds * 1e6).round() as u64).collect();
+        let micros: Vec<u64> = BUCKETS
+            .iter()
+            .map(|seconds| (seconds * 1e6).round() as u64)
+            .collect();
         assert_eq!(micros, storage::BUCKET_MICROS);
     }
 }

@@ -21,8 +21,11 @@ const STOPPING_TIME: Duration = Duration::from_secs(8);
 /// # Errors
 /// What keeps it from starting.
 pub fn run(file: &Path) -> Result<Exit, Report> {
-    let Loaded { configuration, warnings, .. } =
-        Configuration::load(file).map_err(|problems| Report::failed(problems.to_string(), ""))?;
+    let Loaded {
+        configuration,
+        warnings,
+        ..
+    } = Configuration::load(file).map_err(|problems| Report::failed(problems.to_string(), ""))?;
     let filter = std::env::var("BALCONY_LOG").ok();
     logging::start(&configuration.log, filter.as_deref())?;
     for warning in warnings.iter() {
@@ -38,7 +41,9 @@ pub(super) fn serve(configuration: &Configuration, ready: impl FnOnce(&Server)) 
     if configuration.runtime.workers > 0 {
         runtime.worker_threads(configuration.runtime.workers);
     }
-    let runtime = runtime.build().map_err(|error| Report::failed(format!("cannot start threads: {error}"), ""))?;
+    let runtime = runtime
+        .build()
+        .map_err(|error| Report::failed(format!("cannot start threads: {error}"), ""))?;
     // The server's main task runs on a worker like all others.
     let handle = runtime.handle().clone();
     let outcome = runtime.block_on(async {
@@ -78,14 +83,19 @@ async fn stop(server: Server) {
     for listening in &server.listening {
         listening.stop();
     }
-    server.router.end_all(&StreamError::new(StreamCondition::SystemShutdown));
+    server
+        .router
+        .end_all(&StreamError::new(StreamCondition::SystemShutdown));
     let finished = async {
         while server.clients.connections().0 > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     if tokio::time::timeout(STOPPING_TIME, finished).await.is_err() {
-        warn!(event = "stopping", "some clients did not take their goodbye in time");
+        warn!(
+            event = "stopping",
+            "some clients did not take their goodbye in time"
+        );
     }
     server.store.close().await;
     info!(event = "stopped", "the server has stopped");

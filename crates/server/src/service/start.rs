@@ -31,7 +31,6 @@ pub(super) struct Server {
     pub(super) store: Arc<Database>,
     pub(super) health: Health,
     pub(super) listening: Vec<Listening>,
-    pub(super) listeners: Vec<ListenerStatus>,
     pub(super) system: System,
     /// Held as long as the server runs.
     _lock: Lock,
@@ -41,7 +40,11 @@ pub(super) struct Server {
 ///
 /// # Errors
 /// When another process has the lock, the database cannot be opened, or the request cannot be carried out.
-pub async fn without_server(configuration: &Configuration, request: Request, purpose: &str) -> Result<Reply, Report> {
+pub async fn without_server(
+    configuration: &Configuration,
+    request: Request,
+    purpose: &str,
+) -> Result<Reply, Report> {
     system::make_data_directory(&configuration.data_dir)?;
     let lock = Lock::acquire(&configuration.lock_file(), purpose)?;
     let store = open(configuration).await?;
@@ -68,9 +71,18 @@ pub(super) async fn start(configuration: &Configuration, runtime: &Handle) -> Re
     let certificates = certificates(configuration)?;
 
     let settings = settings::of_router(configuration, system.now())?;
-    let router = Router::new(settings, Arc::clone(&store) as Arc<dyn Store>, Arc::new(system.clone()));
+    let router = Router::new(
+        settings,
+        Arc::clone(&store) as Arc<dyn Store>,
+        Arc::new(system.clone()),
+    );
     let settings = settings::of_clients(configuration, secret)?;
-    let clients = Clients::new(settings, Arc::clone(&certificates), Arc::clone(&router), system.clone());
+    let clients = Clients::new(
+        settings,
+        Arc::clone(&certificates),
+        Arc::clone(&router),
+        system.clone(),
+    );
 
     let health = Health::new();
     let registry = Registry::new();
@@ -79,17 +91,34 @@ pub(super) async fn start(configuration: &Configuration, runtime: &Handle) -> Re
     if let OrOff::On(address) = configuration.metrics.listen {
         let listener = metrics::Listener::bind(address).await?;
         let address = listener.address().unwrap_or(address);
-        listeners.push(ListenerStatus { setting: "metrics.listen".to_owned(), address: address.to_string() });
-        tokio::spawn(metrics::serve(listener, registry, health.clone(), std::future::pending()));
+        listeners.push(ListenerStatus {
+            setting: "metrics.listen".to_owned(),
+            address: address.to_string(),
+        });
+        tokio::spawn(metrics::serve(
+            listener,
+            registry,
+            health.clone(),
+            std::future::pending(),
+        ));
     }
 
     let mut listening = Vec::new();
     let c2s = &configuration.c2s;
-    let plain = c2s.listen.iter().map(|address| ("c2s.listen", *address, Transport::Tcp));
-    let direct = c2s.listen_tls.iter().map(|address| ("c2s.listen_tls", *address, Transport::DirectTls));
+    let plain = c2s
+        .listen
+        .iter()
+        .map(|address| ("c2s.listen", *address, Transport::Tcp));
+    let direct = c2s
+        .listen_tls
+        .iter()
+        .map(|address| ("c2s.listen_tls", *address, Transport::DirectTls));
     for (setting, address, transport) in plain.chain(direct) {
         let listener = listen(&clients, setting, address, transport)?;
-        listeners.push(ListenerStatus { setting: setting.to_owned(), address: listener.address().to_string() });
+        listeners.push(ListenerStatus {
+            setting: setting.to_owned(),
+            address: listener.address().to_string(),
+        });
         listening.push(listener);
     }
 
@@ -107,8 +136,21 @@ pub(super) async fn start(configuration: &Configuration, runtime: &Handle) -> Re
     for listener in &listeners {
         info!(event = "listening", setting = %listener.setting, address = %listener.address, "listening");
     }
-    info!(event = "started", version = crate::build::VERSION, "the server is ready");
-    Ok(Server { router, clients, certificates, store, health, listening, listeners, system, _lock: lock })
+    info!(
+        event = "started",
+        version = crate::build::VERSION,
+        "the server is ready"
+    );
+    Ok(Server {
+        router,
+        clients,
+        certificates,
+        store,
+        health,
+        listening,
+        system,
+        _lock: lock,
+    })
 }
 
 async fn open(configuration: &Configuration) -> Result<Arc<Database>, Report> {
@@ -116,7 +158,10 @@ async fn open(configuration: &Configuration) -> Result<Arc<Database>, Report> {
         DatabaseUrl::Sqlite(path) => storage::Url::Sqlite(path),
         DatabaseUrl::Postgres(text) => {
             let url: storage::Url = text.parse().map_err(|error: storage::BadUrl| {
-                Report::failed(error.to_string(), "Set storage.url as docs/configuration.md says.")
+                Report::failed(
+                    error.to_string(),
+                    "Set storage.url as docs/configuration.md says.",
+                )
             })?;
             match configuration.storage.password_file.as_deref() {
                 Some(file) => url.with_password(&read_secret(file)?),
@@ -128,7 +173,10 @@ async fn open(configuration: &Configuration) -> Result<Arc<Database>, Report> {
         Sync::Full => storage::Durability::Full,
         Sync::Normal => storage::Durability::Normal,
     };
-    let settings = storage::Settings { durability, ..storage::Settings::new(url) };
+    let settings = storage::Settings {
+        durability,
+        ..storage::Settings::new(url)
+    };
     let database = Database::open(settings)
         .await
         .map_err(|error| Report::failed(error.to_string(), "balcony check looks closer."))?;
@@ -175,12 +223,20 @@ fn certificates(configuration: &Configuration) -> Result<Arc<Certificates>, Repo
         .filter_map(|(name, host)| {
             let (chain, key) = (host.certificate.clone()?, host.key.clone()?);
             let required_names = vec![name.as_str().to_owned()];
-            Some(CertificateFiles { host: name.as_str().to_owned(), chain, key, required_names })
+            Some(CertificateFiles {
+                host: name.as_str().to_owned(),
+                chain,
+                key,
+                required_names,
+            })
         })
         .collect();
     let has_files = !files.is_empty();
     let (certificates, problems) = Certificates::load(files);
-    let some_serves = configuration.hosts.keys().any(|name| certificates.best_for(name.as_str()).is_some());
+    let some_serves = configuration
+        .hosts
+        .keys()
+        .any(|name| certificates.best_for(name.as_str()).is_some());
     for problem in &problems {
         let (what, advice) = (problem.what(), problem.advice());
         match problem.severity() {
@@ -189,14 +245,22 @@ fn certificates(configuration: &Configuration) -> Result<Arc<Certificates>, Repo
         }
     }
     if has_files && !some_serves {
-        let first = problems.first().map(|problem| (problem.what(), problem.advice())).unwrap_or_default();
+        let first = problems
+            .first()
+            .map(|problem| (problem.what(), problem.advice()))
+            .unwrap_or_default();
         return Err(Report::failed(first.0, first.1));
     }
     tokio::spawn(Arc::clone(&certificates).watch(WATCH_INTERVAL));
     Ok(certificates)
 }
 
-fn listen(clients: &Arc<Clients>, setting: &str, address: SocketAddr, transport: Transport) -> Result<Listening, Report> {
+fn listen(
+    clients: &Arc<Clients>,
+    setting: &str,
+    address: SocketAddr,
+    transport: Transport,
+) -> Result<Listening, Report> {
     clients.listen(Listen { address, transport }).map_err(|error| {
         Report::failed(
             format!("cannot listen on {address} ({setting}): {error}"),
