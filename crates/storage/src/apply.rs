@@ -10,16 +10,18 @@ use crate::failure::Failure;
 use crate::ids::Ids;
 use crate::operation::Write;
 use crate::sql;
+use crate::waiting::Pending;
 
 /// Between the groups of a contact. XML has no way to write it.
 pub(crate) const GROUP_SEPARATOR: char = '\u{1f}';
 
-/// Makes a change. False: there is no such account, or to be created, there is one.
-pub(crate) async fn write(
+/// Makes a change, except for what is left `pending`. False: there is no such account, or to be created, there is one.
+pub(crate) async fn write<'a>(
     connection: &mut Connection,
     ids: &mut Ids,
+    pending: &mut Pending<'a>,
     address: &Address,
-    write: &Write,
+    write: &'a Write,
 ) -> Result<bool, Failure> {
     let (host, name) = key(address);
     match write {
@@ -29,7 +31,7 @@ pub(crate) async fn write(
                 .await?
                 .ok_or_else(|| Failure::refused(format!("there is no account {address}")))?;
             for change in changes {
-                commit(connection, account, change).await?;
+                commit(connection, pending, account, change).await?;
             }
             Ok(true)
         }
@@ -66,6 +68,8 @@ pub(crate) async fn write(
             Ok(connection.execute(sql::ACCOUNT_SET_FLAGS, &values).await? > 0)
         }
         Write::Delete => {
+            // What its machine wrote before goes with it, and must be there.
+            pending.flush(connection).await?;
             ids.forget(address);
             let values = [Value::Text(host), Value::Text(name)];
             Ok(connection.execute(sql::ACCOUNT_DELETE, &values).await? > 0)
@@ -115,26 +119,19 @@ fn key_columns(keys: Option<&ScramKeys>) -> [Value<'_>; 4] {
     ]
 }
 
-async fn commit(connection: &mut Connection, account: i64, change: &Change) -> Result<(), Failure> {
+async fn commit<'a>(
+    connection: &mut Connection,
+    pending: &mut Pending<'a>,
+    account: i64,
+    change: &'a Change,
+) -> Result<(), Failure> {
+    let number = account;
     let account = Value::Integer(account);
     match change {
         Change::Roster(change) => roster(connection, account, change).await?,
         Change::Privacy(change) => privacy(connection, account, change).await?,
-        Change::Wait(row) => {
-            let values = [
-                account,
-                Value::Integer(row.id.0),
-                Value::Integer(row.at.as_unix_micros()),
-                Value::Bytes(&row.bytes),
-            ];
-            connection.execute(sql::WAITING_ADD, &values).await?;
-        }
-        Change::Unwait(ids) => {
-            for id in ids {
-                let values = [account, Value::Integer(id.0)];
-                connection.execute(sql::WAITING_DELETE, &values).await?;
-            }
-        }
+        Change::Wait(row) => pending.add(connection, number, row).await?,
+        Change::Unwait(ids) => pending.delete(connection, number, ids).await?,
         Change::Write(write) => {
             let (kind, namespace, name) = record_key(&write.record);
             let (kind, namespace, name) = (Value::Integer(kind), Value::Text(namespace), Value::Text(name));

@@ -23,6 +23,7 @@ mod secrets;
 mod sql;
 mod sqlite;
 mod url;
+mod waiting;
 mod writer;
 
 pub use database::{Database, Durability, OpenError, Settings};

@@ -15,6 +15,7 @@ use crate::operation::Write;
 use crate::postgres::{self, NoSession, Server};
 use crate::sql;
 use crate::sqlite::File;
+use crate::waiting::Pending;
 
 /// How long one attempt to connect may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -149,9 +150,11 @@ impl Link {
         let prepare = async {
             begin(connection).await?;
             let mut outcomes = Vec::with_capacity(writes.len());
+            let mut pending = Pending::default();
             for (address, write) in writes {
-                outcomes.push(apply::write(connection, &mut self.ids, address, write).await?);
+                outcomes.push(apply::write(connection, &mut self.ids, &mut pending, address, write).await?);
             }
+            pending.flush(connection).await?;
             Ok::<_, Failure>(outcomes)
         };
         let outcomes = in_time(&self.place, deadline, prepare).await??;

@@ -16,6 +16,41 @@ impl Sql {
     }
 }
 
+/// The text 32 times, with commas between.
+macro_rules! times_32 {
+    ($text:literal) => {
+        times_32!(@4 times_32!(@8 $text))
+    };
+    (@4 $text:expr) => {
+        concat!($text, ", ", $text, ", ", $text, ", ", $text)
+    };
+    (@8 $text:expr) => {
+        concat!($text, ", ", $text, ", ", $text, ", ", $text, ", ", $text, ", ", $text, ", ", $text, ", ", $text)
+    };
+}
+
+/// Several waiting stanzas in one statement. SQLite has no arrays: 32 rows, of which those without an account are none.
+pub(crate) const WAITING_ADD_MANY: Sql = Sql {
+    sqlite: concat!(
+        "INSERT INTO waiting (account, id, came_at, stanza) SELECT column1, column2, column3, column4 FROM (VALUES ",
+        times_32!("(?, ?, ?, ?)"),
+        ") WHERE column1 IS NOT NULL"
+    ),
+    postgres: "INSERT INTO waiting (account, id, came_at, stanza) SELECT * FROM UNNEST(CAST($1 AS BIGINT[]), \
+        CAST($2 AS BIGINT[]), CAST($3 AS BIGINT[]), CAST($4 AS BYTEA[]))",
+};
+
+/// The same to delete them.
+pub(crate) const WAITING_DELETE_MANY: Sql = Sql {
+    sqlite: concat!(
+        "DELETE FROM waiting WHERE (account, id) IN (VALUES ",
+        times_32!("(?, ?)"),
+        ")"
+    ),
+    postgres: "DELETE FROM waiting USING UNNEST(CAST($1 AS BIGINT[]), CAST($2 AS BIGINT[])) AS gone (account, id) \
+        WHERE waiting.account = gone.account AND waiting.id = gone.id",
+};
+
 /// Constants for the statements, and the list of all.
 macro_rules! statements {
     ($($name:ident = $text:expr;)*) => {
@@ -23,7 +58,11 @@ macro_rules! statements {
 
         /// All of them.
         #[cfg(test)]
-        pub(crate) const ALL: &[(&str, Sql)] = &[$((stringify!($name), $name)),*];
+        pub(crate) const ALL: &[(&str, Sql)] = &[
+            ("WAITING_ADD_MANY", WAITING_ADD_MANY),
+            ("WAITING_DELETE_MANY", WAITING_DELETE_MANY),
+            $((stringify!($name), $name)),*
+        ];
     };
 }
 
@@ -161,8 +200,11 @@ mod tests {
     use crate::migrations;
     use crate::sqlite::File;
 
-    /// How many parameters the text names: `$1` to `$n` without a gap.
+    /// How many parameters the text has: one for each `?`, or `$1` to `$n` without a gap.
     fn parameters(text: &str) -> usize {
+        if text.contains('?') {
+            return text.matches('?').count();
+        }
         (1..)
             .take_while(|number| {
                 let name = format!("${number}");
