@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use account::{AdminRequest, Input};
+use account::{AdminRequest, Flags, Input, SessionView};
 use features::{Action, Setback};
 use sasl::{Password, Salt};
 use stanza::{Address, StreamCondition, StreamError};
@@ -145,6 +145,58 @@ impl Router {
         };
         let request = AdminRequest::CancelSubscriptions(Box::new(cancelled));
         self.work(|worker| self.deliver(&address, Input::Admin(request), Priority::Control, worker));
+    }
+
+    /// Replaces what the operator says of an account; false when there is none. One that is disabled loses its sessions.
+    pub fn set_flags(
+        self: &Arc<Self>,
+        account: Address,
+        flags: Flags,
+        done: Done<Result<bool, crate::StoreError>>,
+    ) {
+        let router = Arc::clone(self);
+        let changed = account.clone();
+        let set = move |outcome| {
+            if matches!(outcome, Ok(true)) && router.account_in_memory(&changed).is_some() {
+                let error = StreamError::new(StreamCondition::NotAuthorized).text("this account is disabled");
+                router.work(|worker| {
+                    let told = Input::Admin(AdminRequest::SetFlags(flags));
+                    router.deliver(&changed, told, Priority::Control, worker);
+                    if flags.disabled {
+                        let end = Input::Admin(AdminRequest::End(None, error, Box::new(|_| {})));
+                        router.deliver(&changed, end, Priority::Control, worker);
+                    }
+                });
+            }
+            done(outcome);
+        };
+        self.store.set_flags(account, flags, Box::new(set));
+    }
+
+    /// Asks an account for its sessions.
+    pub fn sessions_of(
+        self: &Arc<Self>,
+        account: &Address,
+        answer: Box<dyn FnOnce(Vec<SessionView>) + Send>,
+    ) {
+        if self.account_in_memory(account).is_none() {
+            answer(Vec::new());
+            return;
+        }
+        let request = Input::Admin(AdminRequest::Sessions(answer));
+        self.work(|worker| self.deliver(account, request, Priority::Control, worker));
+    }
+
+    /// Ends the session with this full address, or all of this bare address; tells how many.
+    pub fn kick(self: &Arc<Self>, address: &Address, answer: Box<dyn FnOnce(usize) + Send>) {
+        if self.account_in_memory(address).is_none() {
+            answer(0);
+            return;
+        }
+        let error = StreamError::new(StreamCondition::PolicyViolation).text("ended by the operator");
+        let resource = address.resourcepart().map(str::to_owned);
+        let request = Input::Admin(AdminRequest::End(resource, error, answer));
+        self.work(|worker| self.deliver(address, request, Priority::Control, worker));
     }
 
     /// Ends all sessions of an account and forgets what is in memory of it.

@@ -96,6 +96,11 @@ impl Router {
         self.accounts.len()
     }
 
+    /// Which accounts are in memory.
+    pub fn addresses_in_memory(&self) -> Vec<Address> {
+        self.accounts.pin().keys().cloned().collect()
+    }
+
     /// Bound sessions of each host.
     pub fn sessions_by_host(&self) -> BTreeMap<String, usize> {
         let mut counts: BTreeMap<String, usize> = self

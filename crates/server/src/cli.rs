@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::admin::AccountSetting;
 use crate::config::{AccountName, HostName};
 use crate::report::Report;
 use crate::terminal::PasswordSource;
@@ -35,6 +36,26 @@ pub enum Command {
     /// Make, list and remove accounts
     #[command(subcommand)]
     Account(AccountCommand),
+    /// See who is connected, and end sessions
+    #[command(subcommand)]
+    Session(SessionCommand),
+}
+
+/// What can be done with sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum SessionCommand {
+    /// List the sessions of one account, or all
+    List {
+        /// Whose sessions
+        #[arg(value_name = "JID")]
+        account: Option<AccountName>,
+    },
+    /// End one session, or all of an account; the client may come back
+    Kick {
+        /// Which: romeo@montague.lit/orchard, or romeo@montague.lit for all
+        #[arg(value_name = "JID")]
+        session: String,
+    },
 }
 
 /// What can be done with accounts.
@@ -49,6 +70,27 @@ pub enum AccountCommand {
         /// Whose accounts
         #[arg(value_name = "HOST")]
         host: Option<HostName>,
+    },
+    /// Show one account: its settings, contacts, waiting messages, sessions
+    Show {
+        /// Which account
+        #[arg(value_name = "JID")]
+        account: AccountName,
+    },
+    /// Change a setting of an account: disabled, deceased, next_of_kin_notified, poke, attention_from_strangers
+    Set {
+        /// Which account
+        #[arg(value_name = "JID")]
+        account: AccountName,
+        /// Which setting and its value, such as poke=off
+        #[arg(value_name = "FLAG=VALUE")]
+        setting: AccountSetting,
+    },
+    /// Let nobody log in as this account, and end its sessions; `set JID disabled=off` undoes it
+    Disable {
+        /// Which account
+        #[arg(value_name = "JID")]
+        account: AccountName,
     },
     /// Remove an account with all it has: contacts, waiting messages, private data
     Delete {

@@ -86,7 +86,7 @@ fn complete(mut tree: Tree) -> Tree {
     for node in &mut tree.nodes {
         if let Node::Element(child) = node {
             if let (Some(namespace), CLIENT) = (conditions, child.namespace.as_str()) {
-                namespace.clone_into(&mut child.namespace);
+                child.namespace = namespace.into();
             }
             *child = complete(std::mem::take(child));
         }

@@ -438,22 +438,24 @@ impl Player<'_> {
                 continue;
             }
             let came = self.stage.hear(actor.line)?;
-            let mut heard = Vec::new();
-            let outcome = actor.client.hear(&came.bytes, &mut heard);
-            actor.unread.extend(heard.into_iter().map(|heard| match heard {
-                Heard::Opened(header) => Item::Opened(opening(&header)),
-                Heard::Element(element) => {
-                    let tree = element.to_tree();
-                    Item::Element(element, tree)
-                }
-                Heard::Closed => Item::StreamClosed,
-            }));
-            if let Err(error) = outcome {
-                return Err(format!(
-                    "{} cannot read what the server writes ({error}): {}",
-                    who.address(),
-                    String::from_utf8_lossy(&came.bytes)
-                ));
+            actor.client.read(&came.bytes);
+            loop {
+                let heard = actor.client.hear().map_err(|error| {
+                    let bytes = String::from_utf8_lossy(&came.bytes);
+                    format!(
+                        "{} cannot read what the server writes ({error}): {bytes}",
+                        who.address()
+                    )
+                })?;
+                actor.unread.push_back(match heard {
+                    None => break,
+                    Some(Heard::Opened(header)) => Item::Opened(opening(&header)),
+                    Some(Heard::Element(element)) => {
+                        let tree = element.to_tree();
+                        Item::Element(element, tree)
+                    }
+                    Some(Heard::Closed) => Item::StreamClosed,
+                });
             }
             if came.ended {
                 actor.ended = true;

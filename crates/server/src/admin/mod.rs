@@ -14,7 +14,8 @@ use std::pin::Pin;
 pub use client::{Client, ClientError};
 pub use listener::{Listener, serve};
 pub use request::{
-    Account, HostStatus, ListenerStatus, Password, Refusal, RefusalKind, Reply, Request, Status,
+    Account, AccountDetails, AccountFlag, AccountSetting, HostStatus, ListenerStatus, Password, Refusal,
+    RefusalKind, Reply, Request, Session, Status,
 };
 
 /// What comes of a request.
@@ -66,9 +67,13 @@ mod tests {
                         })
                         .collect(),
                 }),
-                Request::AccountPassword { .. } | Request::AccountDelete { .. } | Request::Status => {
-                    Err(Refusal::new(RefusalKind::Failed, "not in this test", ""))
-                }
+                Request::AccountPassword { .. }
+                | Request::AccountDelete { .. }
+                | Request::AccountShow { .. }
+                | Request::AccountSet { .. }
+                | Request::SessionList { .. }
+                | Request::SessionKick { .. }
+                | Request::Status => Err(Refusal::new(RefusalKind::Failed, "not in this test", "")),
             };
             Box::pin(std::future::ready(outcome))
         }

@@ -38,6 +38,83 @@ pub enum Request {
         /// Which.
         account: AccountName,
     },
+    /// One account.
+    AccountShow {
+        /// Which.
+        account: AccountName,
+    },
+    /// A setting of an account. One that is disabled loses its sessions.
+    AccountSet {
+        /// Which.
+        account: AccountName,
+        /// The setting.
+        setting: AccountSetting,
+    },
+    /// Sessions of an account, or all.
+    SessionList {
+        /// Whose.
+        account: Option<AccountName>,
+    },
+    /// One session ends, or all of an account.
+    SessionKick {
+        /// A full address, or a bare one for all.
+        session: String,
+    },
+}
+
+/// A setting of one account and its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountSetting {
+    /// Which.
+    pub flag: AccountFlag,
+    /// Whether it is on.
+    pub on: bool,
+}
+
+/// What an operator can say of one account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AccountFlag {
+    /// Nobody can log in as it.
+    Disabled,
+    /// Its user has died.
+    Deceased,
+    /// The next of kin know.
+    NextOfKinNotified,
+    /// Its clients may be asked whether the user is there.
+    Poke,
+    /// Strangers may ask for attention.
+    AttentionFromStrangers,
+}
+
+impl AccountFlag {
+    /// All of them, by the names that operators type.
+    pub const ALL: [(&'static str, AccountFlag); 5] = [
+        ("disabled", AccountFlag::Disabled),
+        ("deceased", AccountFlag::Deceased),
+        ("next_of_kin_notified", AccountFlag::NextOfKinNotified),
+        ("poke", AccountFlag::Poke),
+        ("attention_from_strangers", AccountFlag::AttentionFromStrangers),
+    ];
+}
+
+impl std::str::FromStr for AccountSetting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<AccountSetting, String> {
+        let (name, value) = text
+            .split_once('=')
+            .ok_or("write it as FLAG=VALUE, such as poke=off")?;
+        let known = || AccountFlag::ALL.map(|(name, _)| name).join(", ");
+        let flag = AccountFlag::ALL.iter().find(|(known, _)| *known == name);
+        let (_, flag) = flag.ok_or_else(|| format!("there is no flag {name:?}; there are {}", known()))?;
+        let on = match value {
+            "on" | "true" | "yes" => true,
+            "off" | "false" | "no" => false,
+            _ => return Err(format!("{value:?} is neither on nor off")),
+        };
+        Ok(AccountSetting { flag: *flag, on })
+    }
 }
 
 /// A password on its way. It is never shown, not even in a log of requests.
@@ -53,6 +130,18 @@ pub enum Reply {
     Done,
     /// How the server is.
     Status(Status),
+    /// One account.
+    Account(AccountDetails),
+    /// Sessions, by account.
+    Sessions {
+        /// All that were asked for.
+        sessions: Vec<Session>,
+    },
+    /// So many sessions were ended.
+    Ended {
+        /// How many.
+        sessions: usize,
+    },
     /// Accounts, in the order of their addresses.
     Accounts {
         /// All that were asked for.
@@ -106,6 +195,34 @@ pub struct HostStatus {
 pub struct Account {
     /// Its address.
     pub account: AccountName,
+}
+
+/// All that is told of one account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountDetails {
+    /// Its address.
+    pub account: AccountName,
+    /// Each flag, and whether it is on.
+    pub flags: Vec<AccountSetting>,
+    /// Contacts on its roster.
+    pub contacts: usize,
+    /// Messages that wait for it.
+    pub waiting: usize,
+    /// Its sessions.
+    pub sessions: Vec<Session>,
+}
+
+/// One session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// Its full address.
+    pub address: String,
+    /// Its priority, when it is available.
+    pub priority: Option<i8>,
+    /// Stanzas that wait for its client, or are not acknowledged.
+    pub waiting: usize,
+    /// Since when (UTC).
+    pub since: String,
 }
 
 /// Why a request was not carried out.

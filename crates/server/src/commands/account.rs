@@ -1,7 +1,7 @@
 //! `balcony account …`: making, listing and removing accounts.
 
 use super::{Output, ask_anyway, configuration, misunderstood, say_json};
-use crate::admin::{Reply, Request};
+use crate::admin::{AccountDetails, AccountFlag, AccountSetting, Reply, Request};
 use crate::cli::{AccountCommand, Arguments};
 use crate::config::{AccountName, Configuration};
 use crate::report::{Exit, Report};
@@ -38,6 +38,38 @@ pub(super) fn account(
             )
         }
         AccountCommand::List { host } => (Request::AccountList { host: host.clone() }, String::new()),
+        AccountCommand::Show { account } => {
+            local(&configuration, account)?;
+            (
+                Request::AccountShow {
+                    account: account.clone(),
+                },
+                String::new(),
+            )
+        }
+        AccountCommand::Set { account, setting } => {
+            local(&configuration, account)?;
+            (
+                Request::AccountSet {
+                    account: account.clone(),
+                    setting: *setting,
+                },
+                format!("{account} is changed"),
+            )
+        }
+        AccountCommand::Disable { account } => {
+            local(&configuration, account)?;
+            (
+                Request::AccountSet {
+                    account: account.clone(),
+                    setting: AccountSetting {
+                        flag: AccountFlag::Disabled,
+                        on: true,
+                    },
+                },
+                format!("nobody can log in as {account} any more"),
+            )
+        }
         AccountCommand::Delete { account } => {
             local(&configuration, account)?;
             (
@@ -50,16 +82,40 @@ pub(super) fn account(
     };
     let reply = ask_anyway(&configuration, &request, "account")?;
     match (&reply, output) {
-        (Reply::Done | Reply::Accounts { .. }, Output::Machines) => say_json(&reply),
+        (Reply::Done | Reply::Accounts { .. } | Reply::Account(_), Output::Machines) => say_json(&reply),
+        (Reply::Account(details), Output::People) => say(page(details)),
         (Reply::Done, Output::People) => say(done),
         (Reply::Accounts { accounts }, Output::People) => {
             for account in accounts {
                 say(account.account.to_string());
             }
         }
-        (Reply::Status(_), _) => return Err(misunderstood(&reply)),
+        (Reply::Status(_) | Reply::Sessions { .. } | Reply::Ended { .. }, _) => {
+            return Err(misunderstood(&reply));
+        }
     }
     Ok(Exit::Fine)
+}
+
+fn page(details: &AccountDetails) -> String {
+    let mut lines = vec![format!(
+        "{}: {} contacts, {} messages wait",
+        details.account, details.contacts, details.waiting
+    )];
+    for (name, flag) in AccountFlag::ALL {
+        let is_on = details
+            .flags
+            .iter()
+            .any(|setting| setting.flag == flag && setting.on);
+        lines.push(format!("  {name} = {}", if is_on { "on" } else { "off" }));
+    }
+    lines.extend(
+        details
+            .sessions
+            .iter()
+            .map(|session| format!("  {}", super::session::line(session))),
+    );
+    lines.join("\n")
 }
 
 /// Accounts live on the hosts of the configuration: a slip in the domain is told before a password is asked for.

@@ -2,6 +2,7 @@
 
 mod account;
 mod check;
+mod session;
 mod status;
 
 use serde::Serialize;
@@ -35,6 +36,7 @@ pub fn perform(arguments: &Arguments) -> Exit {
         Command::Check => check::check(arguments, output),
         Command::Status => status::status(arguments, output),
         Command::Account(command) => account::account(arguments, command, output),
+        Command::Session(command) => session::session(arguments, command, output),
     };
     outcome.unwrap_or_else(|report| {
         match output {
@@ -106,6 +108,9 @@ fn misunderstood(reply: &Reply) -> Report {
         Reply::Done => "done",
         Reply::Status(_) => "status",
         Reply::Accounts { .. } => "accounts",
+        Reply::Account(_) => "account",
+        Reply::Sessions { .. } => "sessions",
+        Reply::Ended { .. } => "ended",
     };
     Report::failed(
         format!("the server answered something else (\"{kind}\")"),

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use account::Flags;
 use machine::Random;
 use router::{AccountView, Done, Router, StoreError, Surroundings};
 use stanza::Address;
@@ -11,7 +12,8 @@ use tokio::sync::oneshot;
 use transport::System;
 
 use crate::admin::{
-    self, Admin, HostStatus, ListenerStatus, Outcome, Refusal, RefusalKind, Reply, Request, Status,
+    self, AccountDetails, AccountFlag, AccountSetting, Admin, HostStatus, ListenerStatus, Outcome, Refusal,
+    RefusalKind, Reply, Request, Status,
 };
 use crate::build;
 use crate::config::AccountName;
@@ -36,9 +38,20 @@ impl Admin for Running {
         Box::pin(async move {
             match request {
                 Request::Status => self.status().await,
+                Request::SessionList { account } => {
+                    let sessions = self.sessions(account.as_ref()).await?;
+                    Ok(Reply::Sessions { sessions })
+                }
+                Request::SessionKick { session } => self.kick(&session).await,
+                Request::AccountShow { account } => {
+                    let mut details = details(&self.router, &account).await?;
+                    details.sessions = self.sessions(Some(&account)).await?;
+                    Ok(Reply::Account(details))
+                }
                 Request::AccountAdd { .. }
                 | Request::AccountPassword { .. }
                 | Request::AccountList { .. }
+                | Request::AccountSet { .. }
                 | Request::AccountDelete { .. } => accounts(&self.router, request).await,
             }
         })
@@ -52,6 +65,55 @@ impl Admin for Offline {
 }
 
 impl Running {
+    /// Sessions of one account, or all, in the order of their addresses.
+    async fn sessions(&self, account: Option<&AccountName>) -> Result<Vec<admin::Session>, Refusal> {
+        let accounts = match account {
+            Some(account) => vec![local(&self.router, account)?],
+            None => self.router.addresses_in_memory(),
+        };
+        let mut views = Vec::new();
+        for account in accounts {
+            let (tell, told) = oneshot::channel();
+            self.router.sessions_of(
+                &account,
+                Box::new(move |sessions| {
+                    // Whoever asked may be gone.
+                    let _ = tell.send(sessions);
+                }),
+            );
+            views.extend(told.await.unwrap_or_default());
+        }
+        views.sort_by(|one, other| one.address.cmp(&other.address));
+        let session = |view: account::SessionView| admin::Session {
+            address: view.address.to_string(),
+            priority: view.priority,
+            waiting: view.waiting,
+            since: view.since.to_xmpp(),
+        };
+        Ok(views.into_iter().map(session).collect())
+    }
+
+    async fn kick(&self, session: &str) -> Outcome {
+        let bad = |why: String| Refusal::new(RefusalKind::BadRequest, why, "");
+        let address = Address::parse(session).map_err(|error| bad(format!("{session}: {error}")))?;
+        let (tell, told) = oneshot::channel();
+        self.router.kick(
+            &address,
+            Box::new(move |count| {
+                // Whoever asked may be gone.
+                let _ = tell.send(count);
+            }),
+        );
+        match told.await.unwrap_or_default() {
+            0 => Err(Refusal::new(
+                RefusalKind::NotFound,
+                format!("there is no session {session}"),
+                "balcony session list shows all of them.",
+            )),
+            sessions => Ok(Reply::Ended { sessions }),
+        }
+    }
+
     async fn status(&self) -> Outcome {
         let accounts = ask(|done| self.router.store().list_accounts(None, done)).await?;
         let sessions = self.router.sessions_by_host();
@@ -116,18 +178,82 @@ async fn accounts(router: &Arc<Router>, request: Request) -> Outcome {
                 .collect();
             Ok(Reply::Accounts { accounts })
         }
-        Request::Status => Err(Refusal::new(RefusalKind::Failed, "no server runs", "")),
+        Request::AccountShow { account } => Ok(Reply::Account(details(router, &account).await?)),
+        Request::AccountSet { account, setting } => {
+            let address = local(router, &account)?;
+            let mut flags = view(router, &account).await?.flags;
+            set(&mut flags, setting);
+            found(
+                &account,
+                ask(|done| router.set_flags(address, flags, done)).await?,
+            )
+        }
+        Request::Status | Request::SessionList { .. } | Request::SessionKick { .. } => {
+            Err(Refusal::new(RefusalKind::Failed, "no server runs", ""))
+        }
     }
 }
 
+/// What the store has of an account.
+async fn view(router: &Arc<Router>, account: &AccountName) -> Result<AccountView, Refusal> {
+    let address = local(router, account)?;
+    let host = address.domainpart().to_owned();
+    let accounts = ask(|done| router.store().list_accounts(Some(host), done)).await?;
+    let is_meant = |view: &AccountView| view.address == address;
+    accounts
+        .into_iter()
+        .find(is_meant)
+        .ok_or_else(|| missing(account))
+}
+
+async fn details(router: &Arc<Router>, account: &AccountName) -> Result<AccountDetails, Refusal> {
+    let view = view(router, account).await?;
+    let flags = AccountFlag::ALL.map(|(_, flag)| AccountSetting {
+        flag,
+        on: get(view.flags, flag),
+    });
+    Ok(AccountDetails {
+        account: account.clone(),
+        flags: flags.to_vec(),
+        contacts: view.contacts,
+        waiting: view.waiting,
+        sessions: Vec::new(),
+    })
+}
+
+fn get(flags: Flags, flag: AccountFlag) -> bool {
+    match flag {
+        AccountFlag::Disabled => flags.disabled,
+        AccountFlag::Deceased => flags.deceased,
+        AccountFlag::NextOfKinNotified => flags.next_of_kin_notified,
+        AccountFlag::Poke => !flags.poke_disabled,
+        AccountFlag::AttentionFromStrangers => !flags.attention_from_strangers_off,
+    }
+}
+
+fn set(flags: &mut Flags, AccountSetting { flag, on }: AccountSetting) {
+    match flag {
+        AccountFlag::Disabled => flags.disabled = on,
+        AccountFlag::Deceased => flags.deceased = on,
+        AccountFlag::NextOfKinNotified => flags.next_of_kin_notified = on,
+        AccountFlag::Poke => flags.poke_disabled = !on,
+        AccountFlag::AttentionFromStrangers => flags.attention_from_strangers_off = !on,
+    }
+}
+
+fn missing(account: &AccountName) -> Refusal {
+    Refusal::new(
+        RefusalKind::NotFound,
+        format!("there is no account {account}"),
+        "balcony account list shows all of them.",
+    )
+}
+
 fn found(account: &AccountName, found: bool) -> Outcome {
-    match found {
-        true => Ok(Reply::Done),
-        false => Err(Refusal::new(
-            RefusalKind::NotFound,
-            format!("there is no account {account}"),
-            "balcony account list shows all of them.",
-        )),
+    if found {
+        Ok(Reply::Done)
+    } else {
+        Err(missing(account))
     }
 }
 

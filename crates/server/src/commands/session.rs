@@ -1,0 +1,49 @@
+//! `balcony session …`: who is connected, and ending sessions.
+
+use super::{Output, ask, configuration, misunderstood, say_json};
+use crate::admin::{Reply, Request, Session};
+use crate::cli::{Arguments, SessionCommand};
+use crate::report::{Exit, Report};
+use crate::terminal::say;
+
+pub(super) fn session(
+    arguments: &Arguments,
+    command: &SessionCommand,
+    output: Output,
+) -> Result<Exit, Report> {
+    let request = match command {
+        SessionCommand::List { account } => Request::SessionList {
+            account: account.clone(),
+        },
+        SessionCommand::Kick { session } => Request::SessionKick {
+            session: session.clone(),
+        },
+    };
+    let reply = ask(&configuration(arguments)?, &request)?;
+    match (&reply, output) {
+        (Reply::Sessions { .. } | Reply::Ended { .. }, Output::Machines) => say_json(&reply),
+        (Reply::Sessions { sessions }, Output::People) => sessions.iter().map(line).for_each(say),
+        (Reply::Ended { sessions: 1 }, Output::People) => say("1 session was ended"),
+        (Reply::Ended { sessions }, Output::People) => say(format!("{sessions} sessions were ended")),
+        (Reply::Done | Reply::Status(_) | Reply::Accounts { .. } | Reply::Account(_), _) => {
+            return Err(misunderstood(&reply));
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+/// One session on one line.
+pub(super) fn line(session: &Session) -> String {
+    let presence = match session.priority {
+        Some(priority) => format!("priority {priority}"),
+        None => String::from("not available"),
+    };
+    let waiting = match session.waiting {
+        0 => String::new(),
+        waiting => format!(", {waiting} stanzas wait"),
+    };
+    format!(
+        "{}  {presence}, since {}{waiting}",
+        session.address, session.since
+    )
+}
