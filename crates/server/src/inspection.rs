@@ -7,12 +7,17 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::UnixTime;
+use transport::tls::{self, CertificateFiles};
 
 use crate::config::{DatabaseUrl, Loaded, Problem, Severity, key_of_host};
+use crate::service::database_url;
 use crate::system;
+
+/// A database that does not answer within this time would not answer at a start either.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everything that is wrong outside the file.
 pub fn inspect(loaded: &Loaded) -> Vec<Problem> {
@@ -22,6 +27,7 @@ pub fn inspect(loaded: &Loaded) -> Vec<Problem> {
     };
     inspection.certificates();
     inspection.secrets();
+    inspection.database();
     if inspection.data_directory() == Server::Stopped {
         inspection.ports();
     }
@@ -53,51 +59,57 @@ impl Inspection<'_> {
     }
 
     fn certificates(&mut self) {
-        for (name, host) in &self.loaded.configuration.hosts {
-            if let Some(file) = &host.certificate {
-                let key = key_of_host(name, "certificate");
-                if let Some((text, _)) = self.read(&key, file) {
-                    self.certificate(&key, file, &text);
-                }
+        let configuration = &self.loaded.configuration;
+        let mut files = Vec::new();
+        for (name, host) in &configuration.hosts {
+            if let (Some(chain), Some(key)) = (host.certificate.clone(), host.key.clone()) {
+                let host = name.as_str().to_owned();
+                let required_names = vec![host.clone()];
+                files.push(CertificateFiles {
+                    host,
+                    chain,
+                    key,
+                    required_names,
+                });
             }
-            if let Some(file) = &host.key {
-                let key = key_of_host(name, "key");
-                if let Some((text, metadata)) = self.read(&key, file) {
-                    self.private_key(&key, file, &text, &metadata);
-                }
+        }
+        for problem in tls::examine(files, UnixTime::now()) {
+            let setting = match problem.item {
+                tls::Item::Certificate => "certificate",
+                tls::Item::Key => "key",
+            };
+            let host = configuration
+                .hosts
+                .keys()
+                .find(|name| name.as_str() == problem.host);
+            let key = host.map(|name| key_of_host(name, setting)).unwrap_or_default();
+            match problem.severity() {
+                tls::Severity::Error => self.error(&key, problem.what(), &problem.advice()),
+                tls::Severity::Warning => self.warning(&key, problem.what(), &problem.advice()),
             }
         }
     }
 
-    fn certificate(&mut self, key: &str, file: &Path, text: &[u8]) {
-        let mut certificates = 0;
-        for certificate in CertificateDer::pem_slice_iter(text) {
-            if certificate.is_err() {
-                let advice = "Fetch it anew from your certificate authority.";
-                return self.error(key, format!("{} is damaged", file.display()), advice);
+    /// Whether the database can be reached and is not newer than this program. Nothing is changed in it.
+    fn database(&mut self) {
+        let url = match database_url(&self.loaded.configuration) {
+            Ok(url) => url,
+            Err(report) => return self.error("storage.url", report.message, &report.advice),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let outcome = match runtime {
+            Ok(runtime) => runtime.block_on(storage::examine(&url, DATABASE_PATIENCE)),
+            Err(error) => {
+                return self.error("storage.url", format!("cannot look at the database: {error}"), "");
             }
-            certificates += 1;
+        };
+        if let Err(error) = outcome {
+            self.error(
+                "storage.url",
+                error.to_string(),
+                "The server cannot start without it.",
+            );
         }
-        if certificates == 0 {
-            let advice = if PrivateKeyDer::from_pem_slice(text).is_ok() {
-                "It holds a private key: have certificate and key changed places?"
-            } else {
-                "The file begins with -----BEGIN CERTIFICATE-----."
-            };
-            self.error(key, format!("{} holds no certificate", file.display()), advice);
-        }
-    }
-
-    fn private_key(&mut self, key: &str, file: &Path, text: &[u8], metadata: &Metadata) {
-        if PrivateKeyDer::from_pem_slice(text).is_err() {
-            let advice = if CertificateDer::from_pem_slice(text).is_ok() {
-                "It holds a certificate: have certificate and key changed places?"
-            } else {
-                "The file begins with -----BEGIN PRIVATE KEY-----; one with a passphrase cannot be used."
-            };
-            self.error(key, format!("{} holds no private key", file.display()), advice);
-        }
-        self.only_for_its_owner(key, file, metadata);
     }
 
     fn secrets(&mut self) {

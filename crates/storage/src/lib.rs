@@ -7,6 +7,7 @@ mod connection;
 mod contents;
 mod database;
 mod doomed;
+mod examine;
 mod failure;
 mod faults;
 mod figures;
@@ -27,6 +28,7 @@ mod waiting;
 mod writer;
 
 pub use database::{Database, Durability, OpenError, Settings};
+pub use examine::examine;
 pub use faults::Faults;
 pub use figures::{BUCKET_MICROS, Figures, Operation, Times};
 pub use memory::{Executor, Memory};

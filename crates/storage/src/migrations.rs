@@ -69,6 +69,15 @@ pub(crate) async fn run(connection: &mut Connection) -> Result<(), SchemaError> 
     })
 }
 
+/// Whether a database whose newest migration has this number can be used.
+pub(crate) fn check(newest: Option<i64>) -> Result<(), SchemaError> {
+    let known = STEPS.iter().map(|step| step.0).max().unwrap_or(0);
+    match newest {
+        Some(found) if found > known => Err(SchemaError::Newer { found, known }),
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn migrator(text: fn(&Step) -> &'static str) -> Migrator {
     let steps = STEPS.iter().map(|step| {
         let sql = SqlStr::from_static(text(step));

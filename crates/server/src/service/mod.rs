@@ -9,4 +9,4 @@ mod start;
 
 pub use development::run_dev;
 pub use run::run;
-pub use start::without_server;
+pub use start::{database_url, without_server};

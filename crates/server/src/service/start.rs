@@ -153,9 +153,13 @@ pub(super) async fn start(configuration: &Configuration, runtime: &Handle) -> Re
     })
 }
 
-async fn open(configuration: &Configuration) -> Result<Arc<Database>, Report> {
-    let url = match configuration.database() {
-        DatabaseUrl::Sqlite(path) => storage::Url::Sqlite(path),
+/// Where the configuration says that the data are.
+///
+/// # Errors
+/// When that makes no sense, or the password cannot be read.
+pub fn database_url(configuration: &Configuration) -> Result<storage::Url, Report> {
+    match configuration.database() {
+        DatabaseUrl::Sqlite(path) => Ok(storage::Url::Sqlite(path)),
         DatabaseUrl::Postgres(text) => {
             let url: storage::Url = text.parse().map_err(|error: storage::BadUrl| {
                 Report::failed(
@@ -164,11 +168,15 @@ async fn open(configuration: &Configuration) -> Result<Arc<Database>, Report> {
                 )
             })?;
             match configuration.storage.password_file.as_deref() {
-                Some(file) => url.with_password(&read_secret(file)?),
-                None => url,
+                Some(file) => Ok(url.with_password(&read_secret(file)?)),
+                None => Ok(url),
             }
         }
-    };
+    }
+}
+
+async fn open(configuration: &Configuration) -> Result<Arc<Database>, Report> {
+    let url = database_url(configuration)?;
     let durability = match configuration.storage.sync {
         Sync::Full => storage::Durability::Full,
         Sync::Normal => storage::Durability::Normal,
