@@ -28,7 +28,7 @@ pub(crate) struct Index {
     /// Behind the `>` of the opening tag.
     pub(crate) head_end: u32,
     pub(crate) attributes: SmallVec<[AttributeAt; 6]>,
-    pub(crate) children: SmallVec<[ChildAt; 4]>,
+    pub(crate) children: SmallVec<[ChildAt; 5]>,
     /// Namespace names that are not written as they are meant.
     pub(crate) unescaped: Box<[Box<str>]>,
 }

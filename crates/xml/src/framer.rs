@@ -1,5 +1,7 @@
 //! Cuts the bytes of one stream into frames, wherever the reads happen to end.
 
+use std::borrow::Cow;
+
 use crate::{
     ContentNamespace, Element, LimitName, Limits, StreamHeader, XmlError,
     limits::check,
@@ -48,13 +50,19 @@ pub struct Framer {
     backend: Backend,
     limits: Limits,
     phase: Phase,
-    scope: Scope,
-    /// The closing tag that ends the stream, without its `>`.
-    closing_tag: Box<[u8]>,
+    /// What the stream header opened, once it is there.
+    stream: Option<Box<Stream>>,
     /// The front of an unfinished piece; empty between frames.
     held: Vec<u8>,
     unfinished: Option<Box<Reader>>,
     failure: Option<XmlError>,
+}
+
+/// What lasts from a stream header on.
+struct Stream {
+    scope: Scope,
+    /// The closing tag that ends it, without its `>`.
+    closing_tag: Box<[u8]>,
 }
 
 /// What has judged the front of an unfinished piece.
@@ -93,9 +101,9 @@ enum Phase {
 const CLOSING_TAG_SPACE_MAX: usize = 64;
 
 impl Framer {
-    /// A framer with the backend for production.
+    /// A framer with the backend for production: the scanner.
     pub fn new(framing: Framing, content: ContentNamespace, limits: Limits) -> Framer {
-        Framer::with_backend(Backend::Reference, framing, content, limits)
+        Framer::with_backend(Backend::Scanner, framing, content, limits)
     }
 
     /// A framer with the backend of choice.
@@ -111,8 +119,7 @@ impl Framer {
             backend,
             limits: limits.clamped(),
             phase: Phase::Start,
-            scope: Scope::inheriting(content.as_str()),
-            closing_tag: Box::default(),
+            stream: None,
             held: Vec::new(),
             unfinished: None,
             failure: None,
@@ -263,7 +270,9 @@ impl Framer {
             }
             Some(b'?') => Err(markup::PROCESSING_INSTRUCTION),
             Some(b'!') => match markup::exclamation(bytes) {
-                Some(XmlError::BadFormat(what)) if !self.is_in_stream() => Err(XmlError::NotWellFormed(what)),
+                Some(XmlError::BadFormat(what)) if self.stream.is_none() => {
+                    Err(XmlError::NotWellFormed(what))
+                }
                 Some(error) => Err(error),
                 None => Ok(None),
             },
@@ -273,19 +282,16 @@ impl Framer {
         }
     }
 
-    fn is_in_stream(&self) -> bool {
-        self.framing == Framing::Stream && self.phase == Phase::Elements
-    }
-
     fn judge_closing_tag(
         &mut self,
         bytes: &[u8],
         frame: &mut Option<Frame>,
     ) -> Result<Option<usize>, XmlError> {
-        let expected = &*self.closing_tag;
+        const MISMATCH: XmlError = XmlError::NotWellFormed("closing tag does not match");
+        let expected = &*self.stream.as_ref().ok_or(MISMATCH)?.closing_tag;
         let known = bytes.len().min(expected.len());
-        if !self.is_in_stream() || bytes[..known] != expected[..known] {
-            return Err(XmlError::NotWellFormed("closing tag does not match"));
+        if bytes[..known] != expected[..known] {
+            return Err(MISMATCH);
         }
         let rest = &bytes[known..];
         let spaces = rest.iter().take_while(|byte| is_space(**byte)).count();
@@ -297,7 +303,7 @@ impl Framer {
                 *frame = Some(Frame::Close);
                 Ok(Some(known + spaces + 1))
             }
-            Some(_) => Err(XmlError::NotWellFormed("closing tag does not match")),
+            Some(_) => Err(MISMATCH),
         }
     }
 
@@ -318,8 +324,16 @@ impl Framer {
             }
         };
         let end = match reader {
-            Reader::Reference(reading) => reading.advance(within, &self.scope, &self.limits)?,
-            Reader::Scanner(scan) => scan.advance(within, self.scope.is_default_content, &self.limits)?,
+            Reader::Reference(reading) => {
+                reading.advance(within, &scope_of(&self.stream, self.content), &self.limits)?
+            }
+            Reader::Scanner(scan) => {
+                let is_default_content = self
+                    .stream
+                    .as_ref()
+                    .is_none_or(|stream| stream.scope.is_default_content);
+                scan.advance(within, is_default_content, &self.limits)?
+            }
         };
         let Some(end) = end else {
             check(bytes.len(), within.len(), LimitName::StanzaBytes)?;
@@ -346,11 +360,13 @@ impl Framer {
             Reader::Scanner(_) => self.reread(Piece::Header, bytes)?.take_head(),
         };
         let header = StreamHeader::of(&head)?;
-        self.scope = Scope::of_stream(&head.declarations, self.content);
         let name_end = bytes
             .iter()
             .position(|byte| is_space(*byte) || matches!(byte, b'/' | b'>'));
-        self.closing_tag = [b"</", &bytes[1..name_end.unwrap_or(1)]].concat().into();
+        self.stream = Some(Box::new(Stream {
+            scope: Scope::of_stream(&head.declarations, self.content),
+            closing_tag: [b"</", &bytes[1..name_end.unwrap_or(1)]].concat().into(),
+        }));
         self.phase = if bytes.ends_with(b"/>") {
             Phase::EmptyStream
         } else {
@@ -383,11 +399,19 @@ impl Framer {
     /// Has the reference backend judge a whole piece that is not plain form.
     fn reread(&self, piece: Piece, bytes: &[u8]) -> Result<Reading, XmlError> {
         let mut reading = Reading::new(piece, bytes.len());
-        match reading.advance(bytes, &self.scope, &self.limits)? {
+        match reading.advance(bytes, &scope_of(&self.stream, self.content), &self.limits)? {
             Some(end) if end == bytes.len() => Ok(reading),
-            // The two disagree where the piece ends; neither can be believed.
-            Some(_) | None => Err(XmlError::NotWellFormed("element")),
+            // Neither can be believed then.
+            Some(_) | None => Err(XmlError::NotWellFormed("two parsers disagree about the end")),
         }
+    }
+}
+
+/// What top-level elements inherit.
+fn scope_of(stream: &Option<Box<Stream>>, content: ContentNamespace) -> Cow<'_, Scope> {
+    match stream {
+        Some(stream) => Cow::Borrowed(&stream.scope),
+        None => Cow::Owned(Scope::inheriting(content.as_str())),
     }
 }
 

@@ -118,6 +118,10 @@ fn plain_form_is_kept_byte_for_byte() {
             .replace("</body >", "</body>")
             .as_str(),
     );
+    assert_eq!(
+        stream("<a />\r\n<b />\r"),
+        Ok(vec!["<a />".to_owned(), "<b />".to_owned()])
+    );
     check_plain("<iq xmlns='jabber:client' id='1'><ping xmlns='urn:xmpp:ping' /></iq>");
     check_plain(
         "<message><forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'/></forwarded></message>",

@@ -75,7 +75,10 @@ impl Reading {
             let given = self.next_to_parse(bytes);
             let mut rest = given;
             let parsed = self.parser.parse(&mut rest, false);
-            self.taken += given.len() - rest.len();
+            if rest.len() < given.len() {
+                self.plain &= bytes[self.taken] != b'\r';
+                self.taken += given.len() - rest.len();
+            }
             match parsed {
                 Ok(Some(event)) => {
                     if self.event(event, bytes, scope, limits)? {
@@ -105,10 +108,10 @@ impl Reading {
         let length = memchr::memchr(b'\r', rest).unwrap_or(rest.len());
         self.line_end = self.taken + length;
         if length == 0 && !rest.is_empty() {
-            self.plain = false;
-            return b"\n";
+            b"\n"
+        } else {
+            &rest[..length]
         }
-        &rest[..length]
     }
 
     /// Whether the piece is plain form, after `advance` has found its end.

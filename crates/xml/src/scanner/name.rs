@@ -32,3 +32,18 @@ fn within(character: char, ranges: &[(u32, u32)]) -> bool {
         .iter()
         .any(|(first, last)| (*first..=*last).contains(&u32::from(character)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn xml_2_3_every_character_beyond_ascii_is_judged_as_the_reference_judges_it() {
+        for character in '\u{80}'..=char::MAX {
+            for name in [format!("{character}"), format!("a{character}")] {
+                let reference = rxml::Name::try_from(name.as_str()).is_ok();
+                assert_eq!(is_name(&name), reference, "{name:?}");
+            }
+        }
+    }
+}
