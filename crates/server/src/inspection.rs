@@ -246,18 +246,21 @@ mod tests {
     use crate::config::Configuration;
     use crate::system::TemporaryDirectory;
 
-    const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    const KEY: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
-
     struct Machine(TemporaryDirectory);
 
     impl Machine {
         /// A directory with a certificate and its key.
         fn new(name: &str) -> Machine {
             let machine = Machine(TemporaryDirectory::new(name));
-            machine.write("a.pem", CERTIFICATE);
-            machine.write("a.key", KEY);
+            let made = tls::self_signed(machine.0.path(), &["montague.lit"], UnixTime::now()).unwrap();
+            for (from, to) in [(made.chain, "a.pem"), (made.key, "a.key")] {
+                std::fs::rename(from, machine.0.path().join(to)).unwrap();
+            }
             machine
+        }
+
+        fn read(&self, name: &str) -> String {
+            std::fs::read_to_string(self.0.path().join(name)).unwrap()
         }
 
         fn write(&self, name: &str, text: &str) {
@@ -307,38 +310,46 @@ mod tests {
     }
 
     #[test]
-    fn certificates_and_keys_are_looked_into() {
+    fn certificates_and_keys_are_looked_into_as_the_server_would() {
         let machine = Machine::new("inspect-certificates");
-        machine.write("a.pem", KEY);
-        machine.write("a.key", CERTIFICATE);
-        assert_told(
-            &machine.told(""),
-            &[
-                "holds no certificate It holds a private key: have certificate and key changed places?",
-                "holds no private key It holds a certificate: have certificate and key changed places?",
-            ],
+        let (certificate, key) = (machine.read("a.pem"), machine.read("a.key"));
+        machine.write("a.pem", &key);
+        machine.write("a.key", &certificate);
+        let told = machine.told("");
+        assert!(
+            told.iter()
+                .any(|told| told.contains("Were certificate and key exchanged")),
+            "{told:?}"
         );
-        machine.write(
-            "a.pem",
-            "-----BEGIN CERTIFICATE-----\n~~\n-----END CERTIFICATE-----\n",
+
+        let other = Machine::new("inspect-certificates-other");
+        machine.write("a.pem", &certificate);
+        machine.write("a.key", &other.read("a.key"));
+        assert_eq!(
+            machine.told("").len(),
+            1,
+            "a key that belongs to another certificate"
         );
-        machine.write("a.key", "");
-        assert_told(
-            &machine.told(""),
-            &[
-                "a.pem is damaged",
-                "a.key holds no private key The file begins with",
-            ],
-        );
+
         std::fs::remove_file(machine.0.path().join("a.pem")).unwrap();
-        machine.write("a.key", KEY);
+        machine.write("a.key", &key);
         assert_told(&machine.told(""), &["hosts.\"montague.lit\".certificate: "]);
+    }
+
+    #[test]
+    fn a_database_of_a_newer_version_and_one_out_of_reach_are_told() {
+        let machine = Machine::new("inspect-database");
+        machine.write("other.db", "this is no database, whatever its name says");
+        let told = machine.told("[storage]\nurl = \"sqlite:other.db\"");
+        assert_told(&told, &["storage.url: cannot reach the database"]);
+        let told = machine.told("[storage]\nurl = \"postgres://b@127.0.0.1:1/b\"");
+        assert_told(&told, &["storage.url: cannot reach the database"]);
     }
 
     #[test]
     fn secrets_that_all_can_read_are_told() {
         let machine = Machine::new("inspect-secrets");
-        let secret = "[storage]\nurl = \"postgres://b@db/b\"\npassword_file = \"secret\"";
+        let secret = "[storage]\nurl = \"postgres://b@127.0.0.1:1/b\"\npassword_file = \"secret\"";
         machine.write("secret", " \n");
         for name in ["secret", "a.key"] {
             let path = machine.0.path().join(name);
@@ -347,9 +358,10 @@ mod tests {
         assert_told(
             &machine.told(secret),
             &[
-                "everybody on this machine can read",
+                "a.key",
                 "secret is empty",
                 "everybody on this machine can read",
+                "storage.url: cannot reach the database",
             ],
         );
     }
