@@ -1,0 +1,20 @@
+//! One connection between servers, from its first byte to authenticated pairs of domains and their stanzas.
+
+mod addresses;
+mod authorization;
+mod inbound;
+mod input;
+mod liveness;
+mod management;
+mod open;
+mod outbound;
+mod output;
+mod phase;
+mod requests;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+pub use self::stream::{Stage, Stream};
+pub use input::{Errand, Input, Side, Suspended, Tls, TlsVersion, Transport};
+pub use output::{By, Close, Effect, Ending, Method, Obstacle, Output, Record, Step};
