@@ -122,7 +122,8 @@ impl Element {
         self.name() == name && self.namespace() == namespace
     }
 
-    /// The attributes of the head in the order of writing, namespace declarations included.
+    /// The attributes of the head in the order of writing, namespace declarations included: whoever copies those that
+    /// it does not know copies the declarations of prefixes too, and only `xmlns` itself must be left to the new head.
     pub fn attributes(&self) -> impl ExactSizeIterator<Item = Attribute<'_>> {
         self.index.attributes.iter().map(|at| Attribute {
             name: self.slice(at.start, at.name_end),

@@ -1,6 +1,6 @@
 //! Cuts the bytes of one stream into frames, wherever the reads happen to end.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use crate::{
     ContentNamespace, Element, LimitName, Limits, StreamHeader, XmlError,
@@ -56,6 +56,18 @@ pub struct Framer {
     held: Vec<u8>,
     unfinished: Option<Box<Reader>>,
     failure: Option<XmlError>,
+}
+
+impl fmt::Debug for Framer {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Framer")
+            .field("framing", &self.framing)
+            .field("phase", &self.phase)
+            .field("held_bytes", &self.held_bytes())
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What lasts from a stream header on.

@@ -504,3 +504,14 @@ fn limits_may_grow_while_an_element_is_unfinished() {
     assert!(matches!(framer.next(&mut rest), Ok(Some(Frame::Element(element))) if element.as_str() == text));
     assert_eq!(framer.held_bytes(), 0);
 }
+
+#[test]
+fn elements_are_shared_and_framers_move_between_threads() {
+    fn check<E: Send + Sync + 'static, F: Send + 'static>() -> (usize, usize) {
+        (size_of::<E>(), size_of::<F>())
+    }
+    let (element, framer) = check::<Element, Framer>();
+    // A queue holds many elements, and every idle connection a framer.
+    assert!(element <= 288, "an element takes {element} bytes");
+    assert!(framer <= 144, "a framer takes {framer} bytes");
+}

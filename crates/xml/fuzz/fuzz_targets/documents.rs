@@ -6,6 +6,8 @@
 mod agreement;
 #[path = "../../tests/differential/documents.rs"]
 mod documents;
+#[path = "../../tests/differential/spellings.rs"]
+mod spellings;
 #[path = "../../tests/differential/whole.rs"]
 mod whole;
 

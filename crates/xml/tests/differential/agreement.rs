@@ -254,18 +254,29 @@ fn check_plain(text: &str) {
     while let Some((_, tag)) = rest.split_once('<') {
         let (tag, after) = tag.split_once('>').unwrap_or_default();
         rest = after;
-        let name = tag
-            .split([' ', '\t', '\n', '/'])
-            .find(|piece| !piece.is_empty())
-            .unwrap_or_default();
+        let name_length = tag.find([' ', '\t', '\n']).unwrap_or(tag.len());
+        let (name, attributes) = tag.split_at(name_length);
         assert!(!name.contains(':'), "{text}");
-        assert!(!tag.starts_with('/') || tag.len() == name.len() + 1, "{text}");
-        let quotes = tag.bytes().filter(|byte| matches!(byte, b'\'' | b'"')).count();
-        assert_eq!(
-            quotes,
-            2 * tag.matches('=').filter(|_| true).count().min(quotes / 2),
-            "{text}"
-        );
+        assert!(!name.starts_with('/') || attributes.is_empty(), "{text}");
+        // No value holds a quote, so that every second piece is a value.
+        let pieces: Vec<&str> = attributes.split(['\'', '"']).collect();
+        assert_eq!(pieces.len() % 2, 1, "{text}");
+        for (number, piece) in pieces.iter().enumerate() {
+            match number % 2 {
+                1 => assert!(!piece.contains(['\t', '\n']), "{text}"),
+                _ if number + 1 == pieces.len() => assert!(matches!(piece.trim_start(), "" | "/"), "{text}"),
+                _ => {
+                    let name = piece
+                        .trim_start_matches([' ', '\t', '\n'])
+                        .strip_suffix('=')
+                        .unwrap_or_default();
+                    assert!(
+                        name.len() + 1 < piece.len() && !name.is_empty() && !name.contains(' '),
+                        "{text}"
+                    );
+                }
+            }
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod agreement;
 mod documents;
+mod spellings;
 mod whole;
 
 use proptest::{collection::vec, prelude::*};
