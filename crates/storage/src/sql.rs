@@ -192,7 +192,7 @@ pub(crate) const ROLLBACK: &str = "ROLLBACK";
 
 #[cfg(test)]
 mod tests {
-    use sqlx::{AssertSqlSafe, Connection as _, Executor, PgConnection, SqlSafeStr, SqlStr, Statement};
+    use sqlx::{AssertSqlSafe, Connection as _, Executor, PgConnection, Row, SqlSafeStr, SqlStr, Statement};
 
     use super::*;
     use crate::connection::Connection;
@@ -214,8 +214,17 @@ mod tests {
             .count()
     }
 
+    /// How many parameters the database finds in it.
+    fn found(prepared: &impl Statement) -> usize {
+        match prepared.parameters() {
+            Some(sqlx::Either::Left(types)) => types.len(),
+            Some(sqlx::Either::Right(number)) => number,
+            None => 0,
+        }
+    }
+
     #[tokio::test]
-    async fn every_statement_is_understood_by_sqlite() {
+    async fn every_statement_is_understood_by_sqlite_and_finds_its_rows_by_a_key() {
         let path = std::env::temp_dir().join(format!("balcony-statements-{}.db", std::process::id()));
         let file = File::new(&path, Durability::Full);
         file.make().unwrap();
@@ -228,12 +237,15 @@ mod tests {
         for (name, sql) in ALL {
             let prepared = connection.prepare(SqlStr::from_static(sql.sqlite)).await;
             let prepared = prepared.unwrap_or_else(|error| panic!("{name}: {error}"));
-            let expected = Some(sqlx::Either::Right(parameters(sql.sqlite)));
-            assert_eq!(
-                prepared.parameters().map(|found| found.map_left(|_| ())),
-                expected,
-                "{name}"
-            );
+            assert_eq!(found(&prepared), parameters(sql.sqlite), "{name}");
+            let plan = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.sqlite)).into_sql_str();
+            for step in sqlx::raw_sql(plan).fetch_all(&mut connection).await.unwrap() {
+                let step: String = step.get("detail");
+                let looks_at_all = ["accounts", "roster", "privacy", "waiting", "blobs", "secrets"]
+                    .iter()
+                    .any(|table| step.starts_with(&format!("SCAN {table}")));
+                assert!(!looks_at_all || *name == "ACCOUNTS_LIST", "{name}: {step}");
+            }
         }
         drop(connection);
         for end in ["", "-wal", "-shm"] {
@@ -261,12 +273,7 @@ mod tests {
         for (name, sql) in ALL {
             let prepared = connection.prepare(SqlStr::from_static(sql.postgres)).await;
             let prepared = prepared.unwrap_or_else(|error| panic!("{name}: {error}"));
-            let found = match prepared.parameters() {
-                Some(sqlx::Either::Left(types)) => types.len(),
-                Some(sqlx::Either::Right(number)) => number,
-                None => 0,
-            };
-            assert_eq!(found, parameters(sql.postgres), "{name}");
+            assert_eq!(found(&prepared), parameters(sql.postgres), "{name}");
         }
     }
 }
