@@ -122,7 +122,7 @@ fn stanzas() -> [(&'static str, String); 5] {
         (
             "chat message",
             "<message to='juliet@capulet.example/balcony' id='ktx72v49' type='chat' xml:lang='en'>\
-             <body>Art thou not Romeo, and a Montague?</body>\
+             <body>Neither, fair saint.</body>\
              <active xmlns='http://jabber.org/protocol/chatstates'/>\
              <request xmlns='urn:xmpp:receipts'/><origin-id xmlns='urn:xmpp:sid:0' id='k'/></message>"
                 .to_owned(),

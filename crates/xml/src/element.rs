@@ -366,6 +366,7 @@ impl<'e> Attribute<'e> {
 const EMIT_HEAD_BYTES: usize = 256;
 
 /// An offset as the index keeps it; [`Limits`] bounds it far below the limit of the type.
+#[inline(always)]
 pub(crate) fn offset(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
+    at as u32
 }

@@ -22,7 +22,7 @@ pub(crate) struct Builder {
     finished: Option<Open>,
     /// What each prefix stands for, innermost declaration last.
     bound: BTreeMap<String, Vec<Namespace>>,
-    /// Bytes of namespace names that stand in names of attributes.
+    /// Bytes of namespace names that elements must declare for their attributes.
     foreign_bytes: usize,
 }
 
@@ -119,12 +119,16 @@ impl Builder {
                 value,
             )?;
         }
+        let mut seen = Vec::new();
         for RawAttribute { prefix, name, value } in foreign {
             is_plain = false;
             let namespace = self.resolve(prefix.as_deref().unwrap_or_default(), scope)?;
-            // Written anew, it would take about as many bytes: a long name must not be multiplied.
-            self.foreign_bytes += namespace.len();
-            check(self.foreign_bytes, limits.stanza_bytes, LimitName::StanzaBytes)?;
+            if !seen.contains(&namespace) {
+                // Each element must declare it when it is written anew: a long name must not be multiplied.
+                self.foreign_bytes += namespace.len();
+                check(self.foreign_bytes, limits.stanza_bytes, LimitName::StanzaBytes)?;
+                seen.push(namespace.clone());
+            }
             add(&mut open.tree, format!("{{{namespace}}}{name}"), value)?;
         }
         open.tree.namespace = match open.prefix.as_deref() {

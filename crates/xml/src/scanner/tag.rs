@@ -277,6 +277,7 @@ impl Scan {
     }
 
     /// An opening tag is complete, and its element open.
+    #[inline(always)]
     pub(super) fn opened(&mut self, bytes: &[u8], is_default_content: bool) -> Result<Flow, XmlError> {
         let parent_inherits = self.inheriting == self.open.len();
         let is_declared = self.tag.xmlns != NamespaceAt::Inherited;
