@@ -11,6 +11,8 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+START_SECONDS = 180
+STOP_SECONDS = 60
 
 
 def substitute(text, replacements):
@@ -50,8 +52,9 @@ class Server:
             if self.user and os.geteuid() == 0 else []
         with (self.directory / "out.log").open("ab") as log:
             self.process = subprocess.Popen([*run_as, *self.command()], cwd=self.directory, stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log, env={**os.environ, "HOME": str(self.directory)})
-        deadline = time.monotonic() + 60
+                                            stdout=log, stderr=log, env={**os.environ, "HOME": str(self.directory)},
+                                            start_new_session=True)
+        deadline = time.monotonic() + START_SECONDS
         while not self.listens():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 tail = (self.directory / "out.log").read_text(errors="replace")[-2000:]
@@ -67,19 +70,21 @@ class Server:
         except OSError:
             return False
 
-    def pid(self):
-        return self.process.pid
-
     def stop(self):
+        """Ends all that the start began, which is more than one process where a script is around the server."""
         if self.process is None:
             return
-        os.kill(self.pid(), signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
         try:
-            self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self.process = None
+            os.killpg(self.process.pid, signal.SIGTERM)
+            while True:
+                self.process.poll()
+                os.killpg(self.process.pid, 0)
+                if time.monotonic() > deadline:
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                time.sleep(0.05)
+        except ProcessLookupError:
+            self.process = None
 
     def restart(self):
         self.stop()
@@ -120,17 +125,12 @@ ERLANG_NODE=ejabberd_bench@localhost
 ERL_DIST_PORT={self.port + 9}
 INET_DIST_INTERFACE=127.0.0.1
 ERL_OPTIONS="-env ERL_CRASH_DUMP_BYTES 0"
-EJABBERD_PID_PATH={d}/pid
 CONTRIB_MODULES_CONF_DIR={d}/modules.d
 """)
 
     def command(self):
         d = self.directory
         return ["ejabberdctl", "--config-dir", d, "--spool", d / "db", "--logs", d / "log", "foreground"]
-
-    def pid(self):
-        # ejabberdctl is a script around the emulator.
-        return int((self.directory / "pid").read_text())
 
     def version(self):
         return package_version("ejabberd")
