@@ -29,7 +29,7 @@ pub(crate) async fn write<'a>(
             let account = ids
                 .of(connection, address)
                 .await?
-                .ok_or_else(|| Failure::refused(format!("there is no account {address}")))?;
+                .ok_or_else(|| Failure::refused("there is no such account"))?;
             for change in changes {
                 commit(connection, pending, account, change).await?;
             }
@@ -37,7 +37,7 @@ pub(crate) async fn write<'a>(
         }
         Write::Create(credentials) => {
             if address.localpart().is_none() || !address.is_bare() {
-                return Err(Failure::refused(format!("{address} cannot be an account")));
+                return Err(Failure::refused("an account has a name, and no resource"));
             }
             let columns = credential_columns(credentials);
             let values = [&[Value::Text(host), Value::Text(name)], columns.as_slice()].concat();

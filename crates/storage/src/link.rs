@@ -95,10 +95,20 @@ impl Link {
         deadline: Instant,
         reachable: &AtomicBool,
     ) -> Result<Vec<bool>, Failure> {
+        let mut pause = PAUSE_MIN;
         loop {
             self.connect(deadline, reachable).await?;
             match self.attempt(writes, deadline).await {
                 Ok(outcomes) => return Ok(outcomes),
+                Err(Failed::NotMade(failure @ Failure::Unavailable(_))) => {
+                    self.roll_back().await;
+                    if Instant::now() + pause >= deadline {
+                        return Err(failure);
+                    }
+                    tracing::debug!(why = %failure, "the database cannot do it now");
+                    sleep(pause).await;
+                    pause = (pause * 2).min(PAUSE_MAX);
+                }
                 Err(Failed::NotMade(Failure::Lost(loss))) => {
                     self.lose(&loss, reachable);
                     if Instant::now() >= deadline {

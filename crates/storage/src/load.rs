@@ -315,7 +315,7 @@ fn keys(row: &Row, first: usize) -> Result<Option<Box<ScramKeys>>, Failure> {
 }
 
 fn address(text: &str) -> Result<Address, Failure> {
-    Address::parse(text).map_err(|error| Failure::refused(format!("{text:?} is stored: {error}")))
+    Address::parse(text).map_err(|error| Failure::refused(format!("what is stored as an address is {error}")))
 }
 
 /// A stored number as what it is.

@@ -17,6 +17,9 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pages kept in memory by each connection, as KiB below zero.
 const CACHE_SIZE: &str = "-8192";
 
+/// What the log may keep of the disk after a burst, in bytes.
+const JOURNAL_SIZE_LIMIT: &str = "67108864";
+
 /// A file, and how it is used.
 #[derive(Debug, Clone)]
 pub(crate) struct File(SqliteConnectOptions);
@@ -34,6 +37,7 @@ impl File {
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true)
             .pragma("cache_size", CACHE_SIZE)
+            .pragma("journal_size_limit", JOURNAL_SIZE_LIMIT)
             .pragma("trusted_schema", "OFF")
             .disable_statement_logging();
         File(options)
@@ -60,5 +64,37 @@ impl File {
         SqliteConnection::connect_with(&options)
             .await
             .map(Connection::Sqlite)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::Row;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_file_is_opened_as_the_promise_demands() {
+        let path = std::env::temp_dir().join(format!("balcony-pragmas-{}.db", std::process::id()));
+        for (durability, synchronous) in [(Durability::Full, 2), (Durability::Normal, 1)] {
+            let file = File::new(&path, durability);
+            file.make().unwrap();
+            let mut connection = file.writer().await.unwrap();
+            for (pragma, expected) in [
+                ("PRAGMA synchronous", synchronous.to_string()),
+                ("PRAGMA journal_mode", String::from("wal")),
+                ("PRAGMA foreign_keys", String::from("1")),
+            ] {
+                let Connection::Sqlite(connection) = &mut connection else {
+                    panic!("a file of SQLite");
+                };
+                let row = sqlx::raw_sql(pragma).fetch_one(connection).await.unwrap();
+                let value = row.try_get_unchecked::<String, _>(0).unwrap();
+                assert_eq!(value, expected, "{pragma}, {durability:?}");
+            }
+        }
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+        }
     }
 }

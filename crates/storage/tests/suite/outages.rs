@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use router::StoreError;
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{Connection, PgConnection, SqliteConnection};
 use storage::{Database, OpenError, Settings};
 use tokio::time::Instant;
 
@@ -134,6 +134,52 @@ async fn postgres_gone_is_unavailable_within_bounds_and_used_again_when_back() {
         assert!(wire.database.figures().reachable);
     }
     assert_eq!(wire.commit(2).await, Ok(()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_server_is_unavailable_and_what_it_was_asked_is_not_made_later() {
+    let Some(wire) = Wire::new(SHORT).await else {
+        return;
+    };
+    let mut other = PgConnection::connect(&wire.direct).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE waiting")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let asked = Instant::now();
+    assert_eq!(wire.commit(1).await, Err(StoreError::Unavailable));
+    assert_eq!(
+        wire.store.waiting(&wire.romeo).await,
+        Err(StoreError::Unavailable)
+    );
+    assert!(asked.elapsed() < 2 * (SHORT + SLACK), "{:?}", asked.elapsed());
+    sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
+    eventually("it writes again", async || {
+        wire.store.load(&wire.romeo).await.is_ok() && wire.commit(2).await.is_ok()
+    })
+    .await;
+    assert_eq!(wire.rows().await, [2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deadlock_is_tried_again_until_it_is_gone() {
+    let Some(wire) = Wire::new(Duration::from_secs(10)).await else {
+        return;
+    };
+    // Fails as often as it is fired, and then no more.
+    let trap = "CREATE SEQUENCE fired; \
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+        IF nextval('fired') <= 3 THEN RAISE SQLSTATE '40P01'; END IF; RETURN NEW; END $$; \
+        CREATE TRIGGER trap BEFORE INSERT ON waiting FOR EACH ROW EXECUTE FUNCTION fail()";
+    let mut other = PgConnection::connect(&wire.direct).await.unwrap();
+    sqlx::raw_sql(trap).execute(&mut other).await.unwrap();
+    assert_eq!(wire.commit(1).await, Ok(()));
+    assert_eq!(wire.rows().await, [1]);
+    let fired: i64 = sqlx::query_scalar("SELECT last_value FROM fired")
+        .fetch_one(&mut other)
+        .await
+        .unwrap();
+    assert_eq!(fired, 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
