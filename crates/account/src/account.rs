@@ -306,6 +306,7 @@ impl Machine for Account {
             Input::Ended {
                 session,
                 end: End::Closed | End::Lost,
+                ..
             } => self.end_session(context, session, None, out),
             Input::Waiting(rows) => self.waiting_arrived(context, rows, out),
             Input::Loaded(loaded) => self.loaded(context, loaded, out),

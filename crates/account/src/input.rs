@@ -52,6 +52,8 @@ pub enum Input {
     Ended {
         /// The session.
         session: SessionId,
+        /// Its mailbox, for whoever has to empty it when the account is gone too.
+        mailbox: Arc<Mailbox>,
         /// How it ended.
         end: End,
     },

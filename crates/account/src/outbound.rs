@@ -21,8 +21,8 @@ impl Account {
         out: &mut Out,
     ) {
         if self.session(id).is_none() {
-            // The session has ended with this still under way: nobody is there to be told.
-            settle(receipt, out);
+            // The session was ended with this still under way. Nobody is there to be told, and it is not acknowledged: the
+            // receipt is left open, so that a client that counts knows what to send again.
             return;
         }
         match stanza.kind() {

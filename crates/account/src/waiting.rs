@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use machine::{Context, Timestamp};
 use stanza::{Address, Condition, Kind, MessageType, Parcel, Stanza, namespace};
-use stream_management::{Entry, EntryId, Receipt, Released, StoredId};
+use stream_management::{Copies, Entry, EntryId, Receipt, Released, StoredId};
 use xml::{ContentNamespace, Element};
 
 use crate::account::{Account, Out, settle};
@@ -22,8 +22,17 @@ pub(crate) struct Waiting {
     last: Option<StoredId>,
     /// Rows whose stanza is in a mailbox now, with their bytes.
     in_flight: BTreeMap<StoredId, usize>,
-    /// Messages that came while the rows were being loaded, so that none overtakes what waited before it.
-    held: Option<Vec<(Passed, Option<Receipt>)>>,
+    /// While the rows are being loaded.
+    loading: Option<Loading>,
+}
+
+/// What happens while the rows are being loaded.
+#[derive(Default)]
+struct Loading {
+    /// Messages that came, so that none overtakes what waited before it.
+    held: Vec<(Passed, Option<Receipt>)>,
+    /// Rows that were deleted. The store may have read them before.
+    deleted: Vec<StoredId>,
 }
 
 impl Waiting {
@@ -33,12 +42,12 @@ impl Waiting {
             bytes,
             last,
             in_flight: BTreeMap::new(),
-            held: None,
+            loading: None,
         }
     }
 
     pub(crate) fn is_loading(&self) -> bool {
-        self.held.is_some()
+        self.loading.is_some()
     }
 
     /// Ids follow the clock, so that they also order rows of different runs of the server.
@@ -94,7 +103,7 @@ impl Account {
     /// A session can take messages now: brings what waits.
     pub(crate) fn bring_waiting(&mut self, out: &mut Out) {
         if self.waiting.count > self.waiting.in_flight.len() && !self.waiting.is_loading() {
-            self.waiting.held = Some(Vec::new());
+            self.waiting.loading = Some(Loading::default());
             out.effects.push(Effect::LoadWaiting);
         }
     }
@@ -106,7 +115,7 @@ impl Account {
         receipt: Option<Receipt>,
         out: &mut Out,
     ) -> Option<(Passed, Option<Receipt>)> {
-        let Some(held) = &mut self.waiting.held else {
+        let Some(Loading { held, .. }) = &mut self.waiting.loading else {
             return Some((parcel, receipt));
         };
         if held.len() < HELD_MAX {
@@ -125,10 +134,10 @@ impl Account {
         rows: Result<Vec<WaitingRow>, Unavailable>,
         out: &mut Out,
     ) {
-        let held = self.waiting.held.take().unwrap_or_default();
+        let Loading { held, deleted } = self.waiting.loading.take().unwrap_or_default();
         // Without an answer the rows stay where they are; the next session that becomes available asks again.
         for row in rows.unwrap_or_default() {
-            if self.waiting.in_flight.contains_key(&row.id) {
+            if self.waiting.in_flight.contains_key(&row.id) || deleted.contains(&row.id) {
                 continue;
             }
             let Some(parcel) = late_copy(&row, &self.address) else {
@@ -161,17 +170,19 @@ impl Account {
             self.waiting.count = self.waiting.count.saturating_sub(1);
         }
         if !rows.is_empty() {
+            if let Some(loading) = &mut self.waiting.loading {
+                loading.deleted.extend_from_slice(&rows);
+            }
             out.commit.push(Change::Unwait(rows));
         }
     }
 
     /// A client that is gone does not have this: another resource, the store, or back to the sender.
     pub(crate) fn undelivered(&mut self, context: &mut Context<'_, Settings>, entry: Entry, out: &mut Out) {
-        if entry
-            .copies
-            .as_ref()
-            .is_some_and(|copies| copies.others_suffice())
-        {
+        if let Some(copies) = entry.copies.as_ref().filter(|copies| copies.others_suffice()) {
+            if copies.has_arrived() {
+                self.forget(entry.stored.into_iter().collect(), out);
+            }
             return;
         }
         let parcel = Passed::delivered_before(entry.parcel);
@@ -215,7 +226,8 @@ impl Account {
                     still_open = true;
                     continue;
                 }
-                let Some(receipt) = unsettled.receipt else {
+                let arrived_elsewhere = unsettled.copies.as_ref().is_some_and(Copies::has_arrived);
+                let Some(receipt) = unsettled.receipt.filter(|_| !arrived_elsewhere) else {
                     continue;
                 };
                 let row = match stored.iter().find(|(other, _)| *other == receipt) {

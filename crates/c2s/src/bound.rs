@@ -7,7 +7,7 @@ use stanza::{
     Address, Condition, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError, StreamCondition,
     StreamError, Unfit,
 };
-use stream_management::{Entry, Mailbox, Receipt, Signal, TooHigh};
+use stream_management::{Drained, Entry, Mailbox, Receipt, Signal, TooHigh};
 use xml::{Attribute, Element};
 
 use crate::phase::{Stop, Turn, unexpected};
@@ -27,6 +27,10 @@ pub(crate) struct Bound {
     recipients: Recipients,
     /// Present once stream management is enabled.
     requests: Option<Requests>,
+    /// `<r/>` of the client that came behind stanzas and wait until those were performed.
+    asked: usize,
+    /// IQ requests of the client that were not answered yet, as far as can be told by counting.
+    unanswered: usize,
 }
 
 impl Bound {
@@ -39,6 +43,8 @@ impl Bound {
             mailbox,
             recipients: Recipients::default(),
             requests: None,
+            asked: 0,
+            unanswered: 0,
         }
     }
 
@@ -71,16 +77,17 @@ impl Bound {
     }
 
     /// Stanzas were written; the client may have to be asked for them.
-    pub(crate) fn drained(
-        &mut self,
-        stanzas: usize,
-        waiting: Waiting,
-        turn: &mut Turn<'_, '_>,
-    ) -> Result<(), Stop> {
+    pub(crate) fn drained(&mut self, drained: Drained, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
+        self.count_answers(drained.answers);
         let Some(requests) = &mut self.requests else {
             return Ok(());
         };
-        if requests.sent(stanzas, waiting) == Request::Now {
+        let waiting = if drained.more {
+            Waiting::Some
+        } else {
+            Waiting::None
+        };
+        if requests.sent(drained.stanzas, waiting) == Request::Now {
             write_request(turn.out);
         } else if requests.is_open()
             && self.mailbox.unacknowledged() > turn.context.settings.limits.unacknowledged_stanzas
@@ -91,6 +98,35 @@ impl Bound {
             ));
         }
         Ok(())
+    }
+
+    /// Answers to the client's requests were written.
+    pub(crate) fn count_answers(&mut self, answers: usize) {
+        self.unanswered = self.unanswered.saturating_sub(answers);
+    }
+
+    /// Whether an `<r/>` waits until the stanzas before it were performed.
+    pub(crate) fn owes_acknowledgement(&self) -> bool {
+        self.asked > 0
+    }
+
+    /// Answers what was asked, now that the stanzas before it were performed: most are settled by that (XEP-0198 §4).
+    pub(crate) fn performed(&mut self, out: &mut Output) {
+        for _ in 0..std::mem::take(&mut self.asked) {
+            self.write_acknowledgement(self.mailbox.asked(), out);
+        }
+    }
+
+    /// Whether the client waits for the answer to a request, or to learn that a stanza was handled.
+    pub(crate) fn is_owed_answers(&self) -> bool {
+        self.unanswered > 0 || (self.requests.is_some() && self.mailbox.open_receipts() > 0)
+    }
+
+    /// Lets the mailbox call when all that was counted is settled.
+    pub(crate) fn ask_for_settlement(&self) {
+        if self.requests.is_some() {
+            self.mailbox.asked();
+        }
     }
 
     /// The last words before the stream is closed in order: what is settled need not be sent again (XEP-0198 §4).
@@ -148,6 +184,7 @@ impl Bound {
         }
         match Stanza::new(element, Some(self.me.clone()), to, self.lang.as_ref()) {
             Ok(stanza) => {
+                self.unanswered += usize::from(stanza.kind().is_request());
                 turn.effect(Effect::Route { stanza, receipt });
                 Ok(())
             }
@@ -169,7 +206,7 @@ impl Bound {
 
     /// The session of RFC 3921 §3: old clients ask for it, and it is there since the resource was bound.
     fn confirm_session(
-        &self,
+        &mut self,
         element: &Element,
         to: Option<&Address>,
         receipt: Option<Receipt>,
@@ -182,7 +219,7 @@ impl Bound {
 
     /// Answers a stanza that goes no further; one that must not be answered just ends here (RFC 6120 §8.3.1).
     fn refuse(
-        &self,
+        &mut self,
         element: &Element,
         condition: Condition,
         receipt: Option<Receipt>,
@@ -203,11 +240,17 @@ impl Bound {
 
     /// Says an answer of our own. One that counts goes where all stanzas for this client go: it is counted there, and
     /// kept until the client has it.
-    fn answer(&self, answer: Stanza, receipt: Option<Receipt>, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
+    fn answer(
+        &mut self,
+        answer: Stanza,
+        receipt: Option<Receipt>,
+        turn: &mut Turn<'_, '_>,
+    ) -> Result<(), Stop> {
         if self.requests.is_none() {
             Parcel::new(answer).emit(&mut turn.out.bytes, turn.wire.framing.target());
             return Ok(());
         }
+        self.unanswered += usize::from(matches!(answer.kind(), Kind::Iq(_)));
         let entry = Entry {
             parcel: answer.into(),
             receipt: None,
@@ -247,7 +290,11 @@ impl Bound {
                 ))
             }
             ("r", Some(_)) => {
-                self.write_acknowledgement(self.mailbox.asked(), turn.out);
+                self.asked += 1;
+                // Nothing came before it that is still to be performed.
+                if turn.out.effects.is_empty() {
+                    self.performed(turn.out);
+                }
                 Ok(())
             }
             ("a", Some(requests)) => acknowledged(element, &self.mailbox, requests, turn),

@@ -3,7 +3,7 @@
 use features::Setback;
 use sasl::{ChannelBindings, Lookup, Verdict};
 use stanza::StreamError;
-use stream_management::Signal;
+use stream_management::{Drained, Signal};
 
 /// How the client came to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,17 +39,16 @@ pub enum Input<'a> {
     Registered(Result<(), Setback>),
     /// A word from the mailbox that was lent to this connection.
     Signal(Signal),
-    /// Stanzas were drained from the mailbox into the output buffer.
-    Drained {
-        /// How many.
-        stanzas: usize,
-        /// Whether more are waiting.
-        more: bool,
-    },
-    /// The time for logging in is over.
+    /// All effects so far were performed, and what became ready by that was done, as far as it was done at once. Given
+    /// where [`Session::owes_acknowledgement`](crate::Session::owes_acknowledgement).
+    Performed,
+    /// Stanzas were drained from the mailbox into the output buffer; while the session is
+    /// [`Leaving`](crate::Stage::Leaving), given also when there were none.
+    Drained(Drained),
+    /// The time for logging in, or for leaving, is over.
     Deadline,
     /// The client will send nothing any more, though it did not close its stream.
     PeerClosed,
-    /// The server ends the stream. What still waits in the mailbox is better drained before: nothing is afterwards.
+    /// The server ends the stream.
     End(StreamError),
 }

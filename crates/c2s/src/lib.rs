@@ -5,16 +5,18 @@
 //! an input. The way of a connection, each step with the only next ones:
 //!
 //! ```text
-//! header ── STARTTLS ──▶ TLS ──▶ header ── SASL ──▶ header ── bind ──▶ bound ──▶ closed
+//! header ── STARTTLS ──▶ TLS ──▶ header ── SASL ──▶ header ── bind ──▶ bound ──▶ leaving ──▶ closed
 //! ```
 //!
 //! Each step is a state of its own that carries its data (`phase`), so that there is no way around one: only a state
 //! that was made from a finished login can bind, only one that holds an offer can log in. Stanzas of a bound client are
-//! judged in `bound`; where they go is decided elsewhere.
+//! judged in `bound`; where they go is decided elsewhere. How the shell takes part in the end is told at
+//! [`Session::stage`] and [`Stage::Leaving`].
 
 mod bind;
 mod bound;
 mod input;
+mod leaving;
 mod login;
 mod opening;
 mod output;

@@ -71,7 +71,7 @@ pub enum Effect {
     },
     /// The client has these stanzas: their rows can be deleted.
     Released(Released),
-    /// Close the connection once all bytes are written. The session takes nothing any more; if it was bound, or a
+    /// Close the connection once all bytes are written. The session takes nothing any more; if it was bound, or an
     /// [`Effect::Bind`] is open, its account is to be told.
     Close(Ending),
 }

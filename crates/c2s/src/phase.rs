@@ -8,6 +8,7 @@ use xml::{Element, Framer};
 
 use crate::bind::Bind;
 use crate::bound::Bound;
+use crate::leaving::Leaving;
 use crate::login::{Insecure, Login};
 use crate::{Effect, Ending, Output, Settings, Tls};
 
@@ -26,6 +27,8 @@ pub(crate) enum Phase {
     Bind(Box<Bind>),
     /// The client has an address, and its stanzas are routed.
     Bound(Box<Bound>),
+    /// The stream of a bound client is about to end.
+    Leaving(Box<Leaving>),
     /// Nothing happens any more.
     Closed,
 }

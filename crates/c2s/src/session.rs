@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use machine::Context;
-use stanza::{Address, StreamCondition, Target};
+use stanza::{Address, StreamCondition, StreamError, Target};
 use stream::{Framing, xml_fault};
-use stream_management::{Mailbox, Signal};
+use stream_management::{Drained, Mailbox, Signal};
 use xml::{ContentNamespace, Frame, Framer};
 
+use crate::leaving::{Leaving, Time};
 use crate::opening;
 use crate::phase::{Ground, Phase, Stop, Turn, Wire, unexpected};
-use crate::requests::Waiting;
 use crate::{Effect, Ending, Input, Output, Settings, Tls, Transport};
 
 /// One client connection.
@@ -30,6 +30,10 @@ pub enum Stage {
     Authenticated,
     /// The client has a full address.
     Bound,
+    /// The stream is about to end. Nothing is read, and the mailbox is drained until the session closes the connection:
+    /// [`Input::Drained`] is given also when nothing was there, [`Input::Deadline`] when it took long enough: once for
+    /// answers that [are awaited](Session::awaits_answers), and once for a client that does not take what is there.
+    Leaving,
     /// Nothing happens any more.
     Closed,
 }
@@ -83,10 +87,15 @@ impl Session {
                 }
             }),
             Input::Signal(signal) => self.signal(signal, context, out),
-            Input::Drained { stanzas, more } => self.drained(stanzas, more, context, out),
+            Input::Performed => {
+                if let Phase::Bound(bound) = &mut self.phase {
+                    bound.performed(out);
+                }
+            }
+            Input::Drained(drained) => self.drained(drained, context, out),
             Input::Deadline => self.deadline(context, out),
-            Input::PeerClosed => self.ended(Ending::Lost, out),
-            Input::End(error) => self.stop(Stop::Error(error), context, out),
+            Input::PeerClosed => self.lost(out),
+            Input::End(error) => self.end(error, context, out),
         }
     }
 
@@ -99,6 +108,7 @@ impl Session {
             | Phase::Login(_) => Stage::Unauthenticated,
             Phase::Header(Ground::Account(_)) | Phase::Bind(_) => Stage::Authenticated,
             Phase::Bound(_) => Stage::Bound,
+            Phase::Leaving(_) => Stage::Leaving,
             Phase::Closed => Stage::Closed,
         }
     }
@@ -109,6 +119,7 @@ impl Session {
             Phase::Header(Ground::Account(account)) => Some(account),
             Phase::Bind(bind) => Some(bind.account()),
             Phase::Bound(bound) => Some(bound.address()),
+            Phase::Leaving(leaving) => Some(leaving.address()),
             Phase::Header(Ground::Plain | Ground::Tls(_))
             | Phase::Insecure(_)
             | Phase::Handshake(_)
@@ -128,6 +139,7 @@ impl Session {
             Phase::Header(Ground::Account(account)) => account,
             Phase::Bind(bind) => bind.account(),
             Phase::Bound(bound) => bound.address(),
+            Phase::Leaving(leaving) => leaving.address(),
         };
         Some(host.domainpart())
     }
@@ -137,6 +149,7 @@ impl Session {
         match &self.phase {
             Phase::Bind(bind) => bind.mailbox(),
             Phase::Bound(bound) => Some(bound.mailbox()),
+            Phase::Leaving(leaving) => Some(leaving.mailbox()),
             Phase::Header(_) | Phase::Insecure(_) | Phase::Handshake(_) | Phase::Login(_) | Phase::Closed => {
                 None
             }
@@ -145,7 +158,37 @@ impl Session {
 
     /// Whether stanzas may be drained from the mailbox: not before the client knows its address.
     pub fn may_drain(&self) -> bool {
-        self.stage() == Stage::Bound
+        matches!(self.phase, Phase::Bound(_) | Phase::Leaving(_))
+    }
+
+    /// Whether [`Input::Performed`] is wanted: the client has asked what was handled, behind stanzas that are among the
+    /// effects (XEP-0198 §4).
+    pub fn owes_acknowledgement(&self) -> bool {
+        match &self.phase {
+            Phase::Bound(bound) => bound.owes_acknowledgement(),
+            Phase::Header(_)
+            | Phase::Insecure(_)
+            | Phase::Handshake(_)
+            | Phase::Login(_)
+            | Phase::Bind(_)
+            | Phase::Leaving(_)
+            | Phase::Closed => false,
+        }
+    }
+
+    /// Whether a session that is [`Leaving`](Stage::Leaving) waits for answers to what its client asked. They are worth
+    /// a moment, not more.
+    pub fn awaits_answers(&self) -> bool {
+        match &self.phase {
+            Phase::Leaving(leaving) => leaving.awaits_answers(),
+            Phase::Header(_)
+            | Phase::Insecure(_)
+            | Phase::Handshake(_)
+            | Phase::Login(_)
+            | Phase::Bind(_)
+            | Phase::Bound(_)
+            | Phase::Closed => false,
+        }
     }
 
     /// How drained stanzas are written.
@@ -155,7 +198,11 @@ impl Session {
 
     /// Whether reading makes sense now: not while an answer is awaited, nor in a TLS handshake, nor after the end.
     pub fn reads(&self) -> bool {
-        !self.awaits_answer() && !matches!(self.phase, Phase::Handshake(_) | Phase::Closed)
+        !self.awaits_answer()
+            && !matches!(
+                self.phase,
+                Phase::Handshake(_) | Phase::Leaving(_) | Phase::Closed
+            )
     }
 
     /// Bytes of input that are held: of an unfinished element, and what came while an answer was awaited.
@@ -167,9 +214,12 @@ impl Session {
         match &self.phase {
             Phase::Login(login) => login.awaits_answer(),
             Phase::Bind(bind) => bind.awaits_answer(),
-            Phase::Header(_) | Phase::Insecure(_) | Phase::Handshake(_) | Phase::Bound(_) | Phase::Closed => {
-                false
-            }
+            Phase::Header(_)
+            | Phase::Insecure(_)
+            | Phase::Handshake(_)
+            | Phase::Bound(_)
+            | Phase::Leaving(_)
+            | Phase::Closed => false,
         }
     }
 
@@ -177,7 +227,7 @@ impl Session {
     fn received(&mut self, mut bytes: &[u8], context: &mut Context<'_, Settings>, out: &mut Output) {
         loop {
             match self.phase {
-                Phase::Closed => return,
+                Phase::Leaving(_) | Phase::Closed => return,
                 // What stood behind <starttls/> was looked at before TLS was agreed to; this came too late for that.
                 Phase::Handshake(_) if bytes.is_empty() => return,
                 Phase::Handshake(_) => return self.stop(plaintext_in_handshake(), context, out),
@@ -236,9 +286,10 @@ impl Session {
             (Frame::Element(element), Phase::Bind(bind)) => bind.element(&element, &mut turn),
             (Frame::Element(element), Phase::Login(login)) => login.element(&element, &mut turn),
             (Frame::Element(element), Phase::Insecure(insecure)) => insecure.element(&element, &mut turn),
-            (Frame::Element(element), Phase::Header(_) | Phase::Handshake(_) | Phase::Closed) => {
-                Err(unexpected(&element, &mut turn))
-            }
+            (
+                Frame::Element(element),
+                Phase::Header(_) | Phase::Handshake(_) | Phase::Leaving(_) | Phase::Closed,
+            ) => Err(unexpected(&element, &mut turn)),
             (Frame::Open(header), Phase::Header(ground)) => opening::open(ground, header, &mut turn),
             // A second header is an element to the framer; only another framing could say this.
             (Frame::Open(_), _) => Err(StreamCondition::BadFormat.into()),
@@ -300,11 +351,20 @@ impl Session {
     }
 
     fn signal(&mut self, signal: Signal, context: &mut Context<'_, Settings>, out: &mut Output) {
-        if let Phase::Bound(bound) = &self.phase {
-            if let Err(stop) = bound.signal(signal, out) {
-                self.stop(stop, context, out);
+        match &mut self.phase {
+            Phase::Bound(bound) => {
+                return match bound.signal(signal, out) {
+                    Ok(()) => {}
+                    Err(stop) => self.stop(stop, context, out),
+                };
             }
-            return;
+            Phase::Leaving(leaving) => return leaving.signal(&signal),
+            Phase::Header(_)
+            | Phase::Insecure(_)
+            | Phase::Handshake(_)
+            | Phase::Login(_)
+            | Phase::Bind(_)
+            | Phase::Closed => {}
         }
         self.answered(context, out, |phase, turn| {
             if let Phase::Bind(bind) = phase {
@@ -315,33 +375,93 @@ impl Session {
         });
     }
 
-    fn drained(&mut self, stanzas: usize, more: bool, context: &mut Context<'_, Settings>, out: &mut Output) {
-        let Phase::Bound(bound) = &mut self.phase else {
-            return;
-        };
-        let waiting = if more { Waiting::Some } else { Waiting::None };
-        let mut turn = Turn {
-            context,
-            wire: &mut self.wire,
-            out,
-            more_follows: false,
-        };
-        if let Err(stop) = bound.drained(stanzas, waiting, &mut turn) {
-            self.stop(stop, context, out);
+    fn drained(&mut self, drained: Drained, context: &mut Context<'_, Settings>, out: &mut Output) {
+        match &mut self.phase {
+            Phase::Bound(bound) => {
+                let mut turn = Turn {
+                    context,
+                    wire: &mut self.wire,
+                    out,
+                    more_follows: false,
+                };
+                if let Err(stop) = bound.drained(drained, &mut turn) {
+                    self.stop(stop, context, out);
+                }
+            }
+            Phase::Leaving(leaving) => {
+                let time = leaving.drained(drained);
+                self.leave(time, out);
+            }
+            Phase::Header(_)
+            | Phase::Insecure(_)
+            | Phase::Handshake(_)
+            | Phase::Login(_)
+            | Phase::Bind(_)
+            | Phase::Closed => {}
         }
     }
 
     fn deadline(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
-        match self.stage() {
-            Stage::Unauthenticated | Stage::Authenticated => {
+        match &mut self.phase {
+            Phase::Header(_)
+            | Phase::Insecure(_)
+            | Phase::Handshake(_)
+            | Phase::Login(_)
+            | Phase::Bind(_) => {
                 let error = Stop::error(StreamCondition::ConnectionTimeout, "Logging in took too long.");
                 self.stop(error, context, out);
             }
-            Stage::Bound | Stage::Closed => {}
+            Phase::Leaving(leaving) => {
+                let time = leaving.deadline();
+                self.leave(time, out);
+            }
+            Phase::Bound(_) | Phase::Closed => {}
         }
     }
 
-    /// Says what is left to say in the state that the session is in, and ends it.
+    /// The server ends the stream; one that is about to end has no more patience.
+    fn end(&mut self, error: StreamError, context: &mut Context<'_, Settings>, out: &mut Output) {
+        match &mut self.phase {
+            Phase::Leaving(leaving) => leaving.signal(&Signal::Close(error)),
+            Phase::Header(_)
+            | Phase::Insecure(_)
+            | Phase::Handshake(_)
+            | Phase::Login(_)
+            | Phase::Bind(_)
+            | Phase::Bound(_)
+            | Phase::Closed => self.stop(Stop::Error(error), context, out),
+        }
+    }
+
+    /// Nothing can be said any more.
+    fn lost(&mut self, out: &mut Output) {
+        let ending = match std::mem::replace(&mut self.phase, Phase::Closed) {
+            // Why the stream ends was known before the connection broke.
+            Phase::Leaving(leaving) => leaving.into_ending(),
+            Phase::Header(_)
+            | Phase::Insecure(_)
+            | Phase::Handshake(_)
+            | Phase::Login(_)
+            | Phase::Bind(_)
+            | Phase::Bound(_)
+            | Phase::Closed => Ending::Lost,
+        };
+        self.ended(ending, out);
+    }
+
+    /// Ends the stream of a client that is leaving, when it is time.
+    fn leave(&mut self, time: Time, out: &mut Output) {
+        if time == Time::NotYet {
+            return;
+        }
+        if let Phase::Leaving(leaving) = std::mem::replace(&mut self.phase, Phase::Closed) {
+            let stop = leaving.last_words(out);
+            self.close(stop, out);
+        }
+    }
+
+    /// Says what is left to say in the state that the session is in, and ends it; a bound client's mailbox is drained
+    /// before.
     fn stop(&mut self, stop: Stop, context: &mut Context<'_, Settings>, out: &mut Output) {
         match std::mem::replace(&mut self.phase, Phase::Closed) {
             // RFC 6120 §4.9.1.2: an error needs a stream to be told on.
@@ -362,8 +482,11 @@ impl Session {
                 };
                 return self.ended(ending, out);
             }
-            Phase::Bound(bound) => bound.write_last_acknowledgement(out),
-            Phase::Insecure(_) | Phase::Login(_) | Phase::Bind(_) | Phase::Closed => {}
+            Phase::Bound(bound) => {
+                self.phase = Phase::Leaving(Box::new(Leaving::new(bound, stop)));
+                return;
+            }
+            Phase::Insecure(_) | Phase::Login(_) | Phase::Bind(_) | Phase::Leaving(_) | Phase::Closed => {}
         }
         self.close(stop, out);
     }

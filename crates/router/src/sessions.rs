@@ -8,7 +8,7 @@ use stream_management::{Mailbox, Receipt, Released, Signal};
 use turns::{Gone, Priority, Worker};
 
 use crate::counters::{Counter, Direction};
-use crate::router::{AccountSlot, Router, settle};
+use crate::router::{AccountSlot, Router};
 
 /// One bound or binding session, as its connection holds it.
 #[derive(Clone)]
@@ -91,14 +91,24 @@ impl Router {
     }
 
     /// The connection is gone.
-    pub fn end(&self, handle: &SessionHandle, end: End, worker: &mut Worker) {
+    pub fn end(self: &Arc<Self>, handle: &SessionHandle, end: End, worker: &mut Worker) {
         let input = Input::Ended {
             session: handle.session,
+            mailbox: Arc::clone(&handle.mailbox),
             end,
         };
         if handle.slot.deliver(input, Priority::Control, worker).is_err() {
-            for entry in handle.mailbox.close() {
-                settle(entry.receipt);
+            self.salvage(handle.slot.key(), &handle.mailbox, worker);
+        }
+    }
+
+    /// The account is lost, and with it the session that this mailbox belonged to. What its client does not have is for
+    /// the account as it is loaded anew; what has a row is there already.
+    pub(crate) fn salvage(self: &Arc<Self>, account: &Address, mailbox: &Mailbox, worker: &mut Worker) {
+        for entry in mailbox.close() {
+            if entry.stored.is_none() {
+                let input = Input::Undelivered(Box::new(entry));
+                self.deliver(account, input, Priority::Control, worker);
             }
         }
     }

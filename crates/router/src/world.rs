@@ -130,10 +130,14 @@ impl World<Account> for Router {
                         &payload,
                     );
                     router.route(Parcel::new(answer), None, worker);
-                } else {
+                } else if parcel.stanza().kind().is_error() {
+                    // It says that something did not happen, which is as true as before.
+                    router.route(parcel, None, worker);
+                } else if receipt.is_none() {
                     bounce_talk(router, &parcel, error, worker);
                 }
-                settle(receipt);
+                // A receipt is of a session that is lost with the machine. It stays open: the client sends again what is
+                // not acknowledged, and would not see an error.
             }
             Effect::Push { entry, .. } => {
                 bounce_talk(router, &entry.parcel, error, worker);
@@ -172,20 +176,23 @@ impl World<Account> for Router {
             }
             Input::Outbound { stanza, receipt, .. } => {
                 // From nobody's point of view did it enter: its own server answers.
-                if let Some(answer) = stanza.error_between(Some(slot.key()), stanza.from(), error, b"") {
-                    slot.world().route(Parcel::new(answer), None, worker);
+                if why == Refusal::Full {
+                    if let Some(answer) = stanza.error_between(Some(slot.key()), stanza.from(), error, b"") {
+                        slot.world().route(Parcel::new(answer), None, worker);
+                    }
+                    settle(receipt);
                 }
-                settle(receipt);
+                // Otherwise the session is gone with its account: nobody is there to be told, and nothing is acknowledged.
             }
             Input::Bind { mailbox, .. } => mailbox.signal(stream_management::Signal::NotBound(error)),
             Input::Undelivered(entry) => {
                 slot.world().bounce(&entry.parcel, error, worker);
                 settle(entry.receipt);
             }
+            Input::Ended { mailbox, .. } => slot.world().salvage(slot.key(), &mailbox, worker),
             // Rows that could not be deleted are delivered again; the rest concerned a machine that is gone.
             Input::Released(_)
             | Input::Overflowed(_)
-            | Input::Ended { .. }
             | Input::Waiting(_)
             | Input::Loaded(_)
             | Input::Wake(_)

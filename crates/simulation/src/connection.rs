@@ -1,6 +1,7 @@
 //! The server's end of one connection, as `transport` has it, on a wire in memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use account::End;
 use c2s::{Effect, Ending, Input, LoginAttempt, Output, Session, Stage, Tls, Transport};
@@ -13,6 +14,9 @@ use stanza::{StreamCondition, StreamError};
 use turns::Worker;
 
 use crate::surroundings::Simulated;
+
+/// As in `transport`: how long a client that leaves waits for answers, and then may take to hear what is there.
+const LEAVING_TIME: Duration = Duration::from_millis(500);
 
 /// What the network takes from the server before the client reads.
 const WINDOW_BYTES: usize = 64 << 10;
@@ -36,12 +40,16 @@ pub(crate) struct Connection {
     handle: Option<SessionHandle>,
     /// On the way to the server.
     sent: Vec<u8>,
+    /// Bytes that the session has taken and survived.
+    taken: u64,
     /// On the way to the client.
     wire: Vec<u8>,
     /// What the session waits for.
     answer: Arc<Mutex<Option<Answer>>>,
-    /// The time for logging in.
+    /// The time for logging in, or for leaving.
     deadline: Option<Moment>,
+    /// The stage that the deadline is for.
+    watched: Stage,
     pub(crate) attempts: Vec<LoginAttempt>,
     awaits_tls: bool,
     /// The client will send nothing more.
@@ -61,9 +69,11 @@ impl Connection {
             session: Session::new(transport, settings),
             handle: None,
             sent: Vec::new(),
+            taken: 0,
             wire: Vec::new(),
             answer: Arc::default(),
             deadline: Some(deadline),
+            watched: Stage::Unauthenticated,
             attempts: Vec::new(),
             awaits_tls: transport == Transport::DirectTls,
             hung_up: false,
@@ -100,6 +110,11 @@ impl Connection {
         self.ending.is_some()
     }
 
+    /// Bytes of the client that the session has taken without ending over them.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// How the server saw it end.
     pub(crate) fn ending(&self) -> Option<&Ending> {
         self.ending.as_ref()
@@ -114,7 +129,7 @@ impl Connection {
         self.session.stage()
     }
 
-    /// When the time for logging in is over.
+    /// When the time for logging in, or for leaving, is over.
     pub(crate) fn deadline(&self) -> Option<Moment> {
         self.deadline
     }
@@ -158,12 +173,10 @@ impl Connection {
             }
             None => {}
         }
-        if self.session.stage() == Stage::Bound {
-            self.deadline = None;
-        }
         if self.deadline.is_some_and(|at| at <= hall.surroundings.now()) {
             self.deadline = None;
             self.input(hall, Input::Deadline);
+            self.watch_the_clock(hall);
             busy = true;
         }
         while let Some(signal) = self.session.mailbox().and_then(|mailbox| mailbox.take_signal()) {
@@ -172,7 +185,23 @@ impl Connection {
         }
         busy |= self.drain(hall);
         busy |= self.read(hall);
+        self.watch_the_clock(hall);
         busy
+    }
+
+    /// A client that is bound has time; one that leaves has a little.
+    fn watch_the_clock(&mut self, hall: &Hall<'_>) {
+        let stage = self.session.stage();
+        if stage != self.watched {
+            self.watched = stage;
+            match stage {
+                Stage::Unauthenticated | Stage::Authenticated => {}
+                Stage::Bound | Stage::Closed => self.deadline = None,
+                Stage::Leaving => self.deadline = Some(hall.surroundings.now() + LEAVING_TIME),
+            }
+        } else if stage == Stage::Leaving && self.deadline.is_none() {
+            self.deadline = Some(hall.surroundings.now() + LEAVING_TIME);
+        }
     }
 
     /// Whether [`work`](Self::work) would do anything.
@@ -185,8 +214,12 @@ impl Connection {
             mailbox.poll_work(&mut context).is_ready() && self.wire.len() < WINDOW_BYTES
         });
         let reads = self.session.reads() && self.wire.len() < WINDOW_BYTES;
+        let leaves = self.session.stage() == Stage::Leaving
+            && !self.session.awaits_answers()
+            && self.wire.len() < WINDOW_BYTES;
         self.answer.lock().is_some()
             || mailbox_calls
+            || leaves
             || (reads && (!self.sent.is_empty() || self.hung_up))
             || (self.hung_up && !self.session.reads())
     }
@@ -200,16 +233,12 @@ impl Connection {
         };
         let bytes_max = self.wire.len() + WRITE_BYTES;
         let drained = mailbox.drain(&mut self.wire, self.session.target(), bytes_max, 256);
-        if drained.stanzas == 0 {
-            return false;
+        if drained.stanzas > 0 || self.session.stage() == Stage::Leaving {
+            self.input(hall, Input::Drained(drained));
         }
-        self.input(
-            hall,
-            Input::Drained {
-                stanzas: drained.stanzas,
-                more: drained.more,
-            },
-        );
+        if drained.stanzas == 0 {
+            return self.ending.is_some();
+        }
         let released = mailbox.written(drained.stanzas);
         if let Some(handle) = self.handle.clone()
             && !released.stored.is_empty()
@@ -228,6 +257,9 @@ impl Connection {
         if !self.sent.is_empty() && self.session.reads() {
             let bytes = std::mem::take(&mut self.sent);
             self.input(hall, Input::Received(&bytes));
+            if self.ending.is_none() && self.session.stage() != Stage::Leaving {
+                self.taken += bytes.len() as u64;
+            }
             return true;
         }
         if self.hung_up {
@@ -253,6 +285,9 @@ impl Connection {
                 self.perform(hall, effect, worker);
             }
         });
+        if self.session.owes_acknowledgement() {
+            self.input(hall, Input::Performed);
+        }
     }
 
     fn perform(&mut self, hall: &Hall<'_>, effect: Effect, worker: &mut Worker) {

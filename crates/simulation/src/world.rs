@@ -154,6 +154,11 @@ impl World {
         self.connections.get(&id).is_none_or(Connection::is_closed)
     }
 
+    /// How many of the client's bytes have surely got to the server's session: those that it took without ending.
+    pub fn taken(&self, id: ConnectionId) -> u64 {
+        self.connections.get(&id).map_or(0, Connection::taken)
+    }
+
     /// How the server saw the connection end.
     pub fn ending(&self, id: ConnectionId) -> Option<&Ending> {
         self.connections.get(&id).and_then(Connection::ending)

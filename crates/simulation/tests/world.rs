@@ -1,4 +1,6 @@
-//! The world itself: it comes to rest, keeps time, and is the same for the same seed.
+//! The world itself: clients log in, and what is stored outlives the server.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
 
 use c2s::Transport;
 use simulation::{
@@ -24,10 +26,10 @@ impl Person {
         let mut bound = false;
         while !bound {
             world.settle();
-            let mut heard = Vec::new();
-            client.hear(&world.hear(connection), &mut heard).unwrap();
-            assert!(!heard.is_empty(), "the server says nothing");
-            for word in heard {
+            let bytes = world.hear(connection);
+            assert!(!bytes.is_empty(), "the server says nothing");
+            client.read(&bytes);
+            while let Some(word) = client.hear().unwrap() {
                 match login.hear(&word) {
                     Say::Nothing => {}
                     Say::Bytes(bytes) => world.say(connection, &bytes),
@@ -48,11 +50,8 @@ impl Person {
     }
 
     fn heard(&mut self, world: &mut World) -> Vec<String> {
-        let mut heard = Vec::new();
-        self.client
-            .hear(&world.hear(self.connection), &mut heard)
-            .unwrap();
-        for word in heard {
+        self.client.read(&world.hear(self.connection));
+        while let Some(word) = self.client.hear().unwrap() {
             match word {
                 Heard::Element(element) => self.heard.push(element.as_str().to_owned()),
                 Heard::Opened(_) | Heard::Closed => self.heard.push(format!("{word:?}")),

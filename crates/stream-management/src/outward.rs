@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use machine::Moment;
-use stanza::{Parcel, Target};
+use stanza::{IqType, Kind, Parcel, Target};
 
 use crate::{Limits, Receipt};
 
@@ -43,6 +43,11 @@ impl Copies {
     /// One copy has arrived.
     pub(crate) fn arrived(&self) {
         self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether one copy has arrived: then nothing need be kept of the others.
+    pub fn has_arrived(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
     }
 
     /// Whether a copy has arrived, or one still may: then this one need not be delivered elsewhere.
@@ -90,6 +95,8 @@ pub struct TooHigh {
 pub struct Drained {
     /// Stanzas written to the buffer.
     pub stanzas: usize,
+    /// How many of them answer an IQ request.
+    pub answers: usize,
     /// Whether more are waiting.
     pub more: bool,
 }
@@ -159,17 +166,22 @@ impl Outward {
         bytes_max: usize,
         stanzas_max: usize,
     ) -> Drained {
-        let mut stanzas = 0;
+        let (mut stanzas, mut answers) = (0, 0);
         for (_, entry) in self.entries.range(self.handed..) {
             if out.len() >= bytes_max || stanzas >= stanzas_max {
                 break;
             }
             entry.parcel.emit(out, target);
             stanzas += 1;
+            answers += usize::from(matches!(
+                entry.parcel.stanza().kind(),
+                Kind::Iq(IqType::Result | IqType::Error)
+            ));
         }
         self.handed += stanzas;
         Drained {
             stanzas,
+            answers,
             more: self.handed < self.entries.len(),
         }
     }

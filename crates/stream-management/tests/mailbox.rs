@@ -1,6 +1,8 @@
 //! A mailbox against a model: every stanza leaves once, in order, by being written, acknowledged or handed back; a
 //! sender's promise is settled when its copy arrives or is stored, and never before.
 
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};

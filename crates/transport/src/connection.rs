@@ -351,16 +351,17 @@ impl Connection {
         let mut buffer = WRITE.take();
         buffer.clear();
         let drained = mailbox.drain(&mut buffer, self.session.target(), WRITE_BYTES, DRAIN_STANZAS);
-        if drained.stanzas == 0 {
+        if drained.stanzas == 0 && self.session.stage() != Stage::Leaving {
             WRITE.replace(buffer);
             return Some(Write::Done);
         }
         self.drained += drained.stanzas;
-        let extra = self.session_output(Input::Drained {
-            stanzas: drained.stanzas,
-            more: drained.more,
-        });
+        let extra = self.session_output(Input::Drained(drained));
         buffer.extend_from_slice(&extra);
+        if buffer.is_empty() {
+            WRITE.replace(buffer);
+            return Some(Write::Done);
+        }
         let mut outcome = None;
         let mut taken = 0;
         while taken < buffer.len() {
@@ -445,6 +446,9 @@ impl Connection {
                     self.perform(effect, worker);
                 }
             });
+        }
+        if self.session.owes_acknowledgement() {
+            self.session.handle(&mut context, Input::Performed, &mut output);
         }
         let bytes = std::mem::take(&mut output.bytes);
         OUTPUT.replace(output);

@@ -142,7 +142,7 @@ fn pieces(tree: &Tree) -> (Vec<&Node>, bool) {
     let is_rest = |node: &&Node| matches!(node, Node::Text(text) if text.trim() == "{...}");
     let stands = |node: &&Node| match node {
         Node::Element(_) => true,
-        Node::Text(text) => !is_rest(node) && !(has_children && text.trim().is_empty()),
+        Node::Text(text) => !(is_rest(node) || has_children && text.trim().is_empty()),
     };
     (
         tree.nodes.iter().filter(stands).collect(),

@@ -377,7 +377,7 @@ impl Player<'_> {
     fn stream_ends(&mut self, who: &Who, condition: Option<&str>) -> Result<(), String> {
         if let Some(condition) = condition {
             match self.next_telling(who)? {
-                Some(Item::Opened(_)) if self.cast.get(who).is_some() => {
+                Some(Item::Opened(_)) if self.cast.contains_key(who) => {
                     return Err("instead, a stream is opened".to_owned());
                 }
                 Some(Item::Element(_, tree))

@@ -139,6 +139,10 @@ impl Act {
     }
 
     /// Whose accounts it needs.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "every other act needs the account of whoever acts"
+    )]
     pub(crate) fn accounts(&self) -> Vec<&Who> {
         match self {
             Act::HasAccount(who) => vec![who],

@@ -2,6 +2,7 @@
 
 mod binding;
 mod faults;
+mod leaving;
 mod login;
 mod management;
 mod opening;

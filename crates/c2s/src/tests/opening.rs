@@ -376,10 +376,12 @@ fn inputs_that_nobody_waits_for_change_nothing() {
         world.input(Input::PasswordChecked(sasl::Verdict::Accepted));
         world.input(Input::Credentials(sasl::Lookup::NoAccount));
         world.establish_tls();
-        world.input(Input::Drained {
+        world.input(Input::Performed);
+        world.input(Input::Drained(stream_management::Drained {
             stanzas: 3,
+            answers: 3,
             more: false,
-        });
+        }));
         world.signal(stream_management::Signal::NotBound(
             stanza::Condition::Conflict.into(),
         ));

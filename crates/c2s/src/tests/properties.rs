@@ -87,6 +87,9 @@ fn play(text: &[u8], mut cuts: Vec<usize>) -> Seen {
         world.input(Input::Received(&text[from..cut]));
         from = cut;
     }
+    if world.session.stage() == Stage::Leaving {
+        world.input(Input::Deadline);
+    }
     seen(world)
 }
 

@@ -13,11 +13,12 @@ use sasl::{
     BindingType, ChannelBindings, HashFunction, HashFunctions, Lookup, Nonce, Password, PasswordPolicy, Salt,
     Standing, Stored, UnknownAccounts, Verdict, check_password,
 };
-use stanza::{Address, Parcel, Stanza, Target};
-use stream_management::{Drained, Entry, Mailbox, Receipt, Signal};
+use stanza::{Address, Parcel, Stanza, StreamError, Target};
+use stream_management::{Entry, Mailbox, Receipt, Signal};
 
 use crate::{
-    Effect, Encryption, Ending, Host, Input, Limits, LoginAttempt, Output, Session, Settings, Tls, Transport,
+    Effect, Encryption, Ending, Host, Input, Limits, LoginAttempt, Output, Session, Settings, Stage, Tls,
+    Transport,
 };
 
 /// What a client opens its streams with.
@@ -81,6 +82,8 @@ pub(crate) struct World {
     pub(crate) ending: Option<Ending>,
     pub(crate) mailbox: Option<Arc<Mailbox>>,
     passwords: Option<Password>,
+    /// Whether what is routed meets its fate at once.
+    settles: bool,
 }
 
 const ITERATIONS: NonZeroU32 = NonZeroU32::new(16).unwrap();
@@ -167,6 +170,7 @@ impl World {
             ending: None,
             mailbox: None,
             passwords: None,
+            settles: false,
         }
     }
 
@@ -205,6 +209,11 @@ impl World {
         world.send("<enable xmlns='urn:xmpp:sm:3'/>");
         assert_eq!(world.heard(), "<enabled xmlns='urn:xmpp:sm:3'/>");
         world
+    }
+
+    pub(crate) fn settling(mut self) -> World {
+        self.settles = true;
+        self
     }
 
     pub(crate) fn by_hand(mut self) -> World {
@@ -253,6 +262,9 @@ impl World {
         self.said.extend_from_slice(&output.bytes);
         for effect in output.effects {
             self.perform(effect);
+        }
+        if self.session.owes_acknowledgement() {
+            self.input_alone(Input::Performed);
         }
         self.drain();
     }
@@ -304,7 +316,12 @@ impl World {
                     self.input(Input::Signal(Signal::Bound(full)));
                 }
             }
-            Effect::Route { stanza, receipt } => self.routed.push((stanza, receipt)),
+            Effect::Route { stanza, receipt } => {
+                if self.settles {
+                    receipt.iter().for_each(Receipt::settle);
+                }
+                self.routed.push((stanza, receipt));
+            }
             Effect::Released(released) => self.released += released.stored.len(),
             Effect::Close(ending) => self.ending = Some(ending),
         }
@@ -338,14 +355,32 @@ impl World {
             self.signal(signal);
         }
         while self.session.may_drain() {
-            let Drained { stanzas, more } =
-                mailbox.drain(&mut self.said, self.session.target(), usize::MAX, 4);
-            if stanzas == 0 {
+            let drained = mailbox.drain(&mut self.said, self.session.target(), usize::MAX, 4);
+            if drained.stanzas > 0 || self.session.stage() == Stage::Leaving {
+                self.input_alone(Input::Drained(drained));
+            }
+            if drained.stanzas == 0 {
                 break;
             }
-            self.input_alone(Input::Drained { stanzas, more });
-            mailbox.written(stanzas);
+            mailbox.written(drained.stanzas);
         }
+    }
+
+    /// The server ends the stream, and nobody looks into the mailbox.
+    pub(crate) fn end_unseen(&mut self, error: StreamError) {
+        self.input_alone(Input::End(error));
+    }
+
+    /// Time is over, and nobody looks into the mailbox.
+    pub(crate) fn pass_deadline(&mut self) {
+        self.input_alone(Input::Deadline);
+    }
+
+    /// Whether the mailbox has called the connection.
+    pub(crate) fn mailbox_calls(&self) -> bool {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mailbox = self.mailbox.as_ref().unwrap();
+        mailbox.poll_work(&mut context).is_ready()
     }
 
     /// An input that is not followed by a drain.
@@ -376,7 +411,7 @@ impl World {
         self.drain();
     }
 
-    pub(crate) fn push(&mut self, parcel: Parcel) {
+    pub(crate) fn push(&self, parcel: Parcel) {
         let entry = Entry {
             parcel,
             receipt: None,

@@ -248,15 +248,18 @@ proptest! {
     fn field_11_only_what_was_proven_here_counts(
         happenings in prop::collection::vec(happening(), 0..40),
         inbound in any::<bool>(),
+        begun in any::<bool>(),
         names in prop_oneof![Just(vec!["capulet.lit"]), Just(Vec::new())],
     ) {
         let two = vec![ours(), pair("chats.montague.lit", "capulet.lit")];
         let errand = Errand { authorize: two.clone(), ..errand() };
-        let mut world = if inbound {
-            World::inbound_tls(settings(), certificate(&names))
-        } else {
-            World::outbound_tls(errand, settings(), certificate(&names))
+        let mut world = match (inbound, begun) {
+            (true, false) => World::inbound_tls(settings(), certificate(&names)),
+            (true, true) => World::logged_in(settings(), ""),
+            (false, false) => World::outbound_tls(errand, settings(), certificate(&names)),
+            (false, true) => World::accepted(errand, settings(), DIALBACK),
         };
+        let names = if begun { vec!["capulet.lit"] } else { names };
         let mut asked_for = if inbound { 0 } else { 2 };
         let mut proven: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut routed = 0;
