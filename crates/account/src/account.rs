@@ -240,6 +240,9 @@ impl Account {
             }
             AdminRequest::CancelSubscriptions(answer) => {
                 self.cancel_all_subscriptions(context, out);
+                // What contacts answer to that, and whatever else still comes, must not be kept: there will be no row
+                // that it could belong to.
+                self.standing = Standing::Unknown;
                 out.effects.push(Effect::Answer(Box::new(answer)));
             }
             AdminRequest::Expel(error, answer) => {
