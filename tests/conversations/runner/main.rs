@@ -1,6 +1,6 @@
 //! Plays the scripts of this directory (see `README.md`), each as one test that carries the clause in its name.
 //!
-//! In memory by default, in several orders of turns; with `BALCONY_CONVERSATIONS=sockets` against a real server.
+//! In memory, in several orders of turns. Over real sockets they are not played yet.
 
 mod memory;
 mod pattern;
