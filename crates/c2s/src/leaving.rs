@@ -56,10 +56,11 @@ impl Leaving {
         self.is_patient && self.bound.is_owed_answers()
     }
 
-    /// The mailbox was looked into.
+    /// The mailbox was looked into. The end comes only when nothing was found: then all that was there is written, and
+    /// known to be.
     pub(crate) fn drained(&mut self, drained: Drained) -> Time {
         self.bound.count_answers(drained.answers);
-        if drained.more || self.awaits_answers() {
+        if drained.stanzas > 0 || self.awaits_answers() {
             Time::NotYet
         } else {
             Time::Now

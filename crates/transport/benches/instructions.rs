@@ -187,8 +187,7 @@ fn client(address: SocketAddr, wire: Wire, name: &str, resource: &str) -> Line {
 }
 
 fn converse(work: Work, rounds: usize, romeo: &mut Line, juliet: &mut Line) {
-    juliet.say("<presence/>");
-    juliet.hear("/>");
+    juliet.appear();
     if work == Work::Counted {
         for line in [&mut *romeo, &mut *juliet] {
             line.talk("<enable xmlns='urn:xmpp:sm:3'/>", "/>");

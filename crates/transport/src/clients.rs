@@ -46,11 +46,21 @@ pub struct Listen {
 /// Pending connections that the kernel keeps for us.
 const BACKLOG: i32 = 4_096;
 
-/// A connection that says nothing is asked by the kernel after this time whether it is still there.
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(180);
+/// A connection that says nothing is asked by the kernel after so many seconds whether it is still there, then every so
+/// often, and is over when that was asked so many times in vain.
+const KEEPALIVE_AFTER_SECONDS: u64 = 180;
+const KEEPALIVE_INTERVAL_SECONDS: u64 = 15;
+const KEEPALIVE_QUESTIONS: u64 = 4;
 
-/// Bytes that a dead peer does not acknowledge end the connection after this time.
-const UNACKNOWLEDGED_TIME: Duration = Duration::from_secs(120);
+/// Bytes that the peer does not acknowledge end the connection after this time.
+///
+/// Linux lets this time, counted from the last sign of life, decide about a silent connection too, in place of the number
+/// of questions: were it shorter than all of them take, one lost question would end a connection that lives. Half an
+/// interval less, so that the last one surely decides.
+const UNACKNOWLEDGED_TIME: Duration = Duration::from_millis(
+    1_000 * (KEEPALIVE_AFTER_SECONDS + KEEPALIVE_INTERVAL_SECONDS * KEEPALIVE_QUESTIONS)
+        - 500 * KEEPALIVE_INTERVAL_SECONDS,
+);
 
 /// All client connections.
 pub struct Clients {
@@ -298,9 +308,38 @@ fn tune(socket: &TcpStream) -> io::Result<()> {
     let options = SockRef::from(socket);
     options.set_tcp_keepalive(
         &TcpKeepalive::new()
-            .with_time(KEEPALIVE_AFTER)
-            .with_interval(Duration::from_secs(30))
-            .with_retries(4),
+            .with_time(Duration::from_secs(KEEPALIVE_AFTER_SECONDS))
+            .with_interval(Duration::from_secs(KEEPALIVE_INTERVAL_SECONDS))
+            .with_retries(KEEPALIVE_QUESTIONS as u32),
     )?;
     options.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIME))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As `tcp_keepalive_timer` of Linux decides: a silent connection ends at the first question that is due when the
+    /// time for unacknowledged bytes is over, if one was asked before.
+    #[tokio::test]
+    async fn rfc1122_4_2_3_6_a_silent_connection_is_asked_several_times_before_it_is_given_up() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
+        let (socket, _) = accepted.unwrap();
+        tune(&socket).unwrap();
+        let options = SockRef::from(&socket);
+        assert!(options.keepalive().unwrap() && socket.nodelay().unwrap());
+        let (after, interval) = (
+            options.tcp_keepalive_time().unwrap(),
+            options.tcp_keepalive_interval().unwrap(),
+        );
+        let unacknowledged = options.tcp_user_timeout().unwrap().unwrap();
+        let mut questions = 1;
+        while after + interval * questions < unacknowledged {
+            questions += 1;
+        }
+        assert_eq!(questions, options.tcp_keepalive_retries().unwrap());
+        assert_eq!(u64::from(questions), KEEPALIVE_QUESTIONS);
+    }
 }

@@ -3,56 +3,48 @@
 //! One task, no buffers while idle: what is read stands in a buffer of the thread until the session has taken it, and
 //! what is written too, unless the socket takes only a part.
 
-use std::cell::RefCell;
+mod round;
+mod socket;
+
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use account::End;
-use c2s::{Effect, Ending, Input, LoginAttempt, Output, Session, Stage, Tls, Transport};
+use c2s::{Effect, Ending, Input, LoginAttempt, Session, Stage, Tls, Transport};
 use features::Setback;
-use machine::Random;
-use router::{SessionHandle, Surroundings};
+use machine::{Moment, Random};
+use router::SessionHandle;
 use sasl::{Lookup, Verdict};
 use stanza::{StreamCondition, StreamError};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
-use tokio_rustls::server::TlsStream;
 use tracing::{debug, info};
 
 use crate::addresses::Admission;
 use crate::clients::Clients;
+use crate::connection::round::Round;
+use crate::connection::socket::{Read, Socket};
 use crate::tls::Listener;
 
-/// Bytes that are read at once: all that a fast sender has ready.
-const READ_BYTES: usize = 64 << 10;
-
-/// Bytes that are joined into one write: one TLS record.
-const WRITE_BYTES: usize = 16 << 10;
+/// Bytes that are joined into one write. A little less than the 16 KiB of a TLS record, because the last stanza goes over
+/// it.
+const WRITE_BYTES: usize = 15 << 10;
 
 /// Stanzas that are drained at once, so that one busy mailbox does not hold its lock for long.
 const DRAIN_STANZAS: usize = 256;
 
-/// After the last word, the peer has this long to take it.
+/// Things one connection may do before others on its thread have their turn.
+const ROUNDS_MAX: usize = 64;
+
+/// A client that has closed its stream is given answers that take no longer than this.
+const ANSWERING_TIME: Duration = Duration::from_millis(500);
+
+/// A client has this long to take what there is for it when its stream ends, and as long to end the connection then.
 const CLOSING_TIME: Duration = Duration::from_secs(5);
-
-thread_local! {
-    static READ: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
-    static WRITE: RefCell<Vec<u8>> = RefCell::new(Vec::with_capacity(WRITE_BYTES * 2));
-    static OUTPUT: RefCell<Output> = RefCell::new(Output::default());
-}
-
-/// What a connection runs on.
-enum Socket {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-    /// Between two of them, and after the end.
-    None,
-}
 
 /// An answer that the session waits for.
 pub(crate) enum Answer {
@@ -86,17 +78,52 @@ pub(crate) struct Connection {
     drained: usize,
     handle: Option<SessionHandle>,
     answer: Option<oneshot::Receiver<Answer>>,
-    /// The time for logging in; gone after it.
-    deadline: Option<Pin<Box<Sleep>>>,
+    deadline: Option<Deadline>,
     wants: Wants,
 }
 
 /// What the session asked of its connection, to be done when everything is written.
-#[derive(PartialEq)]
 enum Wants {
     Nothing,
     Tls,
-    Close(Ending),
+    Close(Box<Ending>),
+}
+
+/// A time that runs while the session stays as it is.
+struct Deadline {
+    patience: Patience,
+    sleep: Pin<Box<Sleep>>,
+}
+
+/// What is waited for no longer than a while.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// That the client logs in.
+    Login,
+    /// That answers come for a client that leaves.
+    Answers,
+    /// That the client takes what there is for it at the end.
+    Taking,
+}
+
+/// What became of a time.
+enum Time {
+    Runs,
+    /// It is over, and the session knows.
+    Passed,
+    /// It is over, and so is the connection.
+    Ended,
+}
+
+/// What came of writing.
+enum Write {
+    /// There was nothing to be written.
+    Nothing,
+    /// Something was written, and nothing waits for the socket.
+    Some,
+    /// The socket takes no more for now.
+    Waiting,
+    Failed,
 }
 
 impl Connection {
@@ -108,8 +135,12 @@ impl Connection {
     ) -> Connection {
         let settings = clients.settings();
         let session = Session::new(transport, &settings.session);
+        let sleep = Box::pin(tokio::time::sleep(settings.unauthenticated_time));
         Connection {
-            deadline: Some(Box::pin(tokio::time::sleep(settings.unauthenticated_time))),
+            deadline: Some(Deadline {
+                patience: Patience::Login,
+                sleep,
+            }),
             clients,
             socket: Socket::Plain(socket),
             session,
@@ -124,22 +155,22 @@ impl Connection {
             drained: 0,
             handle: None,
             answer: None,
-            wants: if transport == Transport::DirectTls {
-                Wants::Tls
-            } else {
-                Wants::Nothing
+            wants: match transport {
+                Transport::Tcp => Wants::Nothing,
+                Transport::DirectTls => Wants::Tls,
             },
         }
     }
 
-    /// Runs the connection to its end.
+    /// Runs the connection to its end. What happens once in its life is boxed: the task of an idle connection keeps no
+    /// room for it.
     pub(crate) async fn run(mut self) {
         while let Step::Secure = poll_fn(|context| self.poll_step(context)).await {
-            if !self.secure().await {
+            if !Box::pin(self.secure()).await {
                 break;
             }
         }
-        self.finish().await;
+        Box::pin(self.part()).await;
     }
 
     /// The TLS handshake (RFC 6120 §5.4.3). False when it fails: then nothing can be said any more.
@@ -149,12 +180,11 @@ impl Connection {
             return false;
         };
         let certificates = Arc::clone(self.clients.certificates());
-        let host = self.session.host();
-        let handshake = certificates.accept(tcp, self.listener, host);
+        let handshake = certificates.accept(tcp, self.listener, self.session.host());
         let secured = match &mut self.deadline {
             Some(deadline) => tokio::select! {
                 secured = handshake => secured,
-                () = deadline => {
+                () = &mut deadline.sleep => {
                     debug!(event = "tls_timeout", "the TLS handshake took too long");
                     return false;
                 }
@@ -166,7 +196,9 @@ impl Connection {
                 let bindings = secured.channel_bindings();
                 let sni = secured.stream.get_ref().1.server_name().map(str::to_owned);
                 self.socket = Socket::Tls(Box::new(secured.stream));
-                self.input(Input::TlsEstablished(Tls { bindings, sni }));
+                let mut round = Round::begin(&self.clients);
+                self.input(&mut round, Input::TlsEstablished(Tls { bindings, sni }));
+                self.keep(&round);
                 true
             }
             Err(error) => {
@@ -178,39 +210,56 @@ impl Connection {
 
     /// Does what can be done now. Ready when the task must go on outside.
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Step> {
-        // Every round that did something is followed by another, so that each source is polled until it is pending and
-        // the task is woken by all of them.
-        for _ in 0..64 {
-            let mut busy = false;
-            busy |= self.poll_answer(context);
-            busy |= self.poll_deadline(context);
-            busy |= self.poll_signals(context);
-            match self.poll_write(context) {
-                Write::Failed => return self.lost(),
-                Write::Done | Write::Waiting => {}
+        let mut round = Round::begin(&self.clients);
+        let step = self.poll_rounds(context, &mut round);
+        self.keep(&round);
+        step
+    }
+
+    /// Every round that did something is followed by another, so that in the last one each source was found empty, and
+    /// the task is woken by all of them.
+    fn poll_rounds(&mut self, context: &mut Context<'_>, round: &mut Round) -> Poll<Step> {
+        let mut nothing_to_read = false;
+        for _ in 0..ROUNDS_MAX {
+            let mut busy = self.poll_answer(context, round);
+            match self.poll_deadline(context, round) {
+                Time::Runs => {}
+                Time::Passed => busy = true,
+                Time::Ended => {
+                    // What the socket takes at once is still said.
+                    self.poll_write(context, round, Mailbox::Silent);
+                    return Poll::Ready(Step::End);
+                }
             }
-            if self.is_written() {
-                match std::mem::replace(&mut self.wants, Wants::Nothing) {
+            let mailbox = self.poll_mailbox(context);
+            if mailbox == Mailbox::Calls {
+                busy |= self.take_signals(round);
+            }
+            match self.poll_write(context, round, mailbox) {
+                Write::Nothing | Write::Waiting => {}
+                Write::Some => busy = true,
+                Write::Failed => return self.lost(round),
+            }
+            if self.is_written(round) {
+                match self.wants {
                     Wants::Nothing => {}
                     Wants::Tls => return Poll::Ready(Step::Secure),
-                    Wants::Close(ending) => {
-                        self.wants = Wants::Close(ending);
-                        return Poll::Ready(Step::End);
+                    Wants::Close(_) => return Poll::Ready(Step::End),
+                }
+                // A slow reader is not read from.
+                if !nothing_to_read && self.session.reads() {
+                    match self.poll_read(context, round) {
+                        Read::Some => busy = true,
+                        Read::Nothing => nothing_to_read = true,
+                        Read::Ended => {
+                            self.input(round, Input::PeerClosed);
+                            busy = true;
+                        }
+                        Read::Failed => return self.lost(round),
                     }
                 }
             }
-            if self.reads() {
-                match self.poll_read(context) {
-                    Read::Some => busy = true,
-                    Read::Waiting => {}
-                    Read::Ended => {
-                        self.input(Input::PeerClosed);
-                        busy = true;
-                    }
-                    Read::Failed => return self.lost(),
-                }
-            }
-            if !busy && !self.has_output(context) {
+            if !busy {
                 return Poll::Pending;
             }
         }
@@ -219,36 +268,20 @@ impl Connection {
         Poll::Pending
     }
 
-    /// A slow reader is not read from.
-    fn reads(&self) -> bool {
-        self.session.reads() && self.is_written() && self.wants == Wants::Nothing
+    fn is_written(&self, round: &Round) -> bool {
+        self.sent == self.unsent.len() && !self.unflushed && round.output.bytes.is_empty()
     }
 
-    fn is_written(&self) -> bool {
-        self.sent == self.unsent.len() && !self.unflushed
-    }
-
-    /// Whether something has come up for writing since the last write; otherwise the mailbox will wake this task.
-    fn has_output(&mut self, context: &mut Context<'_>) -> bool {
-        if !self.is_written() {
-            return false;
-        }
-        match self.session.mailbox() {
-            Some(mailbox) => mailbox.poll_work(context).is_ready(),
-            None => false,
-        }
-    }
-
-    fn lost(&mut self) -> Poll<Step> {
-        self.input(Input::PeerClosed);
-        self.wants = Wants::Close(Ending::Lost);
+    fn lost(&mut self, round: &mut Round) -> Poll<Step> {
+        self.input(round, Input::PeerClosed);
+        round.output.bytes.clear();
         self.unsent = Vec::new();
         self.sent = 0;
         self.unflushed = false;
         Poll::Ready(Step::End)
     }
 
-    fn poll_answer(&mut self, context: &mut Context<'_>) -> bool {
+    fn poll_answer(&mut self, context: &mut Context<'_>, round: &mut Round) -> bool {
         let Some(answer) = &mut self.answer else {
             return false;
         };
@@ -256,75 +289,132 @@ impl Connection {
             return false;
         };
         self.answer = None;
-        match answer {
-            Ok(Answer::Credentials(lookup)) => self.input(Input::Credentials(lookup)),
-            Ok(Answer::Password(verdict)) => self.input(Input::PasswordChecked(verdict)),
+        let input = match answer {
+            Ok(Answer::Credentials(lookup)) => Input::Credentials(lookup),
+            Ok(Answer::Password(verdict)) => Input::PasswordChecked(verdict),
             Ok(Answer::Registered(outcome)) => {
                 if let Err(Setback::NameTaken | Setback::Unavailable) = outcome {
                     self.admission.registration_failed();
                 }
-                self.input(Input::Registered(outcome));
+                Input::Registered(outcome)
             }
             // Whoever was asked is gone without a word.
-            Err(_) => self.input(Input::End(StreamError::new(StreamCondition::InternalServerError))),
-        }
-        true
-    }
-
-    fn poll_deadline(&mut self, context: &mut Context<'_>) -> bool {
-        if self.session.stage() == Stage::Bound {
-            self.deadline = None;
-        }
-        let Some(deadline) = &mut self.deadline else {
-            return false;
+            Err(_) => Input::End(StreamError::new(StreamCondition::InternalServerError)),
         };
-        if deadline.as_mut().poll(context).is_pending() {
-            return false;
-        }
-        self.deadline = None;
-        self.input(Input::Deadline);
+        self.input(round, input);
         true
     }
 
-    fn poll_signals(&mut self, _context: &mut Context<'_>) -> bool {
-        let mut busy = false;
-        while let Some(signal) = self.session.mailbox().and_then(|mailbox| mailbox.take_signal()) {
-            self.input(Input::Signal(signal));
-            busy = true;
+    fn poll_deadline(&mut self, context: &mut Context<'_>, round: &mut Round) -> Time {
+        let patience = self.patience();
+        if self.deadline.as_ref().map(|deadline| deadline.patience) != patience {
+            self.deadline = patience.map(|patience| Deadline::begin(patience, round));
         }
-        busy
+        let Some(Deadline { patience, sleep }) = &mut self.deadline else {
+            return Time::Runs;
+        };
+        if sleep.as_mut().poll(context).is_pending() {
+            return Time::Runs;
+        }
+        let patience = *patience;
+        self.deadline = None;
+        self.input(round, Input::Deadline);
+        match patience {
+            Patience::Login | Patience::Answers => Time::Passed,
+            Patience::Taking => Time::Ended,
+        }
     }
 
-    /// Writes what waits, and what the mailbox holds, until the socket takes no more.
-    fn poll_write(&mut self, context: &mut Context<'_>) -> Write {
-        loop {
-            if self.sent < self.unsent.len() {
-                let rest = self.unsent.get(self.sent..).unwrap_or_default();
-                match self.socket.poll_write(context, rest) {
-                    Poll::Ready(Ok(0) | Err(_)) => return Write::Failed,
-                    Poll::Ready(Ok(written)) => {
-                        self.sent += written;
-                        self.unflushed = true;
-                    }
-                    Poll::Pending => return Write::Waiting,
+    /// What is waited for now.
+    fn patience(&self) -> Option<Patience> {
+        match self.session.stage() {
+            Stage::Unauthenticated | Stage::Authenticated => Some(Patience::Login),
+            Stage::Bound => None,
+            Stage::Leaving if self.session.awaits_answers() => Some(Patience::Answers),
+            Stage::Leaving | Stage::Closed => Some(Patience::Taking),
+        }
+    }
+
+    /// Whether the mailbox has something; otherwise it will wake this task.
+    fn poll_mailbox(&self, context: &mut Context<'_>) -> Mailbox {
+        match self.session.mailbox() {
+            Some(mailbox) if mailbox.poll_work(context).is_ready() => Mailbox::Calls,
+            Some(_) | None => Mailbox::Silent,
+        }
+    }
+
+    fn take_signals(&mut self, round: &mut Round) -> bool {
+        let mut some = false;
+        while let Some(signal) = self.session.mailbox().and_then(|mailbox| mailbox.take_signal()) {
+            self.input(round, Input::Signal(signal));
+            some = true;
+        }
+        some
+    }
+
+    /// Writes what the socket did not take before, then what the session said and what the mailbox holds, joined.
+    fn poll_write(&mut self, context: &mut Context<'_>, round: &mut Round, mailbox: Mailbox) -> Write {
+        while let Some(rest) = self.unsent.get(self.sent..).filter(|rest| !rest.is_empty()) {
+            match self.socket.poll_write(context, rest) {
+                Poll::Ready(Ok(0) | Err(_)) => return Write::Failed,
+                Poll::Ready(Ok(written)) => {
+                    self.sent += written;
+                    self.unflushed = true;
                 }
-                continue;
+                Poll::Pending => return Write::Waiting,
             }
-            if self.unflushed {
-                match self.socket.poll_flush(context) {
-                    Poll::Ready(Ok(())) => self.unflushed = false,
-                    Poll::Ready(Err(_)) => return Write::Failed,
-                    Poll::Pending => return Write::Waiting,
+        }
+        if !self.unsent.is_empty() {
+            // An idle connection keeps no buffer.
+            self.unsent = Vec::new();
+            self.sent = 0;
+        }
+        self.drain(round, mailbox);
+        let mut bytes = round.output.bytes.as_slice();
+        while !bytes.is_empty() {
+            match self.socket.poll_write(context, bytes) {
+                Poll::Ready(Ok(0) | Err(_)) => return Write::Failed,
+                Poll::Ready(Ok(written)) => {
+                    bytes = bytes.get(written..).unwrap_or_default();
+                    self.unflushed = true;
                 }
-                // An idle connection keeps no buffer.
-                self.unsent = Vec::new();
-                self.sent = 0;
+                Poll::Pending => {
+                    // Only now is it worth keeping: the socket is full.
+                    self.unsent = bytes.to_vec();
+                    round.output.bytes.clear();
+                    return Write::Waiting;
+                }
+            }
+        }
+        round.output.bytes.clear();
+        if !self.unflushed {
+            return Write::Nothing;
+        }
+        match self.socket.poll_flush(context) {
+            Poll::Ready(Ok(())) => {
+                self.unflushed = false;
                 self.all_written();
+                Write::Some
             }
-            match self.write_mailbox(context) {
-                Some(outcome) => return outcome,
-                None => continue,
-            }
+            Poll::Ready(Err(_)) => Write::Failed,
+            Poll::Pending => Write::Waiting,
+        }
+    }
+
+    /// Puts what waits in the mailbox behind what the session said.
+    fn drain(&mut self, round: &mut Round, calls: Mailbox) {
+        let is_leaving = self.session.stage() == Stage::Leaving;
+        if (calls == Mailbox::Silent && !is_leaving) || !self.session.may_drain() {
+            return;
+        }
+        let Some(mailbox) = self.session.mailbox() else {
+            return;
+        };
+        let target = self.session.target();
+        let drained = mailbox.drain(&mut round.output.bytes, target, WRITE_BYTES, DRAIN_STANZAS);
+        self.drained += drained.stanzas;
+        if drained.stanzas > 0 || is_leaving {
+            self.input(round, Input::Drained(drained));
         }
     }
 
@@ -342,175 +432,96 @@ impl Connection {
         }
     }
 
-    /// Drains the mailbox into the buffer of this thread and writes it. `None`: there may be more to do.
-    fn write_mailbox(&mut self, context: &mut Context<'_>) -> Option<Write> {
-        if !self.session.may_drain() || self.wants != Wants::Nothing {
-            return Some(Write::Done);
-        }
-        let mailbox = Arc::clone(self.session.mailbox()?);
-        let mut buffer = WRITE.take();
-        buffer.clear();
-        let drained = mailbox.drain(&mut buffer, self.session.target(), WRITE_BYTES, DRAIN_STANZAS);
-        if drained.stanzas == 0 && self.session.stage() != Stage::Leaving {
-            WRITE.replace(buffer);
-            return Some(Write::Done);
-        }
-        self.drained += drained.stanzas;
-        let extra = self.session_output(Input::Drained(drained));
-        buffer.extend_from_slice(&extra);
-        if buffer.is_empty() {
-            WRITE.replace(buffer);
-            return Some(Write::Done);
-        }
-        let mut outcome = None;
-        let mut taken = 0;
-        while taken < buffer.len() {
-            match self
-                .socket
-                .poll_write(context, buffer.get(taken..).unwrap_or_default())
-            {
-                Poll::Ready(Ok(0) | Err(_)) => {
-                    outcome = Some(Write::Failed);
-                    break;
-                }
-                Poll::Ready(Ok(written)) => {
-                    taken += written;
-                    self.unflushed = true;
-                }
-                Poll::Pending => {
-                    // Only now is it worth keeping: the socket is full.
-                    self.unsent = buffer.get(taken..).unwrap_or_default().to_vec();
-                    self.sent = 0;
-                    outcome = Some(Write::Waiting);
-                    break;
-                }
+    fn poll_read(&mut self, context: &mut Context<'_>, round: &mut Round) -> Read {
+        round::with_read_buffer(|buffer| {
+            let (read, bytes) = self.socket.poll_read_into(context, buffer);
+            if !bytes.is_empty() {
+                self.input(round, Input::Received(bytes));
             }
-        }
-        WRITE.replace(buffer);
-        outcome
+            read
+        })
     }
 
-    fn poll_read(&mut self, context: &mut Context<'_>) -> Read {
-        let mut buffer = READ.take();
-        if buffer.is_empty() {
-            buffer = vec![0; READ_BYTES];
-        }
-        let mut into = ReadBuf::new(&mut buffer);
-        let outcome = match self.socket.poll_read(context, &mut into) {
-            Poll::Pending => Read::Waiting,
-            Poll::Ready(Err(_)) => Read::Failed,
-            Poll::Ready(Ok(())) => {
-                let bytes = into.filled().len();
-                if bytes == 0 {
-                    Read::Ended
-                } else {
-                    self.input(Input::Received(buffer.get(..bytes).unwrap_or_default()));
-                    Read::Some
-                }
-            }
-        };
-        READ.replace(buffer);
-        outcome
+    /// What could not be written in this round waits for the socket.
+    fn keep(&mut self, round: &Round) {
+        self.unsent.extend_from_slice(&round.output.bytes);
     }
 
-    /// Gives the session one input, puts its bytes behind what waits, and performs its effects.
-    fn input(&mut self, input: Input<'_>) {
-        let bytes = self.session_output(input);
-        if !bytes.is_empty() {
-            if self.sent > 0 {
-                self.unsent.drain(..self.sent);
-                self.sent = 0;
-            }
-            self.unsent.extend_from_slice(&bytes);
-        }
-    }
-
-    /// Gives the session one input and performs its effects. The bytes are for the caller to write.
-    fn session_output(&mut self, input: Input<'_>) -> Vec<u8> {
-        let settings = self.clients.settings();
-        let clients = Arc::clone(&self.clients);
-        let system = clients.system();
-        let mut output = OUTPUT.take();
-        let mut dice = Dice(system);
-        let mut context = machine::Context {
-            now: system.now(),
-            wall: system.wall(),
-            random: &mut dice,
-            settings: &settings.session,
-        };
-        self.session.handle(&mut context, input, &mut output);
-        if !output.effects.is_empty() {
-            let router = clients.router();
-            router.work(|worker| {
-                for effect in output.effects.drain(..) {
-                    self.perform(effect, worker);
-                }
-            });
+    /// Gives the session one input and performs its effects.
+    fn input(&mut self, round: &mut Round, input: Input<'_>) {
+        self.handle(round, input);
+        if !round.output.effects.is_empty() {
+            self.perform(round);
         }
         if self.session.owes_acknowledgement() {
-            self.session.handle(&mut context, Input::Performed, &mut output);
-        }
-        let bytes = std::mem::take(&mut output.bytes);
-        OUTPUT.replace(output);
-        bytes
-    }
-
-    fn perform(&mut self, effect: Effect, worker: &mut turns::Worker) {
-        let router = Arc::clone(self.clients.router());
-        match effect {
-            Effect::Route { stanza, receipt } => {
-                if let Some(handle) = &self.handle {
-                    router.send(handle, stanza, receipt, worker);
-                }
-            }
-            Effect::Released(released) => {
-                if let Some(handle) = &self.handle {
-                    router.released(handle, released, worker);
-                }
-            }
-            Effect::Bind {
-                account,
-                resource,
-                mailbox,
-            } => {
-                self.handle = Some(router.bind(&account, resource, mailbox, worker));
-            }
-            Effect::LookUp { account } => self.answer = Some(self.clients.look_up(account)),
-            Effect::CheckPassword {
-                account,
-                password,
-                passwords,
-            } => {
-                self.answer = Some(self.clients.check_password(account, password, passwords));
-            }
-            Effect::Register { account, password } => {
-                self.answer = Some(if self.admission.may_register(self.clients.system().now()) {
-                    self.clients.register(account, password)
-                } else {
-                    let (tell, answer) = oneshot::channel();
-                    // It was just made.
-                    let _ = tell.send(Answer::Registered(Err(Setback::TooMany)));
-                    answer
-                });
-            }
-            Effect::LoginAttempt(attempt) => self.note(&attempt),
-            Effect::StartTls => self.wants = Wants::Tls,
-            Effect::Close(ending) => self.wants = Wants::Close(ending),
+            self.handle(round, Input::Performed);
         }
     }
 
-    fn note(&mut self, attempt: &LoginAttempt) {
-        self.clients.count_login(attempt);
-        match &attempt.result {
-            Ok(()) => self.admission.authenticated(),
-            Err(_) => self.admission.login_failed(self.clients.system().now()),
-        }
+    fn handle(&mut self, round: &mut Round, input: Input<'_>) {
+        let mut dice = Dice(self.clients.system());
+        let mut context = machine::Context {
+            now: round.now,
+            wall: round.wall,
+            random: &mut dice,
+            settings: &round.settings.session,
+        };
+        self.session.handle(&mut context, input, &mut round.output);
+    }
+
+    fn perform(&mut self, round: &mut Round) {
+        let Connection {
+            clients,
+            admission,
+            handle,
+            answer,
+            wants,
+            ..
+        } = self;
+        let (router, now) = (clients.router(), round.now);
+        router.work(|worker| {
+            for effect in round.output.effects.drain(..) {
+                match effect {
+                    Effect::Route { stanza, receipt } => {
+                        if let Some(handle) = &*handle {
+                            router.send(handle, stanza, receipt, worker);
+                        }
+                    }
+                    Effect::Released(released) => {
+                        if let Some(handle) = &*handle {
+                            router.released(handle, released, worker);
+                        }
+                    }
+                    Effect::Bind {
+                        account,
+                        resource,
+                        mailbox,
+                    } => *handle = Some(router.bind(&account, resource, mailbox, worker)),
+                    Effect::LookUp { account } => *answer = Some(clients.look_up(account)),
+                    Effect::CheckPassword {
+                        account,
+                        password,
+                        passwords,
+                    } => *answer = Some(clients.check_password(account, password, passwords)),
+                    Effect::Register { account, password } => {
+                        *answer = Some(if admission.may_register(now) {
+                            clients.register(account, password)
+                        } else {
+                            refused(Setback::TooMany)
+                        });
+                    }
+                    Effect::LoginAttempt(attempt) => note(&attempt, clients, admission, now),
+                    Effect::StartTls => *wants = Wants::Tls,
+                    Effect::Close(ending) => *wants = Wants::Close(Box::new(ending)),
+                }
+            }
+        });
     }
 
     /// Tells the account, and gives the peer a moment to take the last word.
-    async fn finish(mut self) {
+    async fn part(mut self) {
         let ending = match std::mem::replace(&mut self.wants, Wants::Nothing) {
-            Wants::Close(ending) => ending,
+            Wants::Close(ending) => *ending,
             Wants::Nothing | Wants::Tls => Ending::Lost,
         };
         if let Some(handle) = self.handle.take() {
@@ -537,69 +548,40 @@ impl Connection {
     }
 }
 
-enum Write {
-    Done,
-    Waiting,
-    Failed,
+/// Whether there is something in the mailbox.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mailbox {
+    Calls,
+    Silent,
 }
 
-enum Read {
-    Some,
-    Waiting,
-    Ended,
-    Failed,
+impl Deadline {
+    fn begin(patience: Patience, round: &Round) -> Deadline {
+        let time = match patience {
+            Patience::Login => round.settings.unauthenticated_time,
+            Patience::Answers => ANSWERING_TIME,
+            Patience::Taking => CLOSING_TIME,
+        };
+        Deadline {
+            patience,
+            sleep: Box::pin(tokio::time::sleep(time)),
+        }
+    }
 }
 
-impl Socket {
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        match self {
-            Socket::Plain(tcp) => Pin::new(tcp).poll_read(context, buffer),
-            Socket::Tls(tls) => Pin::new(tls).poll_read(context, buffer),
-            Socket::None => Poll::Ready(Ok(())),
-        }
-    }
+/// The answer to a registration that is not tried.
+fn refused(setback: Setback) -> oneshot::Receiver<Answer> {
+    let (tell, answer) = oneshot::channel();
+    // It is there as long as the other end.
+    let _ = tell.send(Answer::Registered(Err(setback)));
+    answer
+}
 
-    fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<std::io::Result<usize>> {
-        match self {
-            Socket::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
-            Socket::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
-            Socket::None => Poll::Ready(Ok(0)),
-        }
-    }
-
-    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        match self {
-            // TCP has nothing to flush.
-            Socket::Plain(_) | Socket::None => Poll::Ready(Ok(())),
-            Socket::Tls(tls) => Pin::new(tls).poll_flush(context),
-        }
-    }
-
-    /// Says goodbye as the protocol below has it, and waits for the peer to do so: a socket that is closed with unread
-    /// bytes would take the last word back (TCP reset).
-    async fn close(mut self) {
-        let _ = poll_fn(|context| match &mut self {
-            Socket::Plain(tcp) => Pin::new(tcp).poll_shutdown(context),
-            Socket::Tls(tls) => Pin::new(tls).poll_shutdown(context),
-            Socket::None => Poll::Ready(Ok(())),
-        })
-        .await;
-        let mut sink = [0; 1024];
-        loop {
-            let read = poll_fn(|context| {
-                let mut buffer = ReadBuf::new(&mut sink);
-                ready!(self.poll_read(context, &mut buffer))?;
-                Poll::Ready(std::io::Result::Ok(buffer.filled().len()))
-            });
-            match read.await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
-            }
-        }
+fn note(attempt: &LoginAttempt, clients: &Clients, admission: &mut Admission, now: Moment) {
+    clients.count_login(attempt);
+    match &attempt.result {
+        Ok(()) => admission.authenticated(),
+        Err(_) => admission.login_failed(now),
     }
 }
 
@@ -607,6 +589,6 @@ struct Dice<'a>(&'a crate::System);
 
 impl Random for Dice<'_> {
     fn fill(&mut self, bytes: &mut [u8]) {
-        self.0.fill_random(bytes);
+        router::Surroundings::fill_random(self.0, bytes);
     }
 }

@@ -115,6 +115,25 @@ fn a_client_that_does_not_take_what_is_there_is_not_waited_for_for_long() {
 }
 
 #[test]
+fn the_end_comes_after_what_was_drained_is_known_to_be_written() {
+    let mut world = World::bound();
+    world.end_unseen(StreamCondition::Conflict.into());
+    let drained = |stanzas| stream_management::Drained {
+        stanzas,
+        answers: 0,
+        more: false,
+    };
+    world.input_alone(Input::Drained(drained(1)));
+    assert_eq!(world.session.stage(), Stage::Leaving);
+    assert!(
+        world.session.mailbox().is_some(),
+        "which has to be told what was written"
+    );
+    world.input_alone(Input::Drained(drained(0)));
+    assert_eq!(world.session.stage(), Stage::Closed);
+}
+
+#[test]
 fn xep0198_4_the_last_acknowledgement_waits_until_all_is_settled() {
     let mut world = World::counted();
     world.send(&["<message/><message/>", CLOSE].concat());

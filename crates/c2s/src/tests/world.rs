@@ -384,7 +384,7 @@ impl World {
     }
 
     /// An input that is not followed by a drain.
-    fn input_alone(&mut self, input: Input<'_>) {
+    pub(crate) fn input_alone(&mut self, input: Input<'_>) {
         let mut output = Output::default();
         let mut context = Context {
             now: self.now,

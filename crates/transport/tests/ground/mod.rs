@@ -348,6 +348,15 @@ impl Line {
         );
         self.talk(&bind, "</iq>");
     }
+
+    /// Becomes available; gives what was heard until that was done.
+    pub fn appear(&mut self) -> String {
+        let heard = self.talk(
+            "<presence/><iq type='get' id='appeared'><ping xmlns='urn:xmpp:ping'/></iq>",
+            "id='appeared'",
+        );
+        heard + &self.hear(">")
+    }
 }
 
 /// What opens a stream.
