@@ -34,6 +34,9 @@ pub struct Account {
     pub(crate) privacy: privacy::Lists,
     /// In the order in which they were bound. Few, so that a walk is the fastest look-up.
     pub(crate) sessions: Vec<Session>,
+    /// Mailboxes of sessions that the server has ended. Their connections still write what is in there, and then say
+    /// that they are done.
+    ending: Vec<(SessionId, Arc<Mailbox>)>,
     pub(crate) waiting: Waiting,
     /// IQs that wait for the store.
     pub(crate) pending: BTreeMap<u64, Pending>,
@@ -60,6 +63,7 @@ impl Account {
             roster: roster::Roster::load(&address, saved.roster),
             privacy: privacy::Lists::load(saved.privacy)?,
             sessions: Vec::new(),
+            ending: Vec::new(),
             waiting: Waiting::new(saved.waiting, saved.last_waiting),
             pending: BTreeMap::new(),
             next_ticket: 0,
@@ -138,12 +142,7 @@ impl Account {
         };
         if let Some(older) = self.session_at(&address).map(|session| session.id) {
             // RFC 6120 §7.7.2.2: the newer session wins.
-            self.end_session(
-                context,
-                older,
-                Some(StreamError::new(StreamCondition::Conflict)),
-                out,
-            );
+            self.end_session(context, older, StreamError::new(StreamCondition::Conflict), out);
         }
         self.sessions.push(Session::new(
             id,
@@ -157,29 +156,51 @@ impl Account {
         });
     }
 
-    /// Ends a session: the others learn of it, and what its client does not have goes where it belongs.
+    /// The server ends a session: the others learn of it at once. Its client still gets what its mailbox holds, then the
+    /// error (RFC 6120 §4.4); [`Account::ended`] follows when its connection is done with that, which takes limited time.
     pub(crate) fn end_session(
         &mut self,
         context: &mut Context<'_, Settings>,
         id: SessionId,
-        error: Option<StreamError>,
+        error: StreamError,
         out: &mut Out,
     ) {
-        self.announce_unavailable(context, id, None, out);
-        let Some(place) = self.sessions.iter().position(|session| session.id == id) else {
-            return;
-        };
-        let session = self.sessions.remove(place);
-        if let Some(error) = error {
+        if let Some(session) = self.remove_session(context, id, out) {
             out.effects.push(Effect::Signal {
                 mailbox: Arc::clone(&session.mailbox),
                 signal: Signal::Close(error),
             });
+            self.ending.push((id, session.mailbox));
         }
-        for entry in session.mailbox.close() {
+    }
+
+    /// The connection of a session is gone: what its client does not have goes where it belongs.
+    fn ended(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        mailbox: &Mailbox,
+        out: &mut Out,
+    ) {
+        self.remove_session(context, id, out);
+        self.ending.retain(|(other, _)| *other != id);
+        for entry in mailbox.close() {
             self.undelivered(context, entry, out);
         }
+    }
+
+    /// From here on nobody finds the session, and whoever holds its presence is told.
+    fn remove_session(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        out: &mut Out,
+    ) -> Option<Session> {
+        self.announce_unavailable(context, id, None, out);
+        let place = self.sessions.iter().position(|session| session.id == id)?;
+        let session = self.sessions.remove(place);
         self.note_departure(context, out);
+        Some(session)
     }
 
     /// RFC 6121 §4.3.2 rule 3: when the last resource is gone, the moment is kept.
@@ -233,7 +254,7 @@ impl Account {
                     .map(|session| session.id)
                     .collect();
                 for id in &ids {
-                    self.end_session(context, *id, Some(error.clone()), out);
+                    self.end_session(context, *id, error.clone(), out);
                 }
                 out.effects
                     .push(Effect::Answer(Box::new(move || answer(ids.len()))));
@@ -248,7 +269,7 @@ impl Account {
             AdminRequest::Expel(error, answer) => {
                 let ids: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();
                 for id in &ids {
-                    self.end_session(context, *id, Some(error.clone()), out);
+                    self.end_session(context, *id, error.clone(), out);
                 }
                 self.standing = Standing::Unknown;
                 out.effects
@@ -269,11 +290,12 @@ fn view(session: &Session) -> SessionView {
 }
 
 /// A machine that is dropped with sessions in it has failed: their streams end, and the clients come back to what is
-/// stored.
+/// stored. Those that were ending may not have been told so yet.
 impl Drop for Account {
     fn drop(&mut self) {
-        for session in &self.sessions {
-            session.mailbox.signal(Signal::Close(StreamError::new(
+        let sessions = self.sessions.iter().map(|session| &session.mailbox);
+        for mailbox in sessions.chain(self.ending.iter().map(|(_, mailbox)| mailbox)) {
+            mailbox.signal(Signal::Close(StreamError::new(
                 StreamCondition::InternalServerError,
             )));
         }
@@ -304,13 +326,13 @@ impl Machine for Account {
             Input::Overflowed(id) => {
                 let error = StreamError::new(StreamCondition::ResourceConstraint)
                     .text("the client does not read fast enough");
-                self.end_session(context, id, Some(error), out);
+                self.end_session(context, id, error, out);
             }
             Input::Ended {
                 session,
+                mailbox,
                 end: End::Closed | End::Lost,
-                ..
-            } => self.end_session(context, session, None, out),
+            } => self.ended(context, session, &mailbox, out),
             Input::Waiting(rows) => self.waiting_arrived(context, rows, out),
             Input::Loaded(loaded) => self.loaded(context, loaded, out),
             Input::Wake(Key::Settle) => self.settle_overdue(context, out),
@@ -319,7 +341,10 @@ impl Machine for Account {
     }
 
     fn is_idle(&self) -> bool {
-        self.sessions.is_empty() && self.pending.is_empty() && !self.waiting.is_loading()
+        self.sessions.is_empty()
+            && self.ending.is_empty()
+            && self.pending.is_empty()
+            && !self.waiting.is_loading()
     }
 }
 

@@ -39,7 +39,7 @@ impl Account {
         let address = session.address.clone();
 
         self.tell_subscribers(id, &stanza, out);
-        self.tell_own_resources(context, id, &stanza, out);
+        self.tell_own_resources(context, Some(id), &stanza, out);
         if is_initial {
             self.ask_for_presence(context, id, &address, out);
             self.deliver_pending_requests(context, id, out);
@@ -67,6 +67,8 @@ impl Account {
         if !was_available && directed.is_empty() {
             return;
         }
+        // Nobody is there to take it when the session has ended.
+        let sender = said.is_some().then_some(id);
         let stanza = said.unwrap_or_else(|| {
             Stanza::build(
                 Kind::Presence(PresenceType::Unavailable),
@@ -85,7 +87,7 @@ impl Account {
                 status,
             });
             self.tell_subscribers(id, &stanza, out);
-            self.tell_own_resources(context, id, &stanza, out);
+            self.tell_own_resources(context, sender, &stanza, out);
         }
         // RFC 6121 §4.6.3 rule 2: addressed as the directed presence was (DCL-11). Whoever is subscribed has been told.
         for to in directed.into_keys() {
@@ -118,11 +120,11 @@ impl Account {
         }
     }
 
-    /// RFC 6121 §4.2.2: a user is subscribed to the own presence; the resource itself gets a copy too.
+    /// RFC 6121 §4.2.2: a user is subscribed to the own presence; the `sender` itself gets a copy too.
     fn tell_own_resources(
         &self,
         context: &Context<'_, Settings>,
-        id: SessionId,
+        sender: Option<SessionId>,
         stanza: &Stanza,
         out: &mut Out,
     ) {
@@ -131,7 +133,7 @@ impl Account {
         for session in self
             .sessions
             .iter()
-            .filter(|session| session.presence.is_some() || session.id == id)
+            .filter(|session| session.presence.is_some() || Some(session.id) == sender)
         {
             self.give(context, session, &parcel, out);
         }

@@ -1,7 +1,6 @@
 //! Accounts that come, go, and change their password (XEP-0077, and the operator's commands).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use account::{AdminRequest, Flags, Input, SessionView};
 use features::{Action, Setback};
@@ -11,7 +10,6 @@ use turns::Priority;
 
 use crate::router::Router;
 use crate::store::{Done, Login, StoreError};
-use crate::surroundings::Alarm;
 
 /// What hashing a password needs; run where it may take its time.
 pub struct PasswordWork {
@@ -19,23 +17,6 @@ pub struct PasswordWork {
     pub policy: sasl::PasswordPolicy,
     /// Random and new.
     pub salt: Salt,
-}
-
-/// After the answer to its removal, an account's clients have this long to take it before their streams end
-/// (XEP-0077 §3.2): what a session has not been given when it ends is not for it any more.
-const FAREWELL_TIME: Duration = Duration::from_secs(1);
-
-/// The end of the sessions of an account that was removed.
-struct Expulsion {
-    router: Arc<Router>,
-    account: Address,
-    error: StreamError,
-}
-
-impl Alarm for Expulsion {
-    fn ring(self: Arc<Self>) {
-        self.router.expel(&self.account, self.error.clone());
-    }
 }
 
 impl Router {
@@ -159,18 +140,9 @@ impl Router {
                     // What is in memory has said goodbye already; the next login finds what is stored.
                     Ok(false) | Err(_) => StreamError::new(StreamCondition::InternalServerError),
                 };
+                // The answer is in the mailbox of who asked before its stream ends, and so is written before.
                 done(outcome);
-                let account = removed_account;
-                let at = router.surroundings.now() + FAREWELL_TIME;
-                let surroundings = Arc::clone(&router.surroundings);
-                surroundings.call_at(
-                    at,
-                    Arc::new(Expulsion {
-                        router,
-                        account,
-                        error,
-                    }),
-                );
+                router.expel(&removed_account, error);
             };
             store.delete_account(account, Box::new(gone));
         };

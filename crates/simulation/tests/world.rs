@@ -104,3 +104,27 @@ fn a_message_finds_its_way_and_waits_over_a_crash() {
         "{heard:?}"
     );
 }
+
+#[test]
+fn xep0077_3_2_the_removal_of_an_account_is_answered_before_its_streams_end() {
+    for seed in 0..50 {
+        let mut world = World::new(seed, Settings::default(), Turns::ByDice);
+        world.create_account("romeo@example.com", "secret");
+        let mut romeo = Person::bound(&mut world, "romeo", Mechanism::Plain);
+        world.say(
+            romeo.connection,
+            b"<iq type='set' id='bye'><query xmlns='jabber:iq:register'><remove/></query></iq>",
+        );
+        world.settle();
+        let heard = romeo.heard(&mut world);
+        assert!(
+            heard.len() == 3
+                && heard[0].contains("type='result'")
+                && heard[1].contains("not-authorized")
+                && heard[2] == "Closed",
+            "seed {seed}: {heard:?}"
+        );
+        world.settle();
+        assert_eq!(world.router().accounts_in_memory(), 0, "seed {seed}");
+    }
+}

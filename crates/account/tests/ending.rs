@@ -1,0 +1,198 @@
+//! How a session ends: its client gets what is there, and what it did not take goes where it belongs.
+
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use account::{Account, AdminRequest, Effect, End, Input, Saved, SessionId, Settings, Standing};
+use features::Facts;
+use machine::{Context, Decision, Machine, Moment, Random, Timestamp};
+use stanza::{
+    Address, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StreamCondition, StreamError, Target,
+};
+use stream_management::{Limits, Mailbox, Signal};
+
+const ME: &str = "romeo@montague.lit";
+const ORCHARD: &str = "romeo@montague.lit/orchard";
+
+struct Zero;
+
+impl Random for Zero {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+/// Romeo at home; what the account wants put into mailboxes is put there.
+struct Home {
+    account: Account,
+    settings: Settings,
+}
+
+impl Home {
+    fn new() -> Home {
+        let saved = Saved {
+            standing: Standing::Known,
+            ..Saved::default()
+        };
+        let settings = Settings {
+            facts: Facts::default(),
+            local_domains: vec!["montague.lit".to_owned()],
+            resources_max: 10,
+            waiting_max: (10, 10_000),
+            directed_max: 10,
+            settle_after: Duration::from_secs(1),
+            stranger_subscriptions: None,
+            stranger_messages: None,
+            roster: roster::Limits::default(),
+            privacy: privacy::Limits::default(),
+        };
+        let account = Account::new(address(ME), saved).unwrap();
+        Home { account, settings }
+    }
+
+    fn handle(&mut self, input: Input) -> Vec<Effect> {
+        let mut out = Decision::default();
+        let mut context = Context {
+            now: Moment::from_micros(1),
+            wall: Timestamp::from_unix_micros(1),
+            random: &mut Zero,
+            settings: &self.settings,
+        };
+        self.account.handle(&mut context, input, &mut out);
+        let mut others = Vec::new();
+        for effect in out.effects {
+            match effect {
+                Effect::Push { mailbox, entry, .. } => assert!(!mailbox.push(entry).unwrap()),
+                Effect::Signal { mailbox, signal } => mailbox.signal(signal),
+                other => others.push(other),
+            }
+        }
+        others
+    }
+
+    /// A client in the orchard, which has taken its own presence.
+    fn available(&mut self, session: SessionId) -> Arc<Mailbox> {
+        let mailbox = Mailbox::new(Limits {
+            stanzas: 100,
+            bytes: 100_000,
+        });
+        self.handle(Input::Bind {
+            session,
+            resource: Some("orchard".to_owned()),
+            mailbox: Arc::clone(&mailbox),
+        });
+        let presence = Kind::Presence(PresenceType::Available);
+        self.handle(Input::Outbound {
+            session,
+            stanza: Stanza::build(presence, Some(&address(ORCHARD)), None, None, b""),
+            receipt: None,
+        });
+        written(&mailbox);
+        assert_eq!(
+            mailbox.take_signal(),
+            Some(Signal::Bound(address("romeo@montague.lit/orchard")))
+        );
+        mailbox
+    }
+
+    fn receive(&mut self, kind: Kind, to: &str) {
+        let from = address("juliet@capulet.lit/balcony");
+        let stanza = Stanza::build(
+            kind,
+            Some(&from),
+            Some(&address(to)),
+            Some("1"),
+            b"<body>1</body>",
+        );
+        let effects = self.handle(Input::Inbound {
+            parcel: Parcel::new(stanza),
+            receipt: None,
+        });
+        assert!(effects.is_empty(), "{effects:?}");
+    }
+
+    fn kick(&mut self) {
+        let error = StreamError::new(StreamCondition::PolicyViolation);
+        self.handle(Input::Admin(AdminRequest::End(None, error, Box::new(|_| {}))));
+    }
+
+    fn done(&mut self, session: SessionId, mailbox: &Arc<Mailbox>) -> Vec<Effect> {
+        self.handle(Input::Ended {
+            session,
+            mailbox: Arc::clone(mailbox),
+            end: End::Lost,
+        })
+    }
+}
+
+fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+/// What the connection writes of it.
+fn written(mailbox: &Mailbox) -> String {
+    let mut bytes = Vec::new();
+    let drained = mailbox.drain(&mut bytes, Target::Stream, 10_000, 100);
+    mailbox.written(drained.stanzas);
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn rfc6120_4_4_a_session_that_the_server_ends_still_gets_what_is_in_its_mailbox() {
+    let mut home = Home::new();
+    let mailbox = home.available(SessionId(1));
+    home.receive(Kind::Message(MessageType::Chat), ME);
+    home.receive(Kind::Iq(IqType::Result), ORCHARD);
+    home.kick();
+    assert!(matches!(mailbox.take_signal(), Some(Signal::Close(_))));
+    let heard = written(&mailbox);
+    assert!(heard.contains("<message") && heard.contains("<iq"), "{heard}");
+    assert!(!home.account.is_idle(), "the connection is not done yet");
+    let effects = home.done(SessionId(1), &mailbox);
+    assert!(effects.is_empty(), "it has everything: {effects:?}");
+    assert!(home.account.is_idle());
+}
+
+#[test]
+fn rfc6121_8_5_2_2_1_what_an_ended_session_did_not_take_is_kept_when_its_connection_is_done() {
+    let mut home = Home::new();
+    let mailbox = home.available(SessionId(1));
+    home.receive(Kind::Message(MessageType::Chat), ME);
+    home.kick();
+    let effects = home.done(SessionId(1), &mailbox);
+    assert!(
+        effects.iter().any(|effect| matches!(effect, Effect::Kept { .. })),
+        "{effects:?}"
+    );
+    assert!(mailbox.is_closed());
+}
+
+#[test]
+fn rfc6120_7_7_2_2_who_takes_the_resource_over_gets_what_the_older_session_did_not_take() {
+    let mut home = Home::new();
+    let older = home.available(SessionId(1));
+    home.receive(Kind::Message(MessageType::Chat), ORCHARD);
+    let newer = home.available(SessionId(2));
+    assert!(matches!(older.take_signal(), Some(Signal::Close(_))));
+    home.receive(Kind::Message(MessageType::Chat), ORCHARD);
+    assert_eq!(older.load().0, 1, "nothing new comes to the older one");
+    assert_eq!(written(&newer).matches("<message").count(), 1);
+    home.done(SessionId(1), &older);
+    assert_eq!(written(&newer).matches("<message").count(), 1);
+}
+
+#[test]
+fn an_account_that_is_lost_tells_the_sessions_that_were_ending_too() {
+    let mut home = Home::new();
+    let mailbox = home.available(SessionId(1));
+    home.kick();
+    mailbox.take_signal();
+    drop(home);
+    assert!(matches!(mailbox.take_signal(), Some(Signal::Close(_))));
+}
