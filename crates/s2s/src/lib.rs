@@ -3,6 +3,8 @@
 mod certificate;
 mod connection;
 mod dialback;
+pub mod explain;
+pub mod link;
 mod pair;
 mod settings;
 

@@ -1,0 +1,7 @@
+//! Links with a hand-wound clock: the table of clauses.md §4.6, fates, watchers, and everything at once at random.
+
+mod fates;
+mod properties;
+mod states;
+mod watching;
+mod world;
