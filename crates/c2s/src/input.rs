@@ -4,6 +4,7 @@ use features::Setback;
 use sasl::{ChannelBindings, Lookup, Verdict};
 use stanza::StreamError;
 use stream_management::{Drained, Signal};
+use xml::StreamHeader;
 
 /// How the client came to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +13,17 @@ pub enum Transport {
     Tcp,
     /// TLS from the first byte (XEP-0368). The session begins with [`Input::TlsEstablished`].
     DirectTls,
+}
+
+/// How a client speaks XMPP within HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpBinding {
+    /// One element in each message of a WebSocket (RFC 7395).
+    WebSocket,
+    /// Elements in the bodies of requests and responses (XEP-0124, XEP-0206). The shell around reads and writes the
+    /// attributes of the bodies: it gives [`Input::Opened`] for the creation and each restart of the stream,
+    /// [`Input::Closed`] for its end, and in between whole elements.
+    Bosh,
 }
 
 /// What the TLS layer knows of its connection.
@@ -26,9 +38,14 @@ pub struct Tls {
 /// One thing that happened. An input that the session does not wait for changes nothing.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// Bytes were read; all of them are taken. While [`Session::reads`](crate::Session::reads) is false it is better to
-    /// leave them in the socket: what comes is kept, within limits.
+    /// Bytes were read; all of them are taken. On a WebSocket they are one whole message. While
+    /// [`Session::reads`](crate::Session::reads) is false it is better to leave them in the socket: what comes is kept,
+    /// within limits.
     Received(&'a [u8]),
+    /// The client has opened its stream, or opened it anew, by words that the shell has read (XEP-0206 §3, §5).
+    Opened(StreamHeader),
+    /// The client has closed its stream by words that the shell has read (XEP-0206 §4).
+    Closed,
     /// The TLS handshake is over.
     TlsEstablished(Tls),
     /// The answer to [`Effect::LookUp`](crate::Effect::LookUp).

@@ -29,7 +29,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use input::{Input, Tls, Transport};
+pub use input::{HttpBinding, Input, Tls, Transport};
 pub use output::{Effect, Ending, LoginAttempt, Output};
 pub use session::{Session, Stage};
 pub use settings::{Encryption, Host, Limits, Settings};

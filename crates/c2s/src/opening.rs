@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use features::Registration;
 use sasl::{Channel, Offer};
 use stanza::{Address, StreamCondition};
-use stream::{Features, Opening, PeerHeader, StartTlsOffer, StreamLimits};
+use stream::{Features, Framing, Opening, PeerHeader, StartTlsOffer, StreamLimits};
 use xml::{ContentNamespace, StreamHeader};
 
 use crate::bind::Bind;
@@ -97,8 +97,16 @@ fn write_header(from: Option<&Address>, peer: Option<&PeerHeader>, turn: &mut Tu
 
 /// A connection without TLS: what it is offered depends on the configuration.
 fn insecure(host: Address, turn: &mut Turn<'_, '_>) -> Result<Phase, Stop> {
-    let starttls = match turn.context.settings.encryption {
-        Encryption::Required => {
+    let starttls = match (turn.wire.framing, turn.context.settings.encryption) {
+        // RFC 7395 §3.9: TLS stands around HTTP or nowhere.
+        (Framing::WebSocket | Framing::Bosh, Encryption::Required) => {
+            return Err(Stop::error(
+                StreamCondition::PolicyViolation,
+                "Logging in needs TLS here: https and wss.",
+            ));
+        }
+        (Framing::WebSocket | Framing::Bosh, Encryption::Optional | Encryption::Unavailable) => None,
+        (Framing::Tcp, Encryption::Required) => {
             // RFC 6120 §5.3.1: nothing else is offered.
             let features = Features {
                 starttls: Some(StartTlsOffer::Required),
@@ -107,8 +115,8 @@ fn insecure(host: Address, turn: &mut Turn<'_, '_>) -> Result<Phase, Stop> {
             turn.wire.framing.write_features(&features, &mut turn.out.bytes);
             return Ok(Phase::Insecure(Insecure::new(host)));
         }
-        Encryption::Optional => Some(StartTlsOffer::Optional),
-        Encryption::Unavailable => None,
+        (Framing::Tcp, Encryption::Optional) => Some(StartTlsOffer::Optional),
+        (Framing::Tcp, Encryption::Unavailable) => None,
     };
     let settings = host_settings(&host, turn)?;
     let offer = offer(settings, Channel::Plaintext);

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use machine::Context;
+use stanza::namespace::FRAMING;
 use stanza::{Address, StreamCondition, StreamError, Target};
 use stream::{Framing, xml_fault};
 use stream_management::{Drained, Mailbox, Signal};
-use xml::{ContentNamespace, Frame, Framer};
+use xml::{ContentNamespace, Element, Frame, Framer, StreamHeader};
 
 use crate::leaving::{Leaving, Time};
 use crate::opening;
 use crate::phase::{Ground, Phase, Stop, Turn, Wire, unexpected};
-use crate::{Effect, Ending, Input, Output, Settings, Tls, Transport};
+use crate::{Effect, Ending, HttpBinding, Input, Output, Settings, Tls, Transport};
 
 /// One client connection.
 pub struct Session {
@@ -41,7 +42,24 @@ pub enum Stage {
 impl Session {
     /// A connection that has just been accepted.
     pub fn new(transport: Transport, settings: &Settings) -> Session {
-        let framing = Framing::Tcp;
+        let phase = match transport {
+            Transport::Tcp => Phase::Header(Ground::Plain),
+            Transport::DirectTls => Phase::Handshake(None),
+        };
+        Session::with(Framing::Tcp, phase, settings)
+    }
+
+    /// A client that speaks within HTTP; `tls` is what protects that, as far as it is known here.
+    pub fn within_http(binding: HttpBinding, tls: Option<Tls>, settings: &Settings) -> Session {
+        let framing = match binding {
+            HttpBinding::WebSocket => Framing::WebSocket,
+            HttpBinding::Bosh => Framing::Bosh,
+        };
+        let ground = tls.map_or(Ground::Plain, |tls| Ground::Tls(Box::new(tls)));
+        Session::with(framing, Phase::Header(ground), settings)
+    }
+
+    fn with(framing: Framing, phase: Phase, settings: &Settings) -> Session {
         let limits = settings.limits.unauthenticated.clone();
         Session {
             wire: Wire {
@@ -49,10 +67,7 @@ impl Session {
                 framer: Framer::new(framing.input(), ContentNamespace::Client, limits),
                 allowance: Some(settings.limits.unauthenticated_bytes),
             },
-            phase: match transport {
-                Transport::Tcp => Phase::Header(Ground::Plain),
-                Transport::DirectTls => Phase::Handshake(None),
-            },
+            phase,
             kept: Vec::new(),
         }
     }
@@ -64,6 +79,8 @@ impl Session {
         }
         match input {
             Input::Received(bytes) => self.received(bytes, context, out),
+            Input::Opened(header) => self.frame(Frame::Open(header), false, context, out),
+            Input::Closed => self.stop(Stop::Said(Ending::Finished), context, out),
             Input::TlsEstablished(tls) => self.secured(tls),
             Input::Credentials(lookup) => self.answered(context, out, |phase, turn| {
                 if let Phase::Login(login) = phase {
@@ -223,8 +240,24 @@ impl Session {
         }
     }
 
-    /// Cuts frames from the bytes until they are used up, an answer is needed, or the stream ends.
+    /// Takes what was read. A message of a WebSocket is a document of its own (RFC 7395 §3.3.3).
     fn received(&mut self, mut bytes: &[u8], context: &mut Context<'_, Settings>, out: &mut Output) {
+        if self.wire.framing == Framing::WebSocket {
+            bytes = bytes.trim_ascii_end();
+            if bytes.first() != Some(&b'<') {
+                return self.stop(StreamCondition::BadFormat.into(), context, out);
+            }
+            self.wire.framer.restart();
+        }
+        self.cut(bytes, context, out);
+        let is_cut_short = self.wire.framing != Framing::Tcp && !self.wire.framer.is_between_frames();
+        if is_cut_short && !matches!(self.phase, Phase::Leaving(_) | Phase::Closed) {
+            self.stop(StreamCondition::NotWellFormed.into(), context, out);
+        }
+    }
+
+    /// Cuts frames from the bytes until they are used up, an answer is needed, or the stream ends.
+    fn cut(&mut self, mut bytes: &[u8], context: &mut Context<'_, Settings>, out: &mut Output) {
         loop {
             match self.phase {
                 Phase::Leaving(_) | Phase::Closed => return,
@@ -253,6 +286,10 @@ impl Session {
             }
             bytes = bytes.get(taken..).unwrap_or_default();
             match frame {
+                // RFC 7395 §3.3.3: every element has a message of its own.
+                Ok(Some(_)) if self.wire.framing == Framing::WebSocket && !bytes.is_empty() => {
+                    return self.stop(StreamCondition::BadFormat.into(), context, out);
+                }
                 Ok(Some(frame)) => self.frame(frame, !bytes.is_empty(), context, out),
                 Ok(None) if beyond.is_empty() => return,
                 Ok(None) => return self.stop(too_much_before_login(), context, out),
@@ -268,6 +305,17 @@ impl Session {
         context: &mut Context<'_, Settings>,
         out: &mut Output,
     ) {
+        let frame = match (self.wire.framing, frame) {
+            (Framing::WebSocket, Frame::Element(element)) => match framed(element) {
+                Ok(frame) => frame,
+                Err(stop) => return self.stop(stop, context, out),
+            },
+            (_, frame) => frame,
+        };
+        // Nothing can be said of an element before there is a stream.
+        if let (Frame::Element(_), Phase::Header(_)) = (&frame, &self.phase) {
+            return self.stop(StreamCondition::BadFormat.into(), context, out);
+        }
         let mut turn = Turn {
             context,
             wire: &mut self.wire,
@@ -291,7 +339,11 @@ impl Session {
                 Phase::Header(_) | Phase::Handshake(_) | Phase::Leaving(_) | Phase::Closed,
             ) => Err(unexpected(&element, &mut turn)),
             (Frame::Open(header), Phase::Header(ground)) => opening::open(ground, header, &mut turn),
-            // A second header is an element to the framer; only another framing could say this.
+            // On TCP a second header is an element to the framer. Elsewhere it has its own time (RFC 7395 §3.7).
+            (Frame::Open(_), phase @ (Phase::Bound(_) | Phase::Leaving(_))) => {
+                self.phase = phase;
+                return self.stop(StreamCondition::BadFormat.into(), context, out);
+            }
             (Frame::Open(_), _) => Err(StreamCondition::BadFormat.into()),
             (Frame::Whitespace, phase) => Ok(phase),
             (Frame::Close, phase) => {
@@ -340,7 +392,7 @@ impl Session {
         }
         if !self.kept.is_empty() && !self.awaits_answer() {
             let kept = std::mem::take(&mut self.kept);
-            self.received(&kept, context, out);
+            self.cut(&kept, context, out);
         }
     }
 
@@ -508,6 +560,31 @@ impl Session {
         self.phase = Phase::Closed;
         self.kept = Vec::new();
         out.effects.push(Effect::Close(ending));
+    }
+}
+
+/// What an element on a WebSocket is: the opening or the end of a stream, or an element on it (RFC 7395 §3.3.1).
+fn framed(element: Element) -> Result<Frame, Stop> {
+    let name = element.name();
+    if element.namespace() != FRAMING {
+        // RFC 7395 §3.3.2. Where elements of other names are concerned, any namespace may be right.
+        return match name {
+            "open" | "close" => Err(StreamCondition::InvalidNamespace.into()),
+            _ => Ok(Frame::Element(element)),
+        };
+    }
+    let attribute = |name| element.attribute(name).map(|value| value.into_owned());
+    match name {
+        "open" => Ok(Frame::Open(StreamHeader {
+            to: attribute("to"),
+            from: attribute("from"),
+            id: attribute("id"),
+            version: attribute("version"),
+            lang: attribute("xml:lang"),
+            ..StreamHeader::default()
+        })),
+        "close" => Ok(Frame::Close),
+        _ => Ok(Frame::Element(element)),
     }
 }
 

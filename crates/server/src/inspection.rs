@@ -184,6 +184,8 @@ impl Inspection<'_> {
         let lists = [
             ("c2s.listen", &configuration.c2s.listen),
             ("c2s.listen_tls", &configuration.c2s.listen_tls),
+            ("http.listen", &configuration.http.listen),
+            ("http.listen_tls", &configuration.http.listen_tls),
         ];
         let listed = lists
             .iter()
@@ -272,7 +274,7 @@ mod tests {
         /// What `inspect` tells of a configuration without listeners, and `rest` behind it.
         fn told(&self, rest: &str) -> Vec<String> {
             let text = format!(
-                "[c2s]\nlisten = []\nlisten_tls = []\n[limits]\nconnections = 1\nunauthenticated_connections = 1\n\
+                "[c2s]\nlisten = []\nlisten_tls = []\n[http]\nlisten = []\nlisten_tls = []\n[limits]\nconnections = 1\nunauthenticated_connections = 1\n\
                  [hosts.\"montague.lit\"]\ncertificate = \"a.pem\"\nkey = \"a.key\"\n{rest}\n"
             );
             let rest_has_metrics = rest.contains("[metrics]");

@@ -16,7 +16,7 @@ impl Machine {
         let machine = Machine(directory);
         machine.write(
             "balcony.toml",
-            "[hosts.\"montague.lit\"]\n\n[c2s]\nlisten = []\nlisten_tls = []\nrequire_tls = false\n\n[metrics]\nlisten = \"off\"\n\n\
+            "[hosts.\"montague.lit\"]\n\n[c2s]\nlisten = []\nlisten_tls = []\nrequire_tls = false\n\n[http]\nlisten = []\nlisten_tls = []\n\n[metrics]\nlisten = \"off\"\n\n\
              [limits]\nconnections = 10\nunauthenticated_connections = 10\n",
         );
         machine
@@ -151,7 +151,7 @@ fn check_ends_with_0_when_nothing_prevents_a_start() {
         (Some(0), "balcony.toml: nothing is wrong\n"),
         "{check:?}"
     );
-    machine.write("risky.toml", "[hosts.\"montague.lit\"]\n[c2s]\nrequire_tls = false\nlisten_tls = []\nlisten = [\"0.0.0.0:0\"]\n[metrics]\nlisten = \"off\"\n[limits]\nconnections = 10\nunauthenticated_connections = 10\n");
+    machine.write("risky.toml", "[hosts.\"montague.lit\"]\n[c2s]\nrequire_tls = false\nlisten_tls = []\nlisten = [\"0.0.0.0:0\"]\n[http]\nlisten = []\nlisten_tls = []\n[metrics]\nlisten = \"off\"\n[limits]\nconnections = 10\nunauthenticated_connections = 10\n");
     let check = machine.run("check --config risky.toml");
     assert_eq!(check.code, Some(0), "{check:?}");
     assert!(
@@ -167,7 +167,7 @@ fn check_tells_everything_that_is_wrong_and_ends_with_1() {
     let machine = Machine::new("wrong");
     machine.write(
         "wrong.toml",
-        "[hosts.\"montague.lit\"]\n[c2s]\nlisten = [\"5222\"]\nlisten_tls = []\nrequire_tsl = false\n",
+        "[hosts.\"montague.lit\"]\n[c2s]\nlisten = [\"5222\"]\nlisten_tls = []\nrequire_tsl = false\n[http]\nlisten_tls = []\n",
     );
     let check = machine.run("check --config wrong.toml");
     assert_eq!(check.code, Some(1), "{check:?}");
@@ -194,7 +194,7 @@ fn check_tells_everything_that_is_wrong_and_ends_with_1() {
     assert_eq!(told["problems"][2]["place"]["line"], 5);
     assert_eq!(told["problems"][2]["advice"], "Did you mean \"require_tls\"?");
 
-    machine.write("files.toml", "[hosts.\"montague.lit\"]\ncertificate = \"no.pem\"\nkey = \"no.key\"\n[metrics]\nlisten = \"off\"\n[c2s]\nlisten = []\nlisten_tls = []\n[limits]\nconnections = 10\nunauthenticated_connections = 10\n");
+    machine.write("files.toml", "[hosts.\"montague.lit\"]\ncertificate = \"no.pem\"\nkey = \"no.key\"\n[metrics]\nlisten = \"off\"\n[c2s]\nlisten = []\nlisten_tls = []\n[http]\nlisten = []\nlisten_tls = []\n[limits]\nconnections = 10\nunauthenticated_connections = 10\n");
     let check = machine.run("check --config files.toml");
     assert_eq!(check.code, Some(1), "{check:?}");
     assert!(

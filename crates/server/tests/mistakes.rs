@@ -404,6 +404,17 @@ fn what_is_risky_is_told_and_allowed() {
 }
 
 #[test]
+fn https_without_any_certificate_is_left_out_and_told() {
+    let text = "[hosts.\"a.lit\"]\n[c2s]\nrequire_tls = false\nlisten = []\nlisten_tls = []\n";
+    let loaded = Configuration::parse(text, Path::new("b.toml"), Path::new("/")).unwrap();
+    let told = loaded.warnings.to_string();
+    assert!(
+        told.contains("warning: http.listen_tls: nothing is served here"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there_is_named() {
     let problems = Configuration::load(Path::new("/nonexistent/balcony.toml")).unwrap_err();
     let told = problems.to_string();

@@ -8,6 +8,8 @@ pub const SERVER: &str = "jabber:server";
 pub const COMPONENT: &str = "jabber:component:accept";
 /// Streams (RFC 6120 §4.8.1).
 pub const STREAMS: &str = "http://etherx.jabber.org/streams";
+/// Streams on WebSocket: what opens and closes them (RFC 7395 §3.3.2).
+pub const FRAMING: &str = "urn:ietf:params:xml:ns:xmpp-framing";
 /// Conditions of stream errors (RFC 6120 §4.9).
 pub const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
 /// Conditions of stanza errors (RFC 6120 §8.3).

@@ -13,6 +13,11 @@ use crate::Features;
 pub enum Framing {
     /// One document per direction (RFC 6120 §4.2).
     Tcp,
+    /// One element per message, `<open/>` and `<close/>` around them (RFC 7395 §3.3).
+    WebSocket,
+    /// Elements in the bodies of HTTP messages. Opening and closing are attributes of those bodies, written by whoever
+    /// writes these (XEP-0206 §3, §4).
+    Bosh,
 }
 
 /// What the header of a stream of ours says (RFC 6120 §4.7).
@@ -39,6 +44,7 @@ impl Framing {
     pub fn input(self) -> xml::Framing {
         match self {
             Framing::Tcp => xml::Framing::Stream,
+            Framing::WebSocket | Framing::Bosh => xml::Framing::Elements,
         }
     }
 
@@ -46,10 +52,12 @@ impl Framing {
     pub fn target(self) -> Target {
         match self {
             Framing::Tcp => Target::Stream,
+            // RFC 7395 §3.3.3, XEP-0206 §3
+            Framing::WebSocket | Framing::Bosh => Target::Alone(ContentNamespace::Client),
         }
     }
 
-    /// Opens a stream (RFC 6120 §4.2).
+    /// Opens a stream (RFC 6120 §4.2, RFC 7395 §3.4).
     pub fn write_opening(self, opening: &Opening<'_>, out: &mut Vec<u8>) {
         match self {
             Framing::Tcp => {
@@ -63,43 +71,71 @@ impl Framing {
                     escape_attribute(out, namespace);
                     out.push(b'\'');
                 }
-                for (name, value) in [("id", opening.id), ("from", opening.from), ("to", opening.to)] {
-                    if let Some(value) = value {
-                        write_attribute(out, name, value);
-                    }
-                }
-                if opening.version {
-                    write_attribute(out, "version", "1.0");
-                }
-                write_attribute(out, "xml:lang", opening.lang);
+                opening.write_attributes(out);
                 out.push(b'>');
             }
+            Framing::WebSocket => {
+                out.extend_from_slice(b"<open");
+                write_attribute(out, "xmlns", namespace::FRAMING);
+                opening.write_attributes(out);
+                out.extend_from_slice(b"/>");
+            }
+            Framing::Bosh => {}
         }
     }
 
     /// Announces what can be negotiated (RFC 6120 §4.3.2).
     pub fn write_features(self, features: &Features, out: &mut Vec<u8>) {
-        match self {
-            Framing::Tcp => {
-                out.extend_from_slice(b"<stream:features>");
-                features.write_children(out);
-                out.extend_from_slice(b"</stream:features>");
-            }
-        }
+        out.extend_from_slice(b"<stream:features");
+        self.declare_prefix(out);
+        out.push(b'>');
+        features.write_children(out);
+        out.extend_from_slice(b"</stream:features>");
     }
 
     /// The error before the end (RFC 6120 §4.9.2).
     pub fn write_error(self, error: &StreamError, out: &mut Vec<u8>) {
-        match self {
-            Framing::Tcp => error.write(out),
-        }
+        out.extend_from_slice(b"<stream:error");
+        self.declare_prefix(out);
+        out.push(b'>');
+        error.write_children(out);
+        out.extend_from_slice(b"</stream:error>");
     }
 
-    /// Ends the stream (RFC 6120 §4.4).
+    /// Ends the stream (RFC 6120 §4.4, RFC 7395 §3.6).
     pub fn write_closing(self, out: &mut Vec<u8>) {
         match self {
             Framing::Tcp => out.extend_from_slice(b"</stream:stream>"),
+            Framing::WebSocket => {
+                out.extend_from_slice(b"<close");
+                write_attribute(out, "xmlns", namespace::FRAMING);
+                out.extend_from_slice(b"/>");
+            }
+            Framing::Bosh => {}
         }
+    }
+
+    /// Declares the prefix of streams where no header around the element does (RFC 7395 §3.3.3).
+    fn declare_prefix(self, out: &mut Vec<u8>) {
+        match self {
+            Framing::Tcp => {}
+            Framing::WebSocket | Framing::Bosh => write_attribute(out, "xmlns:stream", namespace::STREAMS),
+        }
+    }
+}
+
+impl Opening<'_> {
+    /// What a header says in every framing (RFC 6120 §4.7).
+    fn write_attributes(&self, out: &mut Vec<u8>) {
+        for (name, value) in [("id", self.id), ("from", self.from), ("to", self.to)] {
+            if let Some(value) = value {
+                write_attribute(out, name, value);
+            }
+        }
+        if self.version {
+            write_attribute(out, "version", "1.0");
+        }
+        write_attribute(out, "xml:lang", self.lang);
     }
 }
 
@@ -135,6 +171,55 @@ mod tests {
              xmlns:stream='http://etherx.jabber.org/streams' id='++TR84Sm6A3hnt3Q065SnAbbk3Y=' from='im.example.com' \
              to='juliet@im.example.com' version='1.0' xml:lang='en'>"
         );
+    }
+
+    #[test]
+    fn rfc7395_3_3_3_what_stands_in_a_message_stands_for_itself() {
+        let opening = Opening {
+            content: ContentNamespace::Client,
+            prefixes: &[],
+            from: Some("example.com"),
+            to: None,
+            id: Some("++TR84Sm6A3hnt3Q065SnAbbk3Y="),
+            version: true,
+            lang: "en",
+        };
+        let error = StreamError::new(stanza::StreamCondition::HostUnknown);
+        let written = |write: &dyn Fn(Framing, &mut Vec<u8>), framing| {
+            let mut out = Vec::new();
+            write(framing, &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        type Write<'w> = &'w dyn Fn(Framing, &mut Vec<u8>);
+        let cases: [(Write<'_>, &str, &str); 4] = [
+            (
+                &|framing, out| framing.write_opening(&opening, out),
+                "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' id='++TR84Sm6A3hnt3Q065SnAbbk3Y=' \
+                 from='example.com' version='1.0' xml:lang='en'/>",
+                "",
+            ),
+            (
+                &|framing, out| framing.write_features(&Features::default(), out),
+                "<stream:features xmlns:stream='http://etherx.jabber.org/streams'></stream:features>",
+                "<stream:features xmlns:stream='http://etherx.jabber.org/streams'></stream:features>",
+            ),
+            (
+                &|framing, out| framing.write_error(&error, out),
+                "<stream:error xmlns:stream='http://etherx.jabber.org/streams'>\
+                 <host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
+                "<stream:error xmlns:stream='http://etherx.jabber.org/streams'>\
+                 <host-unknown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>",
+            ),
+            (
+                &|framing, out| framing.write_closing(out),
+                "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>",
+                "",
+            ),
+        ];
+        for (write, web_socket, bosh) in cases {
+            assert_eq!(written(write, Framing::WebSocket), web_socket);
+            assert_eq!(written(write, Framing::Bosh), bosh);
+        }
     }
 
     #[test]

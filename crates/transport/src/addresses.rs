@@ -102,9 +102,22 @@ impl Addresses {
 
     /// A new connection; `None` when there are too many.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admission> {
+        let is_exempt = {
+            let counted = counted_as(address);
+            let limits = self.limits.lock();
+            limits.exempt.iter().any(|range| range.contains(counted))
+        };
+        self.admit_as(address, is_exempt)
+    }
+
+    /// A new connection of a proxy that asks for others: their addresses count, not its own.
+    pub(crate) fn admit_proxy(self: &Arc<Self>, address: IpAddr) -> Option<Admission> {
+        self.admit_as(address, true)
+    }
+
+    fn admit_as(self: &Arc<Self>, address: IpAddr, is_exempt: bool) -> Option<Admission> {
         let address = counted_as(address);
         let limits = self.limits.lock();
-        let is_exempt = limits.exempt.iter().any(|range| range.contains(address));
         let mut counts = self.counts.lock();
         let at_address = counts.entries.get(&address).map_or(0, |entry| entry.connections);
         if counts.connections >= limits.connections

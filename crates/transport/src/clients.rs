@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 use crate::System;
 use crate::addresses::{AddressLimits, Addresses};
 use crate::connection::{Answer, Connection};
+use crate::http::{self, HttpSettings, Protection};
 use crate::tls::Certificates;
 
 /// What client connections read of the configuration.
@@ -32,6 +33,8 @@ pub struct Settings {
     pub unauthenticated_time: Duration,
     /// Limits by address.
     pub addresses: AddressLimits,
+    /// Clients that come by HTTP.
+    pub http: HttpSettings,
 }
 
 /// A socket to listen on.
@@ -39,8 +42,21 @@ pub struct Settings {
 pub struct Listen {
     /// Where.
     pub address: SocketAddr,
-    /// Whether TLS begins with the first byte.
-    pub transport: Transport,
+    /// What is spoken there.
+    pub entrance: Entrance,
+}
+
+/// What is spoken at a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrance {
+    /// XMPP, beginning without TLS.
+    Tcp,
+    /// XMPP on TLS (XEP-0368).
+    DirectTls,
+    /// HTTP without TLS.
+    Http,
+    /// HTTP on TLS.
+    Https,
 }
 
 /// Pending connections that the kernel keeps for us.
@@ -108,7 +124,7 @@ impl Clients {
     pub fn listen(self: &Arc<Self>, listen: Listen) -> io::Result<Listening> {
         let listener = bind(listen.address)?;
         let address = listener.local_addr()?;
-        let task = tokio::spawn(Arc::clone(self).accept(listener, listen.transport));
+        let task = tokio::spawn(Arc::clone(self).accept(listener, listen.entrance));
         Ok(Listening { address, task })
     }
 
@@ -134,6 +150,10 @@ impl Clients {
 
     pub(crate) fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
         self.settings.load()
+    }
+
+    pub(crate) fn addresses(&self) -> &Arc<Addresses> {
+        &self.addresses
     }
 
     pub(crate) fn certificates(&self) -> &Arc<Certificates> {
@@ -218,10 +238,10 @@ impl Clients {
         answer
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, transport: Transport) {
+    async fn accept(self: Arc<Self>, listener: TcpListener, entrance: Entrance) {
         loop {
             match listener.accept().await {
-                Ok((socket, peer)) => self.admit(socket, peer, transport),
+                Ok((socket, peer)) => self.admit(socket, peer, entrance),
                 Err(error) => {
                     // Out of descriptors, most likely: others must close before we can go on.
                     warn!(event = "accept_failed", %error, "a connection could not be accepted; is the limit of open files too low?");
@@ -231,7 +251,24 @@ impl Clients {
         }
     }
 
-    fn admit(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, transport: Transport) {
+    fn admit(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, entrance: Entrance) {
+        if let Err(error) = tune(&socket) {
+            debug!(event = "socket_options", %error, "a socket does not take its options");
+        }
+        let clients = Arc::clone(self);
+        match entrance {
+            Entrance::Tcp => self.connect(socket, peer, Transport::Tcp),
+            Entrance::DirectTls => self.connect(socket, peer, Transport::DirectTls),
+            Entrance::Http => {
+                tokio::spawn(http::serve(clients, socket, peer, Protection::None));
+            }
+            Entrance::Https => {
+                tokio::spawn(http::serve(clients, socket, peer, Protection::Tls));
+            }
+        }
+    }
+
+    fn connect(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, transport: Transport) {
         let Some(admission) = self.addresses.admit(peer.ip()) else {
             debug!(
                 event = "too_many_connections",
@@ -245,9 +282,6 @@ impl Clients {
                 "an address has failed to log in too often"
             );
             return;
-        }
-        if let Err(error) = tune(&socket) {
-            debug!(event = "socket_options", %error, "a socket does not take its options");
         }
         let connection = Connection::new(Arc::clone(self), socket, transport, admission);
         tokio::spawn(connection.run());

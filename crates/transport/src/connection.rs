@@ -5,6 +5,7 @@
 
 mod round;
 mod socket;
+mod web_socket;
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -25,10 +26,13 @@ use tokio::time::Sleep;
 use tracing::{debug, info};
 
 use crate::addresses::Admission;
+use crate::carrier::Carrier;
 use crate::clients::Clients;
 use crate::connection::round::Round;
-use crate::connection::socket::{Read, Socket};
+use crate::connection::socket::{Read, Socket, Wrong};
 use crate::tls::Listener;
+
+pub(crate) use crate::connection::web_socket::WebSocket;
 
 /// Bytes that are joined into one write. A little less than the 16 KiB of a TLS record, because the last stanza goes over
 /// it.
@@ -133,21 +137,45 @@ impl Connection {
         transport: Transport,
         admission: Admission,
     ) -> Connection {
-        let settings = clients.settings();
-        let session = Session::new(transport, &settings.session);
-        let sleep = Box::pin(tokio::time::sleep(settings.unauthenticated_time));
+        let session = Session::new(transport, &clients.settings().session);
+        let mut connection =
+            Connection::on(clients, Socket::Bytes(Carrier::Plain(socket)), session, admission);
+        match transport {
+            Transport::Tcp => {}
+            Transport::DirectTls => {
+                connection.listener = Listener::DirectTls;
+                connection.wants = Wants::Tls;
+            }
+        }
+        connection
+    }
+
+    /// A client whose first words were HTTP's.
+    pub(crate) fn on_web_socket(
+        clients: Arc<Clients>,
+        web_socket: WebSocket,
+        session: Session,
+        admission: Admission,
+    ) -> Connection {
+        Connection::on(
+            clients,
+            Socket::Messages(Box::new(web_socket)),
+            session,
+            admission,
+        )
+    }
+
+    fn on(clients: Arc<Clients>, socket: Socket, session: Session, admission: Admission) -> Connection {
+        let sleep = Box::pin(tokio::time::sleep(clients.settings().unauthenticated_time));
         Connection {
             deadline: Some(Deadline {
                 patience: Patience::Login,
                 sleep,
             }),
             clients,
-            socket: Socket::Plain(socket),
+            socket,
             session,
-            listener: match transport {
-                Transport::Tcp => Listener::StartTls,
-                Transport::DirectTls => Listener::DirectTls,
-            },
+            listener: Listener::StartTls,
             admission,
             unsent: Vec::new(),
             sent: 0,
@@ -155,10 +183,7 @@ impl Connection {
             drained: 0,
             handle: None,
             answer: None,
-            wants: match transport {
-                Transport::Tcp => Wants::Nothing,
-                Transport::DirectTls => Wants::Tls,
-            },
+            wants: Wants::Nothing,
         }
     }
 
@@ -176,7 +201,7 @@ impl Connection {
     /// The TLS handshake (RFC 6120 §5.4.3). False when it fails: then nothing can be said any more.
     async fn secure(&mut self) -> bool {
         self.wants = Wants::Nothing;
-        let Socket::Plain(tcp) = std::mem::replace(&mut self.socket, Socket::None) else {
+        let Socket::Bytes(Carrier::Plain(tcp)) = std::mem::replace(&mut self.socket, Socket::None) else {
             return false;
         };
         let certificates = Arc::clone(self.clients.certificates());
@@ -195,7 +220,7 @@ impl Connection {
             Ok(secured) => {
                 let bindings = secured.channel_bindings();
                 let sni = secured.stream.get_ref().1.server_name().map(str::to_owned);
-                self.socket = Socket::Tls(Box::new(secured.stream));
+                self.socket = Socket::Bytes(Carrier::Tls(Box::new(secured.stream)));
                 let mut round = Round::begin(&self.clients);
                 self.input(&mut round, Input::TlsEstablished(Tls { bindings, sni }));
                 self.keep(&round);
@@ -253,6 +278,10 @@ impl Connection {
                         Read::Nothing => nothing_to_read = true,
                         Read::Ended => {
                             self.input(round, Input::PeerClosed);
+                            busy = true;
+                        }
+                        Read::Wrong(wrong) => {
+                            self.input(round, Input::End(fault(wrong)));
                             busy = true;
                         }
                         Read::Failed => return self.lost(round),
@@ -433,13 +462,13 @@ impl Connection {
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>, round: &mut Round) -> Read {
-        round::with_read_buffer(|buffer| {
-            let (read, bytes) = self.socket.poll_read_into(context, buffer);
-            if !bytes.is_empty() {
-                self.input(round, Input::Received(bytes));
-            }
-            read
-        })
+        // Out of the connection for a moment, so that what is read can be given to it.
+        let mut socket = std::mem::replace(&mut self.socket, Socket::None);
+        let read = round::with_read_buffer(|buffer| {
+            socket.poll_read(context, buffer, |bytes| self.input(round, Input::Received(bytes)))
+        });
+        self.socket = socket;
+        read
     }
 
     /// What could not be written in this round waits for the socket.
@@ -566,6 +595,16 @@ impl Deadline {
             patience,
             sleep: Box::pin(tokio::time::sleep(time)),
         }
+    }
+}
+
+/// What a peer is told of what has no place in its connection.
+fn fault(wrong: Wrong) -> StreamError {
+    match wrong {
+        Wrong::Binary => {
+            StreamError::new(StreamCondition::BadFormat).text("Messages are text here (RFC 7395 §3.2).")
+        }
+        Wrong::TooLong => StreamError::new(StreamCondition::PolicyViolation).text("A message was too long."),
     }
 }
 

@@ -42,3 +42,4 @@ pub use header::StreamHeader;
 pub use limits::Limits;
 pub use namespace::{ContentNamespace, Namespace, STREAM_NAMESPACE};
 pub use tree::{Node, Tree};
+pub use walk::split_plain;

@@ -133,6 +133,30 @@ pub(crate) fn element_end(text: &str, tag: &OpeningTag<'_>) -> Option<usize> {
     }
 }
 
+/// Divides elements in plain form that stand one behind the other: the first, and the rest. `None` when no whole element
+/// stands in front.
+pub fn split_plain(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    if bytes.first() != Some(&b'<') {
+        return None;
+    }
+    let mut open = 0_usize;
+    let mut at = 0;
+    loop {
+        at += memchr::memchr(b'<', bytes.get(at..)?)?;
+        let end = at + memchr::memchr(b'>', bytes.get(at..)?)? + 1;
+        if bytes.get(at + 1) == Some(&b'/') {
+            open = open.checked_sub(1)?;
+        } else if bytes.get(end - 2) != Some(&b'/') {
+            open += 1;
+        }
+        if open == 0 {
+            let (element, rest) = bytes.split_at_checked(end)?;
+            return Some((std::str::from_utf8(element).ok()?, rest));
+        }
+        at = end;
+    }
+}
+
 /// The un-escaped text directly inside the element that is `text`.
 pub(crate) fn direct_text(text: &str) -> Cow<'_, str> {
     let mut found = Cow::Borrowed("");
@@ -221,4 +245,30 @@ fn opened(tag: &OpeningTag<'_>, inherited: &Namespace) -> Tree {
 /// White space in a plain tag.
 pub(crate) fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_plain;
+
+    #[test]
+    fn elements_one_behind_the_other_are_divided() {
+        let elements = [
+            "<a/>",
+            "<message to='x'><body>1 > 0</body><a/></message>",
+            "<a></a>",
+            "<a><a><a/></a>é</a>",
+        ];
+        let all = elements.concat();
+        let mut rest = all.as_bytes();
+        for element in elements {
+            let (first, after) = split_plain(rest).unwrap();
+            assert_eq!(first, element);
+            rest = after;
+        }
+        assert!(rest.is_empty());
+        for cut_short in ["", "<", "<a", "<a>", "<a><b/>", "text", "</a>"] {
+            assert_eq!(split_plain(cut_short.as_bytes()), None, "{cut_short:?}");
+        }
+    }
 }

@@ -39,7 +39,7 @@ section! {
         /// External components (XEP-0114): gateways and bots that serve a whole domain.
         components: Components = Components::default(), effect later;
         /// Clients in web browsers: BOSH (XEP-0124) and WebSocket (RFC 7395).
-        http: Http = Http::default(), effect later;
+        http: Http = Http::default();
         /// Logging in.
         sasl: Sasl = Sasl::default();
         /// Group chat (XEP-0045).
@@ -270,14 +270,18 @@ section! {
         /// With TLS, for browsers directly.
         listen_tls: Vec<SocketAddr> = vec![everywhere(5281)];
         /// The path of BOSH.
-        bosh: OrOff<HttpPath> = OrOff::On(HttpPath::from_static("/http-bind"));
+        bosh: OrOff<HttpPath> = OrOff::On(HttpPath::from_static("/http-bind")), effect later;
         /// The path of WebSocket.
         websocket: OrOff<HttpPath> = OrOff::On(HttpPath::from_static("/xmpp-websocket"));
         /// Web sites whose pages may connect. `*` lets every page try; a password is needed all the same.
         allowed_origins: Vec<Origin> = vec![Origin::Any];
         /// Reverse proxies, as addresses or blocks. Their `Forwarded` and `X-Forwarded-For` are believed, and limits look at
         /// the client's address instead of theirs.
+        /// A proxy sets one of the two and takes the other away; where both stand and differ, neither is believed.
         trusted_proxies: Vec<Network> = Vec::new();
+        /// How often a client on a WebSocket is asked for a sign of life. One that has not answered by the next time is
+        /// gone. Shorter than the patience of proxies in between, which is often a minute.
+        ping_interval: Duration = Duration::from_secs(30);
     }
 }
 

@@ -60,6 +60,8 @@ fn configuration(data: &Path) -> Result<Configuration, Report> {
     configuration.hosts.insert(name, host);
     configuration.c2s.listen = loopback(5222);
     configuration.c2s.listen_tls = loopback(5223);
+    configuration.http.listen = loopback(5280);
+    configuration.http.listen_tls = loopback(5281);
     configuration.metrics.listen = OrOff::On(SocketAddr::from((Ipv4Addr::LOCALHOST, 9568)));
     Ok(configuration)
 }
@@ -116,7 +118,8 @@ fn welcome(server: &Server, data: &Path) {
         }
         say(format!(
             "\nConnect two clients to localhost, port 5222 (STARTTLS) or 5223 (TLS), and let them trust the\n\
-             self-signed certificate {data}/localhost.pem. Then write to each other.\n\n\
+             self-signed certificate {data}/localhost.pem. Then write to each other.\n\
+             For a browser: wss://localhost:5281/xmpp-websocket\n\n\
              Figures:  curl http://127.0.0.1:9568/metrics\n\
              Stop:     Ctrl-C. Data: {data}\n"
         ));

@@ -8,10 +8,10 @@ use features::{Facts, HostFacts, Software};
 use machine::{Moment, Rate};
 use sasl::{HashFunctions, PasswordPolicy, UnknownAccounts};
 use stanza::{Address, namespace};
-use transport::{AddressLimits, Range};
+use transport::{AddressLimits, AllowedOrigins, HttpSettings, Range};
 
 use crate::build;
-use crate::config::{self, Configuration, HostName, PasswordStorage, Registration};
+use crate::config::{self, Configuration, HostName, Origin, PasswordStorage, Registration};
 use crate::report::Report;
 
 /// The settings of the router and of its accounts.
@@ -140,7 +140,23 @@ pub(super) fn of_clients(
         session,
         unauthenticated_time: limits.unauthenticated_time,
         addresses,
+        http: http(&configuration.http),
     })
+}
+
+fn http(http: &config::Http) -> HttpSettings {
+    let origins = http.allowed_origins.iter().map(|origin| match origin {
+        Origin::Any => None,
+        Origin::Exactly(origin) => Some(origin.clone()),
+    });
+    HttpSettings {
+        web_socket: http.websocket.on().map(|path| path.as_str().to_owned()),
+        allowed_origins: origins
+            .collect::<Option<_>>()
+            .map_or(AllowedOrigins::Any, AllowedOrigins::These),
+        trusted_proxies: http.trusted_proxies.iter().map(range).collect(),
+        ping_interval: http.ping_interval,
+    }
 }
 
 /// Whether clients may make accounts at a host.

@@ -3,13 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use c2s::Transport;
 use router::{Router, Store, Surroundings};
 use storage::{Database, Secret};
 use tokio::runtime::Handle;
 use tracing::{error, info, warn};
 use transport::tls::{CertificateFiles, Certificates, Severity, WATCH_INTERVAL};
-use transport::{Clients, Listen, Listening, System};
+use transport::{Clients, Entrance, Listen, Listening, System};
 
 use super::administration::{Offline, Running};
 use super::{figures, settings};
@@ -104,17 +103,8 @@ pub(super) async fn start(configuration: &Configuration, runtime: &Handle) -> Re
     }
 
     let mut listening = Vec::new();
-    let c2s = &configuration.c2s;
-    let plain = c2s
-        .listen
-        .iter()
-        .map(|address| ("c2s.listen", *address, Transport::Tcp));
-    let direct = c2s
-        .listen_tls
-        .iter()
-        .map(|address| ("c2s.listen_tls", *address, Transport::DirectTls));
-    for (setting, address, transport) in plain.chain(direct) {
-        let listener = listen(&clients, setting, address, transport)?;
+    for (setting, address, entrance) in entrances(configuration) {
+        let listener = listen(&clients, setting, address, entrance)?;
         listeners.push(ListenerStatus {
             setting: setting.to_owned(),
             address: listener.address().to_string(),
@@ -263,13 +253,37 @@ fn certificates(configuration: &Configuration) -> Result<Arc<Certificates>, Repo
     Ok(certificates)
 }
 
+/// Where clients come in, by the settings that say so.
+fn entrances(configuration: &Configuration) -> impl Iterator<Item = (&'static str, SocketAddr, Entrance)> {
+    let (c2s, http) = (&configuration.c2s, &configuration.http);
+    let has_certificate = configuration
+        .hosts
+        .values()
+        .any(|host| host.certificate.is_some());
+    let https = if has_certificate {
+        http.listen_tls.as_slice()
+    } else {
+        &[]
+    };
+    [
+        ("c2s.listen", c2s.listen.as_slice(), Entrance::Tcp),
+        ("c2s.listen_tls", &c2s.listen_tls, Entrance::DirectTls),
+        ("http.listen", &http.listen, Entrance::Http),
+        ("http.listen_tls", https, Entrance::Https),
+    ]
+    .into_iter()
+    .flat_map(|(setting, addresses, entrance)| {
+        addresses.iter().map(move |address| (setting, *address, entrance))
+    })
+}
+
 fn listen(
     clients: &Arc<Clients>,
     setting: &str,
     address: SocketAddr,
-    transport: Transport,
+    entrance: Entrance,
 ) -> Result<Listening, Report> {
-    clients.listen(Listen { address, transport }).map_err(|error| {
+    clients.listen(Listen { address, entrance }).map_err(|error| {
         Report::failed(
             format!("cannot listen on {address} ({setting}): {error}"),
             "Is another server running there? Ports below 1024 need a privilege (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE).",

@@ -1,4 +1,4 @@
-//! What a connection runs on: TCP, or TLS on it.
+//! What a connection runs on: bytes on TCP or TLS, or messages on a WebSocket.
 
 use std::future::poll_fn;
 use std::io;
@@ -6,13 +6,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+
+use super::web_socket::WebSocket;
+use crate::carrier::Carrier;
 
 /// What a connection runs on.
 pub(super) enum Socket {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Bytes(Carrier),
+    Messages(Box<WebSocket>),
     /// Between two of them, and after the end.
     None,
 }
@@ -25,65 +26,75 @@ pub(super) enum Read {
     /// The peer will send nothing any more.
     Ended,
     Failed,
+    /// Something came that has no place in this kind of connection.
+    Wrong(Wrong),
+}
+
+/// What a peer must not send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wrong {
+    /// A message that is no text (RFC 7395 §3.2).
+    Binary,
+    /// A message beyond all limits.
+    TooLong,
 }
 
 impl Socket {
-    /// Reads what has come into `buffer`, and gives it.
-    pub(super) fn poll_read_into<'b>(
+    /// Reads what has come, and gives it to `take`.
+    pub(super) fn poll_read(
         &mut self,
         context: &mut Context<'_>,
-        buffer: &'b mut [u8],
-    ) -> (Read, &'b [u8]) {
-        let mut into = ReadBuf::new(buffer);
-        let outcome = self.poll_read(context, &mut into);
-        let filled = into.filled().len();
-        let read = match outcome {
-            Poll::Pending => Read::Nothing,
-            Poll::Ready(Err(_)) => Read::Failed,
-            Poll::Ready(Ok(())) if filled == 0 => Read::Ended,
-            Poll::Ready(Ok(())) => Read::Some,
-        };
-        (read, buffer.get(..filled).unwrap_or_default())
-    }
-
-    fn poll_read(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        buffer: &mut [u8],
+        take: impl FnOnce(&[u8]),
+    ) -> Read {
         match self {
-            Socket::Plain(tcp) => Pin::new(tcp).poll_read(context, buffer),
-            Socket::Tls(tls) => Pin::new(tls).poll_read(context, buffer),
-            Socket::None => Poll::Ready(Ok(())),
+            Socket::Bytes(carrier) => {
+                let mut into = ReadBuf::new(buffer);
+                match Pin::new(carrier).poll_read(context, &mut into) {
+                    Poll::Pending => Read::Nothing,
+                    Poll::Ready(Err(_)) => Read::Failed,
+                    Poll::Ready(Ok(())) if into.filled().is_empty() => Read::Ended,
+                    Poll::Ready(Ok(())) => {
+                        take(into.filled());
+                        Read::Some
+                    }
+                }
+            }
+            Socket::Messages(web_socket) => web_socket.poll_read(context, take),
+            Socket::None => Read::Ended,
         }
     }
 
     pub(super) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Socket::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
-            Socket::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
+            Socket::Bytes(carrier) => Pin::new(carrier).poll_write(context, bytes),
+            Socket::Messages(web_socket) => web_socket.poll_write(context, bytes),
             Socket::None => Poll::Ready(Ok(0)),
         }
     }
 
     pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            // TCP has nothing to flush.
-            Socket::Plain(_) | Socket::None => Poll::Ready(Ok(())),
-            Socket::Tls(tls) => Pin::new(tls).poll_flush(context),
+            Socket::Bytes(carrier) => Pin::new(carrier).poll_flush(context),
+            Socket::Messages(web_socket) => web_socket.poll_flush(context),
+            Socket::None => Poll::Ready(Ok(())),
         }
     }
 
     /// Says goodbye as the protocol below has it, and waits for the peer to do so: a socket that is closed with unread
     /// bytes would take the last word back (TCP reset).
-    pub(super) async fn close(mut self) {
-        let _ = poll_fn(|context| match &mut self {
-            Socket::Plain(tcp) => Pin::new(tcp).poll_shutdown(context),
-            Socket::Tls(tls) => Pin::new(tls).poll_shutdown(context),
-            Socket::None => Poll::Ready(Ok(())),
-        })
-        .await;
+    pub(super) async fn close(self) {
+        let mut carrier = match self {
+            Socket::Bytes(carrier) => carrier,
+            Socket::Messages(web_socket) => web_socket.close().await,
+            Socket::None => return,
+        };
+        let _ = poll_fn(|context| Pin::new(&mut carrier).poll_shutdown(context)).await;
         let mut sink = [0; 1024];
         loop {
             let read = poll_fn(|context| {
                 let mut buffer = ReadBuf::new(&mut sink);
-                ready!(self.poll_read(context, &mut buffer))?;
+                ready!(Pin::new(&mut carrier).poll_read(context, &mut buffer))?;
                 Poll::Ready(io::Result::Ok(buffer.filled().len()))
             });
             match read.await {

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use c2s::{Encryption, Transport};
+use c2s::Encryption;
 use features::Registration;
 use router::{Router, Store};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -32,7 +32,13 @@ use stanza::Address;
 use storage::Memory;
 use tokio::runtime::Handle;
 use transport::tls::{CertificateFiles, Certificates, self_signed};
-use transport::{AddressLimits, Clients, Listen, System};
+use transport::{AddressLimits, AllowedOrigins, Clients, Entrance, HttpSettings, Listen, System};
+use tungstenite::HandshakeError;
+use tungstenite::Message;
+use tungstenite::client::IntoClientRequest;
+use tungstenite::handshake::client::ClientHandshake;
+use tungstenite::http::HeaderValue;
+use tungstenite::protocol::WebSocket;
 
 /// The hosts of every server; each has a certificate of its own.
 pub const HOSTS: [&str; 2] = ["montague.lit", "capulet.lit"];
@@ -51,6 +57,10 @@ pub struct Server {
     pub address: SocketAddr,
     /// With TLS from the first byte.
     pub direct: SocketAddr,
+    /// With HTTP.
+    pub http: SocketAddr,
+    /// With HTTP on TLS.
+    pub https: SocketAddr,
     /// The certificates of the hosts, in their order.
     pub certificates: Vec<CertificateDer<'static>>,
 }
@@ -78,13 +88,15 @@ impl Server {
         let (certificates, problems) = Certificates::load(files);
         assert!(problems.is_empty(), "{problems:?}");
         let clients = Clients::new(settings, certificates, Arc::clone(&router), system);
-        let listen = |transport| {
+        let listen = |entrance| {
             let address = SocketAddr::from(([127, 0, 0, 1], 0));
-            clients.listen(Listen { address, transport }).unwrap().address()
+            clients.listen(Listen { address, entrance }).unwrap().address()
         };
         Server {
-            address: listen(Transport::Tcp),
-            direct: listen(Transport::DirectTls),
+            address: listen(Entrance::Tcp),
+            direct: listen(Entrance::DirectTls),
+            http: listen(Entrance::Http),
+            https: listen(Entrance::Https),
             certificates: shown,
             clients,
             router,
@@ -175,6 +187,20 @@ pub fn settings(encryption: Encryption) -> transport::Settings {
             registrations: None,
             exempt: Vec::new(),
         },
+        http: HttpSettings {
+            web_socket: Some("/xmpp-websocket".to_owned()),
+            allowed_origins: AllowedOrigins::Any,
+            trusted_proxies: Vec::new(),
+            ping_interval: PATIENCE,
+        },
+    }
+}
+
+/// The address that is listened at by itself, as a range.
+pub fn loopback() -> transport::Range {
+    transport::Range {
+        address: [127, 0, 0, 1].into(),
+        prefix: 32,
     }
 }
 
@@ -210,6 +236,24 @@ fn router_settings() -> router::Settings {
 enum Wire {
     Tcp(TcpStream),
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+    WebSocket(Box<WebSocket<TcpStream>>),
+    Wss(Box<WebSocket<StreamOwned<ClientConnection, TcpStream>>>),
+}
+
+/// Sends and receives what a WebSocket carries.
+fn say_in<S: Read + Write>(socket: &mut WebSocket<S>, message: Message) {
+    socket.send(message).unwrap();
+}
+
+fn read_in<S: Read + Write>(socket: &mut WebSocket<S>) -> Option<String> {
+    loop {
+        match socket.read() {
+            Ok(Message::Text(text)) => return Some(text.as_str().to_owned()),
+            Ok(Message::Close(_)) | Err(tungstenite::Error::ConnectionClosed) => return None,
+            Ok(_) => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 /// A client.
@@ -254,9 +298,56 @@ impl Line {
         certificate
     }
 
+    /// Asks for a WebSocket, with these headers. The status when that is refused.
+    pub fn upgrade(&mut self, headers: &[(&'static str, &str)]) -> Result<(), u16> {
+        let mut request = "ws://localhost/xmpp-websocket".into_client_request().unwrap();
+        let all = request.headers_mut();
+        all.insert("sec-websocket-protocol", HeaderValue::from_static("xmpp"));
+        for (name, value) in headers {
+            all.insert(*name, HeaderValue::from_str(value).unwrap());
+        }
+        let upgraded = match self.wire.take() {
+            Some(Wire::Tcp(tcp)) => {
+                Wire::WebSocket(Box::new(tungstenite::client(request, tcp).map_err(refused)?.0))
+            }
+            Some(Wire::Tls(tls)) => {
+                Wire::Wss(Box::new(tungstenite::client(request, *tls).map_err(refused)?.0))
+            }
+            _ => panic!("there is a WebSocket already"),
+        };
+        self.wire = Some(upgraded);
+        Ok(())
+    }
+
+    /// Sends one message of another kind on a WebSocket.
+    pub fn say_message(&mut self, message: Message) {
+        match &mut self.wire {
+            Some(Wire::WebSocket(socket)) => say_in(socket, message),
+            Some(Wire::Wss(socket)) => say_in(socket, message),
+            _ => panic!("there is no WebSocket"),
+        }
+    }
+
+    /// The next message on a WebSocket, whatever it is.
+    pub fn hear_message(&mut self) -> Result<Message, tungstenite::Error> {
+        match &mut self.wire {
+            Some(Wire::WebSocket(socket)) => socket.read(),
+            Some(Wire::Wss(socket)) => socket.read(),
+            _ => panic!("there is no WebSocket"),
+        }
+    }
+
     /// Sends, in one write.
     pub fn say(&mut self, text: &str) {
         match &mut self.wire {
+            // Each element has a message of its own.
+            Some(Wire::WebSocket(_) | Wire::Wss(_)) => {
+                let mut rest = text.as_bytes();
+                while let Some((element, after)) = xml::split_plain(rest) {
+                    self.say_message(Message::text(element));
+                    rest = after;
+                }
+            }
             Some(Wire::Tcp(tcp)) => tcp.write_all(text.as_bytes()).unwrap(),
             Some(Wire::Tls(tls)) => {
                 tls.write_all(text.as_bytes()).unwrap();
@@ -283,6 +374,14 @@ impl Line {
         std::mem::take(&mut self.heard)
     }
 
+    /// Takes what comes until the server closes the connection, even if it is no text.
+    pub fn skip_all(&mut self) {
+        match &mut self.wire {
+            Some(Wire::Tcp(tcp)) => drop(tcp.read_to_end(&mut Vec::new()).unwrap()),
+            _ => panic!("it is not plain"),
+        }
+    }
+
     /// Takes this many bytes, whatever they are.
     pub fn skip(&mut self, bytes: usize) {
         while self.heard.len() < bytes {
@@ -302,6 +401,15 @@ impl Line {
         let read = match &mut self.wire {
             Some(Wire::Tcp(tcp)) => tcp.read(&mut buffer),
             Some(Wire::Tls(tls)) => tls.read(&mut buffer),
+            Some(Wire::WebSocket(_) | Wire::Wss(_)) => {
+                let message = match &mut self.wire {
+                    Some(Wire::WebSocket(socket)) => read_in(socket),
+                    Some(Wire::Wss(socket)) => read_in(socket),
+                    _ => None,
+                };
+                self.heard.push_str(message.as_deref().unwrap_or_default());
+                return message.is_some();
+            }
             None => panic!("the line is gone"),
         };
         let read = read.unwrap();
@@ -311,7 +419,11 @@ impl Line {
 
     /// Opens a stream and gives the features.
     pub fn open(&mut self, host: &str) -> String {
-        self.talk(&header(host), "</stream:features>")
+        let header = match self.wire {
+            Some(Wire::WebSocket(_) | Wire::Wss(_)) => framed_header(host),
+            _ => header(host),
+        };
+        self.talk(&header, "</stream:features>")
     }
 
     /// Logs in and binds a resource, on a stream that is open.
@@ -365,6 +477,19 @@ pub fn header(host: &str) -> String {
         "<?xml version='1.0'?><stream:stream to='{host}' version='1.0' xmlns='jabber:client' \
          xmlns:stream='http://etherx.jabber.org/streams'>"
     )
+}
+
+/// The status of the answer to a handshake that failed.
+fn refused<S: Read + Write>(error: HandshakeError<ClientHandshake<S>>) -> u16 {
+    match error {
+        HandshakeError::Failure(tungstenite::Error::Http(answer)) => answer.status().as_u16(),
+        error => panic!("{error}"),
+    }
+}
+
+/// What opens a stream on a WebSocket.
+pub fn framed_header(host: &str) -> String {
+    format!("<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{host}' version='1.0'/>")
 }
 
 /// The SASL message in an element.

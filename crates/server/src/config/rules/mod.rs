@@ -130,6 +130,13 @@ fn certificates(configuration: &Configuration, findings: &mut Findings<'_>) {
             "Set certificate and key in one of the [hosts] sections, or listen_tls = [] in [c2s].",
         );
     }
+    if !configuration.http.listen_tls.is_empty() {
+        findings.warning(
+            "http.listen_tls",
+            format!("nothing is served here, because {none}"),
+            "Set certificate and key in one of the [hosts] sections, or listen_tls = [] in [http].",
+        );
+    }
 }
 
 /// Each domain of this server is served by one part of it, and none of them is reached over the network.
