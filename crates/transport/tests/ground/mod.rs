@@ -483,7 +483,7 @@ pub fn header(host: &str) -> String {
 fn refused<S: Read + Write>(error: HandshakeError<ClientHandshake<S>>) -> u16 {
     match error {
         HandshakeError::Failure(tungstenite::Error::Http(answer)) => answer.status().as_u16(),
-        error => panic!("{error}"),
+        error @ (HandshakeError::Failure(_) | HandshakeError::Interrupted(_)) => panic!("{error}"),
     }
 }
 
