@@ -336,6 +336,8 @@ impl Machine for Account {
             Input::Waiting(rows) => self.waiting_arrived(context, rows, out),
             Input::Loaded(loaded) => self.loaded(context, loaded, out),
             Input::Wake(Key::Settle) => self.settle_overdue(context, out),
+            // It holds no presence of other domains that could be in doubt.
+            Input::Path { .. } => {}
             Input::Admin(request) => self.admin(context, request, out),
         }
     }

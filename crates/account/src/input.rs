@@ -63,8 +63,24 @@ pub enum Input {
     Loaded(Loaded),
     /// A moment has come that [`Effect::WakeAt`] asked for.
     Wake(Key),
+    /// The path to another domain that [`Effect::Watch`] asked about: as it is now, and at every change.
+    Path {
+        /// Which domain.
+        domain: Address,
+        /// How it is.
+        path: Path,
+    },
     /// An operator asks.
     Admin(AdminRequest),
+}
+
+/// The path to another domain (PSA-22, PSA-29).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Path {
+    /// What is known of the domain's presence is true, as far as this server knows.
+    Clear,
+    /// It may not be, for this reason; a word from the label `reason` of `xmpp_s2s_state_changes_total`.
+    Broken(&'static str),
 }
 
 /// The store cannot answer now.
@@ -273,6 +289,10 @@ pub enum Effect {
     Dropped(DropReason),
     /// Call this once all before it has happened.
     Answer(Box<dyn AnswerOnce>),
+    /// From now on the path to this domain is of interest: comes back as [`Input::Path`].
+    Watch(Address),
+    /// No longer.
+    Unwatch(Address),
 }
 
 /// Why a stanza lawfully ended in silence; a label of `xmpp_router_dropped_total`.

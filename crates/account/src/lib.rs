@@ -20,6 +20,6 @@ mod waiting;
 pub use account::Account;
 pub use door::Passed;
 pub use input::{
-    AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Saved, SessionId,
-    SessionView, Settings, Standing, Unavailable, WaitingRow,
+    AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Path, Saved,
+    SessionId, SessionView, Settings, Standing, Unavailable, WaitingRow,
 };

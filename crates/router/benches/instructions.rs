@@ -139,6 +139,7 @@ impl Home {
             hosts: Hosts::new([host]),
             account,
             limits,
+            federation: router::Federation::new(Default::default(), s2s::Secret::new(b"d14lb4ck")),
         };
         let world = Arc::new(World {
             worker: Mutex::new(Worker::new(|_| {})),

@@ -4,6 +4,7 @@
 //! hosts themselves. [`Router::destination`] alone knows where an address lives.
 
 mod counters;
+mod federation;
 mod hosts;
 mod passwords;
 mod router;
@@ -13,6 +14,7 @@ mod surroundings;
 mod world;
 
 pub use counters::{Counter, Counters, Direction};
+pub use federation::{Federation, LinkFigures, LinkSlot, Network, Order, StreamHandle, StreamOrders};
 pub use hosts::{Host, Hosts};
 pub use passwords::PasswordWork;
 pub use router::{AccountSlot, Destination, Router, Settings};

@@ -8,6 +8,7 @@ use account::{Account, AdminRequest, Input};
 use arc_swap::ArcSwap;
 use features::{Answer, Asker, Place, Request};
 use papaya::HashMap;
+use parking_lot::Mutex;
 use stanza::{
     Address, Condition, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError, StreamError,
 };
@@ -15,6 +16,7 @@ use stream_management::Receipt;
 use turns::{Gone, LoadFailure, Priority, Slot, Worker};
 
 use crate::counters::{Counter, Counters};
+use crate::federation::{Attached, Connections, Federation, Links};
 use crate::hosts::Hosts;
 use crate::store::Store;
 use crate::surroundings::Surroundings;
@@ -31,6 +33,8 @@ pub struct Settings {
     pub account: account::Settings,
     /// What one machine may have waiting.
     pub limits: turns::Limits,
+    /// What links and connections between servers read of it.
+    pub federation: Federation,
 }
 
 /// Where an address lives.
@@ -52,6 +56,9 @@ pub struct Router {
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) counters: Counters,
     pub(crate) next_session: AtomicU64,
+    pub(crate) links: Links,
+    pub(crate) connections: Mutex<Connections>,
+    pub(crate) network: Attached,
 }
 
 impl Router {
@@ -68,6 +75,9 @@ impl Router {
             surroundings,
             counters: Counters::default(),
             next_session: AtomicU64::new(1),
+            links: Links::default(),
+            connections: Mutex::default(),
+            network: Attached::default(),
         })
     }
 
@@ -79,6 +89,7 @@ impl Router {
     /// Other settings, from the next input on.
     pub fn replace_settings(&self, settings: Settings) {
         self.settings.store(Arc::new(settings));
+        self.tell_links_of_settings();
     }
 
     /// What was counted.
@@ -164,13 +175,7 @@ impl Router {
                 self.at_host(&parcel, worker);
                 settle(receipt);
             }
-            Destination::Elsewhere => {
-                // RFC 6120 §10.4: no other server can be reached.
-                let error = StanzaError::new(Condition::RemoteServerNotFound)
-                    .text("this server does not talk to other servers");
-                self.bounce(&parcel, error, worker);
-                settle(receipt);
-            }
+            Destination::Elsewhere => self.to_elsewhere(parcel, receipt, worker),
         }
     }
 

@@ -107,6 +107,8 @@ impl World<Account> for Router {
             }
             Effect::Dropped(reason) => self.counters.add(Counter::Dropped(reason), 1),
             Effect::Answer(answer) => answer.give(),
+            Effect::Watch(domain) => router.watch(slot.key(), &domain, worker),
+            Effect::Unwatch(domain) => router.unwatch(slot.key(), &domain, worker),
         }
     }
 
@@ -149,6 +151,8 @@ impl World<Account> for Router {
             }
             Effect::Settle(receipt) => receipt.settle(),
             Effect::Answer(answer) => answer.give(),
+            // The account that is loaded anew holds no presence that it could watch over.
+            Effect::Watch(domain) | Effect::Unwatch(domain) => router.unwatch(slot.key(), &domain, worker),
             // These concerned only the machine that is gone.
             Effect::Signal { .. }
             | Effect::MarkStored { .. }
@@ -196,6 +200,7 @@ impl World<Account> for Router {
             | Input::Waiting(_)
             | Input::Loaded(_)
             | Input::Wake(_)
+            | Input::Path { .. }
             | Input::Admin(_) => {}
         }
     }
@@ -232,7 +237,7 @@ fn later(slot: &Arc<AccountSlot>, input: Input) {
 }
 
 /// The dice of the surroundings.
-struct Dice<'a>(&'a dyn Surroundings);
+pub(crate) struct Dice<'a>(pub(crate) &'a dyn Surroundings);
 
 impl Random for Dice<'_> {
     fn fill(&mut self, bytes: &mut [u8]) {

@@ -1,5 +1,6 @@
 //! A small server: few hosts, low limits, and passwords that cost nothing.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -209,7 +210,19 @@ impl Settings {
                 waiting_effects_max: limits.inbox_stanzas,
                 waiting_bytes_max: limits.uncommitted_bytes,
             },
+            federation: self.federation(),
         }
+    }
+
+    /// For other servers.
+    pub(crate) fn federation(&self) -> router::Federation {
+        let hosts = self.hosts.iter();
+        let domains: BTreeSet<Address> = hosts
+            .filter_map(|(domain, _)| Address::domain(domain).ok())
+            .collect();
+        // Every simulated server has a secret of its own.
+        let secret = s2s::Secret::new(format!("{domains:?}").as_bytes());
+        router::Federation::new(domains, secret)
     }
 
     fn registration(&self, domain: &str) -> Registration {

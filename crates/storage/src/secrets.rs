@@ -8,15 +8,18 @@ use crate::sql;
 pub enum Secret {
     /// The made-up salts of accounts that do not exist: stable, so that a login attempt tells nothing.
     UnknownAccounts,
+    /// From which the keys of dialback are made (XEP-0185 §2).
+    Dialback,
 }
 
 impl Secret {
-    const ALL: [Secret; 1] = [Secret::UnknownAccounts];
+    const ALL: [Secret; 2] = [Secret::UnknownAccounts, Secret::Dialback];
 
     /// The name under which it is stored.
     fn name(self) -> &'static str {
         match self {
             Secret::UnknownAccounts => "unknown-accounts",
+            Secret::Dialback => "dialback",
         }
     }
 }
@@ -35,9 +38,10 @@ impl Secrets {
     }
 
     pub(crate) fn get(&self, secret: Secret) -> [u8; 32] {
-        let Secrets([unknown_accounts]) = self;
+        let Secrets([unknown_accounts, dialback]) = self;
         match secret {
             Secret::UnknownAccounts => *unknown_accounts,
+            Secret::Dialback => *dialback,
         }
     }
 }

@@ -15,7 +15,13 @@ use crate::config::{self, Configuration, HostName, Origin, PasswordStorage, Regi
 use crate::report::Report;
 
 /// The settings of the router and of its accounts.
-pub(super) fn of_router(configuration: &Configuration, started: Moment) -> Result<router::Settings, Report> {
+///
+/// `secret` is what the keys of dialback are made from.
+pub(super) fn of_router(
+    configuration: &Configuration,
+    started: Moment,
+    secret: [u8; 32],
+) -> Result<router::Settings, Report> {
     let limits = &configuration.limits;
     let mut hosts = Vec::new();
     for (name, host) in &configuration.hosts {
@@ -69,10 +75,16 @@ pub(super) fn of_router(configuration: &Configuration, started: Moment) -> Resul
         waiting_effects_max: limits.inbox_stanzas,
         waiting_bytes_max: limits.uncommitted_bytes.0,
     };
+    let domains = configuration
+        .hosts
+        .keys()
+        .map(address)
+        .collect::<Result<_, _>>()?;
     Ok(router::Settings {
         hosts: router::Hosts::new(hosts),
         account,
         limits,
+        federation: router::Federation::new(domains, s2s::Secret::new(&secret)),
     })
 }
 

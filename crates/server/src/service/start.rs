@@ -48,7 +48,7 @@ pub async fn without_server(
     let lock = Lock::acquire(&configuration.lock_file(), purpose)?;
     let store = open(configuration).await?;
     let system = System::start(&Handle::current(), slow_tasks());
-    let settings = settings::of_router(configuration, system.now())?;
+    let settings = settings::of_router(configuration, system.now(), store.secret(Secret::Dialback))?;
     let router = Router::new(settings, Arc::clone(&store) as Arc<dyn Store>, Arc::new(system));
     let outcome = Offline { router }.perform(request).await;
     store.close().await;
@@ -69,7 +69,7 @@ pub(super) async fn start(configuration: &Configuration, runtime: &Handle) -> Re
     let system = System::start(runtime, slow_tasks());
     let certificates = certificates(configuration)?;
 
-    let settings = settings::of_router(configuration, system.now())?;
+    let settings = settings::of_router(configuration, system.now(), store.secret(Secret::Dialback))?;
     let router = Router::new(
         settings,
         Arc::clone(&store) as Arc<dyn Store>,

@@ -229,6 +229,10 @@ fn router_settings() -> router::Settings {
             waiting_effects_max: 10_000,
             waiting_bytes_max: 16 << 20,
         },
+        federation: router::Federation::new(
+            HOSTS.iter().map(|name| Address::domain(name).unwrap()).collect(),
+            s2s::Secret::new(b"d14lb4ck"),
+        ),
     }
 }
 

@@ -1,0 +1,330 @@
+//! The router as the world of links: where they are, what they send, whom they tell.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::sync::{Arc, Weak};
+
+use machine::Context;
+use papaya::HashMap;
+use parking_lot::Mutex;
+use s2s::Pair;
+use s2s::link::{Cause, Effect, Fate, Input, Key, Kind, Link, Path, StateName, View};
+use stanza::{Address, Condition, ErrorKind, Parcel, StanzaError};
+use stream_management::{Entry, Receipt};
+use turns::{CommitId, Death, Gone, Limits, Priority, Refusal, Slot, Worker, World};
+
+use super::Order;
+use crate::counters::{Counter, Direction};
+use crate::router::{Destination, Router, settle};
+use crate::surroundings::Alarm;
+use crate::world::Dice;
+
+/// The place of one link.
+pub type LinkSlot = Slot<Link, Router>;
+
+/// All links, and what was counted of them.
+#[derive(Default)]
+pub(crate) struct Links {
+    slots: HashMap<Pair, Arc<LinkSlot>>,
+    figures: Mutex<LinkFigures>,
+}
+
+/// What was counted of all links since the start.
+#[derive(Debug, Clone, Default)]
+pub struct LinkFigures {
+    /// `xmpp_s2s_state_changes_total{to, reason}`. Changes for the better have no reason.
+    pub changes: BTreeMap<(&'static str, &'static str), u64>,
+    /// `xmpp_s2s_bounced_total{condition}`.
+    pub bounced: BTreeMap<&'static str, u64>,
+}
+
+impl Router {
+    /// Links in memory, as they are now.
+    pub fn links(&self) -> Vec<View> {
+        let slots: Vec<Arc<LinkSlot>> = self.links.slots.pin().values().cloned().collect();
+        let mut views: Vec<View> = slots.iter().filter_map(|slot| slot.look(Link::view)).collect();
+        views.sort_by(|one, other| one.pair.cmp(&other.pair));
+        views
+    }
+
+    /// What was counted of links.
+    pub fn link_figures(&self) -> LinkFigures {
+        self.links.figures.lock().clone()
+    }
+
+    /// An operator wants a connection now.
+    pub fn connect(self: &Arc<Self>, pair: &Pair, worker: &mut Worker) {
+        self.tell_link(pair, Input::Connect, worker);
+    }
+
+    /// An operator wants the streams of a link closed. False: there is no such link.
+    pub fn disconnect(self: &Arc<Self>, pair: &Pair, worker: &mut Worker) -> bool {
+        let known = self.link_in_memory(pair).is_some();
+        if known {
+            self.tell_link(pair, Input::Drop, worker);
+        }
+        known
+    }
+
+    /// `watcher` wants to know of the path from its domain to `domain`, and is told of it now and at every change.
+    pub fn watch(self: &Arc<Self>, watcher: &Address, domain: &Address, worker: &mut Worker) {
+        let pair = Pair::of(watcher, domain);
+        self.tell_link(&pair, Input::Watch(watcher.clone()), worker);
+    }
+
+    /// It does not any more.
+    pub fn unwatch(self: &Arc<Self>, watcher: &Address, domain: &Address, worker: &mut Worker) {
+        let pair = Pair::of(watcher, domain);
+        if self.link_in_memory(&pair).is_some() {
+            self.tell_link(&pair, Input::Unwatch(watcher.clone()), worker);
+        }
+    }
+
+    /// Sends a stanza to another domain.
+    pub(crate) fn to_elsewhere(
+        self: &Arc<Self>,
+        parcel: Parcel,
+        receipt: Option<Receipt>,
+        worker: &mut Worker,
+    ) {
+        let (Some(from), Some(to)) = (parcel.from(), parcel.to()) else {
+            settle(receipt);
+            return;
+        };
+        if self.network.get().is_none() || self.destination(from) == Destination::Elsewhere {
+            // RFC 6120 §10.4: no other server can be reached. Nothing is carried between two others.
+            let error = StanzaError::new(Condition::RemoteServerNotFound)
+                .text("this server does not talk to other servers");
+            self.bounce(&parcel, error, worker);
+            settle(receipt);
+            return;
+        }
+        let pair = Pair::of(from, to);
+        self.counters
+            .add(Counter::Stanzas(Direction::Out, parcel.stanza().kind()), 1);
+        let priority = Priority::Stanza(parcel.byte_len());
+        self.deliver_to_link(&pair, Input::Send { parcel, receipt }, priority, worker);
+    }
+
+    /// Puts a control input into the inbox of a link, which is made if there is none.
+    pub(crate) fn tell_link(self: &Arc<Self>, pair: &Pair, input: Input, worker: &mut Worker) {
+        self.deliver_to_link(pair, input, Priority::Control, worker);
+    }
+
+    /// A link that is in memory.
+    pub(crate) fn link_in_memory(&self, pair: &Pair) -> Option<Arc<LinkSlot>> {
+        self.links.slots.pin().get(pair).cloned()
+    }
+
+    /// The settings have changed: every link obeys them at once.
+    pub(crate) fn tell_links_of_settings(&self) {
+        let slots: Vec<Arc<LinkSlot>> = self.links.slots.pin().values().cloned().collect();
+        self.work(|worker| {
+            for slot in slots {
+                drop(slot.deliver(Input::SettingsChanged, Priority::Control, worker));
+            }
+        });
+    }
+
+    fn deliver_to_link(
+        self: &Arc<Self>,
+        pair: &Pair,
+        mut input: Input,
+        priority: Priority,
+        worker: &mut Worker,
+    ) {
+        loop {
+            let slot = self.link_slot(pair);
+            match slot.deliver(input, priority, worker) {
+                Ok(()) => return,
+                Err(Gone(returned)) => {
+                    self.forget_link(&slot);
+                    input = returned;
+                }
+            }
+        }
+    }
+
+    fn link_slot(self: &Arc<Self>, pair: &Pair) -> Arc<LinkSlot> {
+        let slots = self.links.slots.pin();
+        if let Some(slot) = slots.get(pair) {
+            return Arc::clone(slot);
+        }
+        let link = Link::new(pair.clone(), Kind::Server);
+        let fresh = Slot::living(pair.clone(), Arc::clone(self), link);
+        match slots.try_insert(pair.clone(), Arc::clone(&fresh)) {
+            Ok(_) => fresh,
+            Err(taken) => Arc::clone(taken.current),
+        }
+    }
+
+    fn forget_link(&self, slot: &Arc<LinkSlot>) {
+        let _ = self
+            .links
+            .slots
+            .pin()
+            .remove_if(slot.key(), |_, known| Arc::ptr_eq(known, slot));
+    }
+
+    /// A stanza for another domain will not be delivered.
+    fn hand_back(self: &Arc<Self>, entry: Entry, fate: Fate, worker: &mut Worker) {
+        if let Fate::Bounced(error) = fate {
+            let condition = error.condition.as_str();
+            *self.links.figures.lock().bounced.entry(condition).or_default() += 1;
+            self.bounce(&entry.parcel, error, worker);
+        }
+        settle(entry.receipt);
+    }
+
+    fn tell_watchers(
+        self: &Arc<Self>,
+        watchers: Vec<Address>,
+        domain: &Address,
+        path: Path,
+        worker: &mut Worker,
+    ) {
+        let path = match path {
+            Path::Clear => account::Path::Clear,
+            Path::Broken(cause) => account::Path::Broken(cause.label()),
+        };
+        for watcher in watchers {
+            let input = account::Input::Path {
+                domain: domain.clone(),
+                path,
+            };
+            // An account that has left memory holds no presence, and is not fetched for this.
+            let told = self
+                .account_in_memory(&watcher)
+                .is_some_and(|slot| slot.deliver(input, Priority::Control, worker).is_ok());
+            if !told {
+                self.unwatch(&watcher, domain, worker);
+            }
+        }
+    }
+}
+
+impl World<Link> for Router {
+    type Key = Pair;
+
+    fn limits(&self) -> Limits {
+        self.settings.load().limits
+    }
+
+    fn with_context<R>(&self, decide: impl FnOnce(&mut Context<'_, s2s::link::Settings>) -> R) -> R {
+        let settings = self.settings.load();
+        let mut dice = Dice(&*self.surroundings);
+        decide(&mut Context {
+            now: self.surroundings.now(),
+            wall: self.surroundings.wall(),
+            random: &mut dice,
+            settings: &settings.federation.link,
+        })
+    }
+
+    /// A link keeps nothing.
+    fn commit(&self, slot: &Arc<LinkSlot>, id: CommitId, changes: Vec<Infallible>, worker: &mut Worker) {
+        drop(changes);
+        slot.committed(id, Ok(()), worker);
+    }
+
+    fn perform(&self, slot: &Arc<LinkSlot>, effect: Effect, worker: &mut Worker) {
+        let router = slot.world();
+        let pair = slot.key();
+        match effect {
+            Effect::Connect { attempt, resume } => router.connect_link(pair, attempt, resume, worker),
+            Effect::CheckReachability => match router.network.get() {
+                Some(network) => network.look(pair.clone()),
+                None => router.looked(pair.clone(), Err(Cause::Policy), worker),
+            },
+            Effect::CheckStream(stream) => router.order(stream, Order::Check),
+            Effect::StreamAnswered(stream) => router.order(stream, Order::Answered),
+            Effect::CloseStream(stream) => router.order(stream, Order::Close),
+            Effect::EndStream(stream, error) => router.order(stream, Order::End(error)),
+            Effect::GiveUp(stream) => router.give_up(stream, Cause::Timeout, worker),
+            Effect::Return { entry, fate } => router.hand_back(*entry, fate, worker),
+            Effect::WakeAt(key, at) => {
+                let slot = Arc::downgrade(slot);
+                self.surroundings.call_at(at, Arc::new(LinkWake { slot, key }));
+            }
+            Effect::Tell { watchers, path } => router.tell_watchers(watchers, &pair.remote, path, worker),
+            Effect::Changed { to, cause } => self.links.count_change(to, cause),
+        }
+    }
+
+    fn refuse(&self, slot: &Arc<LinkSlot>, input: Input, why: Refusal, worker: &mut Worker) {
+        let router = slot.world();
+        let error = match why {
+            Refusal::Full => {
+                StanzaError::new(Condition::ResourceConstraint).text("Too much waits for the domain already.")
+            }
+            Refusal::NotLoaded(_) | Refusal::Died(_) => {
+                StanzaError::new(Condition::InternalServerError).kind(ErrorKind::Wait)
+            }
+        };
+        match input {
+            Input::Send { parcel, receipt } => {
+                router.bounce(&parcel, error, worker);
+                settle(receipt);
+            }
+            Input::Ended { remains, .. } => {
+                for entry in remains.sent.into_iter().chain(remains.unsent) {
+                    router.bounce(&entry.parcel, error.clone(), worker);
+                    settle(entry.receipt);
+                }
+            }
+            // These concerned a link that is gone.
+            Input::Carried { .. }
+            | Input::Suspended { .. }
+            | Input::Resumed { .. }
+            | Input::Failed { .. }
+            | Input::Reached(_)
+            | Input::Silent(_)
+            | Input::Alive(_)
+            | Input::Answered(_)
+            | Input::Watch(_)
+            | Input::Unwatch(_)
+            | Input::Wake(_)
+            | Input::SettingsChanged
+            | Input::Connect
+            | Input::Drop
+            | Input::Recorded(_) => {}
+        }
+    }
+
+    fn died(&self, slot: &Arc<LinkSlot>, _why: Death, _worker: &mut Worker) {
+        self.forget_link(slot);
+    }
+
+    fn idle(&self, slot: &Arc<LinkSlot>, _worker: &mut Worker) {
+        if slot.retire_if_idle() {
+            self.forget_link(slot);
+        }
+    }
+}
+
+impl Links {
+    fn count_change(&self, to: StateName, cause: Option<Cause>) {
+        let reason = cause.map_or("", Cause::label);
+        *self
+            .figures
+            .lock()
+            .changes
+            .entry((to.as_str(), reason))
+            .or_default() += 1;
+    }
+}
+
+/// A wake-up call; a link that has left memory meanwhile does not need it.
+struct LinkWake {
+    slot: Weak<LinkSlot>,
+    key: Key,
+}
+
+impl Alarm for LinkWake {
+    fn ring(self: Arc<Self>) {
+        if let Some(slot) = self.slot.upgrade() {
+            let router = Arc::clone(slot.world());
+            router.work(|worker| drop(slot.deliver(Input::Wake(self.key), Priority::Control, worker)));
+        }
+    }
+}
