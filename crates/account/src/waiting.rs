@@ -127,6 +127,14 @@ impl Account {
         None
     }
 
+    /// The account is lost: messages that it has kept back, for which nothing was decided.
+    pub fn take_held(&mut self) -> Vec<(Parcel, Option<Receipt>)> {
+        let held = self.waiting.loading.take().unwrap_or_default().held;
+        held.into_iter()
+            .map(|(parcel, receipt)| (parcel.into_parcel(), receipt))
+            .collect()
+    }
+
     /// The rows are here: to the most available resources, oldest first, then what came meanwhile.
     pub(crate) fn waiting_arrived(
         &mut self,

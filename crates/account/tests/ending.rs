@@ -36,10 +36,13 @@ struct Home {
 
 impl Home {
     fn new() -> Home {
-        let saved = Saved {
+        Home::with(Saved {
             standing: Standing::Known,
             ..Saved::default()
-        };
+        })
+    }
+
+    fn with(saved: Saved) -> Home {
         let settings = Settings {
             facts: Facts::default(),
             local_domains: vec!["montague.lit".to_owned()],
@@ -195,4 +198,18 @@ fn an_account_that_is_lost_tells_the_sessions_that_were_ending_too() {
     mailbox.take_signal();
     drop(home);
     assert!(matches!(mailbox.take_signal(), Some(Signal::Close(_))));
+}
+
+#[test]
+fn rfc6121_8_5_2_messages_that_were_held_back_while_older_ones_are_loaded_can_be_taken_from_a_lost_account() {
+    let mut home = Home::with(Saved {
+        standing: Standing::Known,
+        waiting: (1, 10),
+        ..Saved::default()
+    });
+    let mailbox = home.available(SessionId(1));
+    home.receive(Kind::Message(MessageType::Chat), ME);
+    assert_eq!(written(&mailbox), "", "it must not overtake the one that waits");
+    assert_eq!(home.account.take_held().len(), 1);
+    assert_eq!(home.account.take_held().len(), 0);
 }

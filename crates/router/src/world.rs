@@ -205,6 +205,15 @@ impl World<Account> for Router {
         }
     }
 
+    /// Messages that the account had kept back go back to their senders, as those in its inbox do.
+    fn bury(&self, slot: &Arc<AccountSlot>, mut account: Box<Account>, worker: &mut Worker) {
+        for (parcel, receipt) in account.take_held() {
+            let error = StanzaError::new(Condition::InternalServerError).kind(ErrorKind::Wait);
+            slot.world().bounce(&parcel, error, worker);
+            settle(receipt);
+        }
+    }
+
     fn died(&self, slot: &Arc<AccountSlot>, _why: Death, _worker: &mut Worker) {
         // Its streams were ended when it was dropped.
         self.forget(slot);

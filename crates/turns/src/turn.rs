@@ -170,7 +170,9 @@ impl<M: Portable, W: World<M>> Slot<M, W> {
     /// The machine is lost. As long as a commit has no answer, the slot waits for it: what was decided before is still
     /// handed over when it is durable, and a new machine must not be loaded from a store that is about to change.
     fn end_dying(self: Arc<Self>, shift: Shift<M>, why: Death, worker: &mut Worker) {
-        isolate(|| drop(shift.machine));
+        if let Some(machine) = shift.machine {
+            isolate(|| self.world().bury(&self, machine, worker));
+        }
         let awaits = shift.waiting.is_some();
         let mut state = self.state.lock();
         state.phase = Phase::Dying(why);

@@ -52,6 +52,12 @@ pub trait World<M: Portable>: Sized + Send + Sync + 'static {
     /// its sender sent later may already be with the next machine of the same key.
     fn refuse(&self, slot: &Arc<Slot<M, Self>>, input: M::Input, why: Refusal, worker: &mut Worker);
 
+    /// Takes a machine that is lost, to give back what it holds for others. By default it is dropped.
+    fn bury(&self, slot: &Arc<Slot<M, Self>>, machine: Box<M>, worker: &mut Worker) {
+        let _ = (slot, worker);
+        drop(machine);
+    }
+
     /// The machine is lost: forget this slot (and only this one, another may already have its key) and end the streams
     /// that depend on it. All its commits are answered, so that it can be loaded anew. What is left in its inbox is
     /// refused after this.

@@ -3,7 +3,7 @@
 use turns::Gone;
 use turns::Priority::Control;
 
-use crate::stage::Line::{Curse, Keep, KeepCurse, Say, Stumble, Tell};
+use crate::stage::Line::{Curse, Keep, KeepCurse, Say, Stay, Stumble, Tell};
 use crate::stage::Stage;
 
 #[test]
@@ -33,6 +33,38 @@ fn a_panic_drops_one_machine_and_the_others_go_on() {
     );
     assert!(romeo.is_gone());
     assert!(!juliet.is_gone());
+}
+
+#[test]
+fn a_lost_machine_is_given_to_the_world_once_before_what_waits_for_it_is_refused() {
+    let stage = Stage::new();
+    let mut worker = stage.worker();
+    let romeo = stage.enter("romeo");
+    for line in [Stay, Keep(1), Keep(2)] {
+        romeo.deliver(line, Control, &mut worker).unwrap();
+    }
+    worker.run(100);
+    stage.log();
+    stage.answer(0, Err(turns::CommitFailed), &mut worker);
+    worker.run(100);
+    assert_eq!(
+        stage.log(),
+        [
+            "romeo never does Say(1)",
+            "romeo never does Say(2)",
+            "romeo leaves something behind"
+        ]
+    );
+    romeo.deliver(Say(3), Control, &mut worker).unwrap();
+    stage.answer(0, Err(turns::CommitFailed), &mut worker);
+    worker.run(100);
+    assert_eq!(
+        stage.log(),
+        [
+            "romeo died: CommitFailed",
+            "romeo refuses Say(3): Died(CommitFailed)",
+        ]
+    );
 }
 
 #[test]

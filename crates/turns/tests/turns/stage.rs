@@ -229,6 +229,12 @@ impl World<Actor> for Stage {
         self.note(place, &format!("refuses {line:?}: {why:?}"));
     }
 
+    fn bury(&self, place: &Place, actor: Box<Actor>, _: &mut Worker) {
+        if actor.busy {
+            self.note(place, "leaves something behind");
+        }
+    }
+
     fn died(&self, place: &Place, why: Death, _: &mut Worker) {
         self.note(place, &format!("died: {why:?}"));
     }
