@@ -252,6 +252,21 @@ impl World {
         true
     }
 
+    /// Lets time pass until something happens by itself, but not more than this. False: nothing will so soon.
+    pub fn pass_to_next_within(&mut self, most: Duration) -> bool {
+        let end = self.now() + most;
+        match self.next_moment() {
+            Some(next) if next <= end => {
+                self.wind_to(next);
+                true
+            }
+            Some(_) | None => {
+                self.wind_to(end);
+                false
+            }
+        }
+    }
+
     /// When something happens by itself.
     fn next_moment(&self) -> Option<Moment> {
         let deadlines = self

@@ -1,0 +1,69 @@
+//! The clients: what one of them said, heard and acknowledged on one connection.
+
+use simulation::{Client, ConnectionId, Login};
+
+/// Names a connection of a course; they are never reused.
+pub(crate) type Place = usize;
+
+/// What a client does about what it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Acknowledges {
+    /// Whenever it is asked.
+    Promptly,
+    /// Sometimes.
+    Late,
+    /// Not before the end.
+    Never,
+}
+
+/// One connection, from its client's side.
+pub(crate) struct Connected {
+    pub(crate) id: ConnectionId,
+    pub(crate) client: Client,
+    pub(crate) account: usize,
+    pub(crate) login: Option<Login>,
+    /// Once bound.
+    pub(crate) address: Option<String>,
+    pub(crate) habit: Acknowledges,
+    /// Bytes said so far.
+    pub(crate) said: u64,
+    /// Bytes held back, to arrive in another piece.
+    pub(crate) held: Vec<u8>,
+    /// Stanzas counted by the server as soon as it takes them, in order; `None` before `<enable/>` was said.
+    pub(crate) counted: Option<Vec<Option<usize>>>,
+    /// Whether `<enabled/>` was heard, and how many stanzas since.
+    pub(crate) heard: Option<u32>,
+    /// Acknowledgements said: how many stanzas, and where they end in what was said.
+    pub(crate) acknowledgements: Vec<(u32, u64)>,
+    /// When it became available first, by the clock of the course.
+    pub(crate) available_since: Option<u64>,
+    pub(crate) hung_up: bool,
+    /// When it began to end, by the clock of the course.
+    pub(crate) ended_at: Option<u64>,
+    /// How the connection ended, once nothing more will come.
+    pub(crate) end: Option<End>,
+    /// The server ended the stream with an error.
+    pub(crate) error: Option<String>,
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The client wanted it.
+    Left,
+    /// The server, or a crash of it.
+    ThrownOut,
+}
+
+impl Connected {
+    /// Whether it can send stanzas.
+    pub(crate) fn is_bound(&self) -> bool {
+        self.address.is_some() && !self.hung_up && self.end.is_none()
+    }
+
+    /// How many stanzas the server knows to be here: the highest acknowledgement that it has taken while it lived.
+    pub(crate) fn acknowledged(&self, taken: u64) -> u32 {
+        let taken = self.acknowledgements.iter().filter(|(_, end)| *end <= taken);
+        taken.map(|(h, _)| *h).max().unwrap_or(0)
+    }
+}
