@@ -381,7 +381,7 @@ pub(crate) fn shutdown() -> StreamError {
 }
 
 /// The dice of the surroundings.
-struct Dealt<'a>(&'a Arc<Simulated>);
+pub(crate) struct Dealt<'a>(pub(crate) &'a Arc<Simulated>);
 
 impl Random for Dealt<'_> {
     fn fill(&mut self, bytes: &mut [u8]) {

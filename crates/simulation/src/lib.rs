@@ -2,13 +2,15 @@
 //!
 //! A [`World`] is a router with all its machines, a store in memory, a clock that is wound by hand, and connections whose
 //! bytes are put in and taken out. Nothing happens until somebody says so, and whatever is up to chance follows from the
-//! seed. A [`Client`] reads what comes off a wire, and [`Login`] says what is to be said until a resource is bound.
+//! seed. [`Servers`] are several worlds on one clock, with lines between them. A [`Client`] reads what comes off a wire, and [`Login`] says what is to be said until a resource is bound.
 
 mod client;
 mod connection;
 mod dice;
+mod line;
 mod login;
 mod panics;
+mod servers;
 mod settings;
 mod surroundings;
 mod world;
@@ -17,6 +19,7 @@ pub use client::{Client, Heard};
 pub use connection::TLS_EXPORTER;
 pub use dice::Dice;
 pub use login::{Login, Mechanism, Say};
+pub use servers::{Reach, Servers};
 pub use settings::{Limits, Passwords, Settings};
 pub use storage::Faults;
 pub use surroundings::Turns;

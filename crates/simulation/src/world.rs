@@ -13,6 +13,7 @@ use stanza::Address;
 use storage::{Faults, Memory};
 
 use crate::connection::{Connection, Hall, shutdown};
+use crate::line::Office;
 use crate::settings::{Passwords, Settings};
 use crate::surroundings::{Simulated, Turns};
 use crate::{Dice, panics};
@@ -95,6 +96,24 @@ impl World {
     /// The router, to look at its counters.
     pub fn router(&self) -> &Arc<Router> {
         &self.router
+    }
+
+    /// Whether a domain is served here.
+    pub(crate) fn serves(&self, domain: &str) -> bool {
+        self.settings.hosts.iter().any(|(served, _)| *served == domain)
+    }
+
+    /// The domains that are served here.
+    pub(crate) fn domains(&self) -> Vec<&'static str> {
+        self.settings.hosts.iter().map(|(domain, _)| *domain).collect()
+    }
+
+    /// What lines to other servers work with.
+    pub(crate) fn office(&self) -> Office<'_> {
+        Office {
+            router: &self.router,
+            surroundings: &self.surroundings,
+        }
     }
 
     /// The clock.
@@ -268,7 +287,7 @@ impl World {
     }
 
     /// When something happens by itself.
-    fn next_moment(&self) -> Option<Moment> {
+    pub(crate) fn next_moment(&self) -> Option<Moment> {
         let deadlines = self
             .connections
             .values()
@@ -280,7 +299,7 @@ impl World {
             .min()
     }
 
-    fn wind_to(&mut self, now: Moment) {
+    pub(crate) fn wind_to(&mut self, now: Moment) {
         self.surroundings.wind_to(now);
         self.store.advance(self.now());
         let late: Vec<ConnectionId> = self

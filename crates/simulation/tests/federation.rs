@@ -1,0 +1,408 @@
+//! Two servers: what users of different domains can do with each other, and what they learn when the way is broken.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::time::Duration;
+
+use c2s::Transport;
+use s2s::link::StateName;
+use simulation::{
+    Client, ConnectionId, Dice, Heard, Login, Mechanism, Passwords, Reach, Say, Servers, Settings,
+    TLS_EXPORTER,
+};
+
+const MONTAGUE: usize = 0;
+const CAPULET: usize = 1;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// One client of one of the servers.
+struct Person {
+    server: usize,
+    connection: ConnectionId,
+    client: Client,
+}
+
+impl Person {
+    /// Logs in.
+    fn bound(servers: &mut Servers, server: usize, name: &str, host: &str) -> Person {
+        let connection = servers.at(server).connect(Transport::DirectTls);
+        let mut login = Login::new(name, host, "secret", Dice::new(1))
+            .resource("home")
+            .by(Mechanism::Plain, Some(TLS_EXPORTER));
+        servers.at(server).say(connection, &login.open());
+        let mut client = Client::default();
+        let mut bound = false;
+        while !bound {
+            servers.settle();
+            client.read(&servers.at(server).hear(connection));
+            while let Some(word) = client.hear().unwrap() {
+                match login.hear(&word) {
+                    Say::Nothing => {}
+                    Say::Bytes(bytes) => servers.at(server).say(connection, &bytes),
+                    Say::Anew(bytes) => {
+                        client.restart();
+                        servers.at(server).say(connection, &bytes);
+                    }
+                    Say::Bound(_) => bound = true,
+                    Say::Failed(why) => panic!("{why}"),
+                }
+            }
+        }
+        Person {
+            server,
+            connection,
+            client,
+        }
+    }
+
+    fn says(&self, servers: &mut Servers, xml: &str) {
+        servers.at(self.server).say(self.connection, xml.as_bytes());
+        servers.settle();
+    }
+
+    fn hears(&mut self, servers: &mut Servers) -> Vec<String> {
+        self.client.read(&servers.at(self.server).hear(self.connection));
+        let mut heard = Vec::new();
+        while let Some(word) = self.client.hear().unwrap() {
+            match word {
+                Heard::Element(element) => heard.push(element.as_str().to_owned()),
+                Heard::Opened(_) | Heard::Closed => heard.push(format!("{word:?}")),
+            }
+        }
+        heard
+    }
+
+    /// What came, if it is one thing that has all of these in it.
+    fn hears_one(&mut self, servers: &mut Servers, parts: &[&str]) {
+        let heard = self.hears(servers);
+        assert!(
+            heard.len() == 1 && parts.iter().all(|part| heard[0].contains(part)),
+            "{heard:?} is not one stanza with {parts:?}"
+        );
+    }
+
+    fn hears_nothing(&mut self, servers: &mut Servers) {
+        assert_eq!(self.hears(servers), Vec::<String>::new());
+    }
+}
+
+fn host(domain: &'static str) -> Settings {
+    Settings {
+        hosts: vec![(domain, Passwords::Scram)],
+        open: Vec::new(),
+        ..Settings::default()
+    }
+}
+
+fn two(seed: u64) -> Servers {
+    let mut servers = Servers::new(seed, [host("montague.lit"), host("capulet.lit")]);
+    servers
+        .at(MONTAGUE)
+        .create_account("romeo@montague.lit", "secret");
+    servers.at(CAPULET).create_account("juliet@capulet.lit", "secret");
+    servers
+}
+
+/// Both are logged in and available.
+fn both(servers: &mut Servers) -> (Person, Person) {
+    let mut romeo = Person::bound(servers, MONTAGUE, "romeo", "montague.lit");
+    let mut juliet = Person::bound(servers, CAPULET, "juliet", "capulet.lit");
+    romeo.says(servers, "<presence/>");
+    juliet.says(servers, "<presence/>");
+    romeo.hears(servers);
+    juliet.hears(servers);
+    (romeo, juliet)
+}
+
+/// Both are logged in, and each is subscribed to the other.
+fn friends(servers: &mut Servers) -> (Person, Person) {
+    let (mut romeo, mut juliet) = both(servers);
+    romeo.says(servers, "<presence to='juliet@capulet.lit' type='subscribe'/>");
+    juliet.says(servers, "<presence to='romeo@montague.lit' type='subscribed'/>");
+    juliet.says(servers, "<presence to='romeo@montague.lit' type='subscribe'/>");
+    romeo.says(servers, "<presence to='juliet@capulet.lit' type='subscribed'/>");
+    romeo.hears(servers);
+    juliet.hears(servers);
+    (romeo, juliet)
+}
+
+fn state(servers: &mut Servers) -> StateName {
+    let links = servers.at(MONTAGUE).router().links();
+    assert_eq!(links.len(), 1);
+    links[0].state
+}
+
+#[test]
+fn rfc6120_10_4_messages_cross_in_both_directions_and_in_order() {
+    for seed in 0..20 {
+        let mut servers = two(seed);
+        let (mut romeo, mut juliet) = both(&mut servers);
+        for n in 0..10 {
+            romeo.says(
+                &mut servers,
+                &format!("<message to='juliet@capulet.lit' type='chat'><body>{n}</body></message>"),
+            );
+            juliet.says(
+                &mut servers,
+                &format!("<message to='romeo@montague.lit/home' type='chat'><body>{n}</body></message>"),
+            );
+        }
+        for person in [&mut romeo, &mut juliet] {
+            let heard = person.hears(&mut servers);
+            assert_eq!(heard.len(), 10, "seed {seed}: {heard:?}");
+            for (n, message) in heard.iter().enumerate() {
+                assert!(
+                    message.contains(&format!("<body>{n}</body>")),
+                    "seed {seed}: {heard:?}"
+                );
+            }
+        }
+        assert_eq!(state(&mut servers), StateName::Up);
+    }
+}
+
+#[test]
+fn rfc6121_3_1_subscriptions_and_presence_cross_in_both_directions() {
+    let mut servers = two(1);
+    let (mut romeo, mut juliet) = both(&mut servers);
+    romeo.says(
+        &mut servers,
+        "<presence to='juliet@capulet.lit' type='subscribe' id='1'/>",
+    );
+    romeo.hears(&mut servers);
+    juliet.hears_one(
+        &mut servers,
+        &["type='subscribe'", "from='romeo@montague.lit'", "id='1'"],
+    );
+    juliet.says(
+        &mut servers,
+        "<presence to='romeo@montague.lit' type='subscribed'/>",
+    );
+    let heard = romeo.hears(&mut servers);
+    // RFC 6121 §3.1.6: her presence follows.
+    assert!(
+        heard
+            .iter()
+            .any(|one| one.contains("from='juliet@capulet.lit/home'") && !one.contains("type=")),
+        "{heard:?}"
+    );
+    juliet.says(&mut servers, "<presence><show>away</show></presence>");
+    romeo.hears_one(
+        &mut servers,
+        &["from='juliet@capulet.lit/home'", "<show>away</show>"],
+    );
+    // Nothing the other way round: that is another subscription.
+    juliet.hears(&mut servers);
+    romeo.says(&mut servers, "<presence><show>dnd</show></presence>");
+    juliet.hears_nothing(&mut servers);
+    juliet.says(
+        &mut servers,
+        "<presence to='romeo@montague.lit' type='unsubscribed'/>",
+    );
+    let heard = romeo.hears(&mut servers);
+    assert!(
+        heard.iter().any(|one| one.contains("type='unavailable'")),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn rfc6121_4_2_2_who_logs_in_probes_contacts_elsewhere_and_who_leaves_tells_them() {
+    let mut servers = two(1);
+    let (mut romeo, mut juliet) = friends(&mut servers);
+    romeo.says(
+        &mut servers,
+        "<presence type='unavailable'><status>off</status></presence>",
+    );
+    juliet.hears_one(
+        &mut servers,
+        &[
+            "from='romeo@montague.lit/home'",
+            "type='unavailable'",
+            "<status>off</status>",
+        ],
+    );
+    romeo.hears(&mut servers);
+    romeo.says(&mut servers, "<presence/>");
+    let heard = romeo.hears(&mut servers);
+    assert!(
+        heard
+            .iter()
+            .any(|one| one.contains("from='juliet@capulet.lit/home'")),
+        "the answer to the probe: {heard:?}"
+    );
+    juliet.hears_one(&mut servers, &["from='romeo@montague.lit/home'"]);
+    servers.at(MONTAGUE).hang_up(romeo.connection);
+    servers.settle();
+    juliet.hears_one(
+        &mut servers,
+        &["from='romeo@montague.lit/home'", "type='unavailable'"],
+    );
+}
+
+#[test]
+fn rfc6121_4_6_directed_presence_crosses_and_is_taken_back() {
+    let mut servers = two(1);
+    let (romeo, mut juliet) = both(&mut servers);
+    romeo.says(&mut servers, "<presence to='juliet@capulet.lit/home'/>");
+    juliet.hears_one(&mut servers, &["from='romeo@montague.lit/home'"]);
+    servers.at(MONTAGUE).hang_up(romeo.connection);
+    servers.settle();
+    juliet.hears_one(
+        &mut servers,
+        &["from='romeo@montague.lit/home'", "type='unavailable'"],
+    );
+}
+
+#[test]
+fn rfc6121_8_5_requests_reach_the_other_domain_its_users_and_their_resources() {
+    let mut servers = two(1);
+    let (mut romeo, mut juliet) = friends(&mut servers);
+    let ping = |to: &str| format!("<iq type='get' id='p' to='{to}'><ping xmlns='urn:xmpp:ping'/></iq>");
+    romeo.says(&mut servers, &ping("capulet.lit"));
+    romeo.hears_one(&mut servers, &["type='result'", "from='capulet.lit'"]);
+    romeo.says(&mut servers, &ping("juliet@capulet.lit"));
+    romeo.hears_one(&mut servers, &["from='juliet@capulet.lit'", "id='p'"]);
+    romeo.says(&mut servers, &ping("juliet@capulet.lit/home"));
+    juliet.hears_one(&mut servers, &["type='get'", "from='romeo@montague.lit/home'"]);
+    juliet.says(
+        &mut servers,
+        "<iq type='result' id='p' to='romeo@montague.lit/home'/>",
+    );
+    romeo.hears_one(&mut servers, &["type='result'", "from='juliet@capulet.lit/home'"]);
+    // Whoever does not share presence learns nothing of resources.
+    romeo.says(&mut servers, &ping("nurse@capulet.lit/home"));
+    romeo.hears_one(&mut servers, &["type='error'", "from='nurse@capulet.lit/home'"]);
+}
+
+#[test]
+fn rfc6120_10_4_3_errors_name_the_cause() {
+    let mut servers = two(1);
+    let (mut romeo, _) = both(&mut servers);
+    let ping = |to: &str| format!("<iq type='get' id='p' to='{to}'><ping xmlns='urn:xmpp:ping'/></iq>");
+    romeo.says(&mut servers, &ping("verona.lit"));
+    romeo.hears_one(
+        &mut servers,
+        &["remote-server-not-found", "There is no such domain."],
+    );
+    servers.set_reach(CAPULET, Reach::Refused);
+    romeo.says(&mut servers, &ping("capulet.lit"));
+    romeo.hears_one(&mut servers, &["remote-server-timeout", "refuses connections"]);
+}
+
+#[test]
+fn clauses_4_6_when_the_other_server_is_down_requests_come_back_and_messages_wait() {
+    let mut servers = two(1);
+    let (mut romeo, mut juliet) = friends(&mut servers);
+    servers.set_reach(CAPULET, Reach::Refused);
+    servers.set_reach(MONTAGUE, Reach::Refused);
+    servers.cut();
+    servers.pass(SECOND);
+    assert_eq!(state(&mut servers), StateName::Down);
+    romeo.says(
+        &mut servers,
+        "<message to='juliet@capulet.lit' type='chat'><body>wait</body></message>",
+    );
+    romeo.says(
+        &mut servers,
+        "<iq type='get' id='p' to='capulet.lit'><ping xmlns='urn:xmpp:ping'/></iq>",
+    );
+    romeo.hears_one(&mut servers, &["type='error'", "remote-server-timeout", "id='p'"]);
+    servers.set_reach(CAPULET, Reach::Open);
+    servers.pass(65 * SECOND);
+    assert_eq!(state(&mut servers), StateName::Up);
+    juliet.hears_one(&mut servers, &["<body>wait</body>"]);
+    romeo.hears_nothing(&mut servers);
+}
+
+#[test]
+fn clauses_4_6_what_waited_too_long_comes_back() {
+    let mut servers = two(1);
+    let (mut romeo, mut juliet) = both(&mut servers);
+    servers.set_reach(CAPULET, Reach::Refused);
+    romeo.says(
+        &mut servers,
+        "<message to='juliet@capulet.lit' type='chat' id='m'><body>wait</body></message>",
+    );
+    servers.pass(119 * SECOND);
+    romeo.hears_nothing(&mut servers);
+    servers.pass(2 * SECOND);
+    romeo.hears_one(&mut servers, &["type='error'", "id='m'", "remote-server-timeout"]);
+    servers.set_reach(CAPULET, Reach::Open);
+    servers.pass(65 * SECOND);
+    juliet.hears_nothing(&mut servers);
+}
+
+#[test]
+fn clauses_4_6_a_silently_dead_link_is_known_within_45_seconds() {
+    let mut servers = two(1);
+    let (romeo, _juliet) = friends(&mut servers);
+    servers.pass(5 * SECOND);
+    servers.set_reach(CAPULET, Reach::BlackHole);
+    romeo.says(
+        &mut servers,
+        "<message to='juliet@capulet.lit' type='chat'><body>hello?</body></message>",
+    );
+    servers.pass(46 * SECOND);
+    assert_ne!(state(&mut servers), StateName::Up);
+    servers.pass(10 * SECOND);
+    assert_eq!(state(&mut servers), StateName::Down);
+}
+
+#[test]
+fn xep0198_5_a_broken_line_is_resumed_and_nothing_is_lost_or_doubled() {
+    for seed in 0..20 {
+        let mut servers = two(seed);
+        let (romeo, mut juliet) = friends(&mut servers);
+        for n in 0..10 {
+            romeo.says(
+                &mut servers,
+                &format!("<message to='juliet@capulet.lit' type='chat'><body>{n}</body></message>"),
+            );
+            // Said, and on its way when the line breaks.
+            servers.at(MONTAGUE).say(
+                romeo.connection,
+                format!("<message to='juliet@capulet.lit' type='chat'><body>{n}+</body></message>")
+                    .as_bytes(),
+            );
+            for _ in 0..seed {
+                servers.step();
+            }
+            servers.cut();
+            servers.settle();
+        }
+        servers.pass(5 * SECOND);
+        let bodies: Vec<String> = juliet
+            .hears(&mut servers)
+            .iter()
+            .filter_map(|one| Some(one.split_once("<body>")?.1.split_once("</body>")?.0.to_owned()))
+            .collect();
+        let expected: Vec<String> = (0..10).flat_map(|n| [n.to_string(), format!("{n}+")]).collect();
+        assert_eq!(bodies, expected, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_server_that_is_killed_comes_back_and_is_found() {
+    let mut servers = two(1);
+    let (romeo, _) = friends(&mut servers);
+    servers.set_reach(CAPULET, Reach::Refused);
+    servers.crash(CAPULET);
+    servers.pass(SECOND);
+    assert_eq!(state(&mut servers), StateName::Down);
+    romeo.says(
+        &mut servers,
+        "<message to='juliet@capulet.lit' type='chat'><body>still there</body></message>",
+    );
+    servers.pass(20 * SECOND);
+    servers.set_reach(CAPULET, Reach::Open);
+    servers.pass(65 * SECOND);
+    let mut juliet = Person::bound(&mut servers, CAPULET, "juliet", "capulet.lit");
+    juliet.says(&mut servers, "<presence/>");
+    let heard = juliet.hears(&mut servers);
+    assert!(
+        heard.iter().any(|one| one.contains("<body>still there</body>")),
+        "{heard:?}"
+    );
+}
