@@ -33,6 +33,14 @@ pub enum Command {
     Check,
     /// Show how the running server is
     Status,
+    /// Read configuration and certificates anew without a restart, and say what needs one
+    Reload,
+    /// Stop the server gracefully; it is done when the server has ended
+    Drain {
+        /// End all sessions for good; without it what can be resumed is kept for the next start
+        #[arg(long)]
+        r#final: bool,
+    },
     /// Make, list and remove accounts
     #[command(subcommand)]
     Account(AccountCommand),

@@ -75,6 +75,12 @@ impl Lock {
         write_holder(&mut file, purpose).map_err(broken)?;
         Ok(Lock { _file: file })
     }
+
+    /// Whether a process holds the lock on `path`.
+    pub fn is_held(path: &Path) -> bool {
+        // One that cannot be opened is held by nobody.
+        File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
 }
 
 impl Holder {
@@ -131,6 +137,17 @@ fn write_holder(file: &mut File, purpose: &str) -> io::Result<()> {
 mod tests {
     use super::*;
     use crate::system::TemporaryDirectory;
+
+    #[test]
+    fn a_lock_is_held_as_long_as_it_lives() {
+        let directory = TemporaryDirectory::new("lock-held");
+        let path = directory.path().join("lock");
+        assert!(!Lock::is_held(&path));
+        let lock = Lock::acquire(&path, "run").unwrap();
+        assert!(Lock::is_held(&path));
+        drop(lock);
+        assert!(!Lock::is_held(&path));
+    }
 
     #[test]
     fn a_second_holder_is_refused_and_told_who_has_it() {

@@ -15,7 +15,7 @@ pub use client::{Client, ClientError};
 pub use listener::{Listener, serve};
 pub use request::{
     Account, AccountDetails, AccountFlag, AccountSetting, HostStatus, ListenerStatus, Password, Refusal,
-    RefusalKind, Reply, Request, Session, Status,
+    RefusalKind, Reloaded, Reply, Request, Session, Status,
 };
 
 /// What comes of a request.
@@ -73,6 +73,8 @@ mod tests {
                 | Request::AccountSet { .. }
                 | Request::SessionList { .. }
                 | Request::SessionKick { .. }
+                | Request::Reload
+                | Request::Drain { .. }
                 | Request::Status => Err(Refusal::new(RefusalKind::Failed, "not in this test", "")),
             };
             Box::pin(std::future::ready(outcome))

@@ -50,6 +50,13 @@ pub enum Request {
         /// The setting.
         setting: AccountSetting,
     },
+    /// Read the configuration and the certificates anew.
+    Reload,
+    /// Stop, gracefully.
+    Drain {
+        /// Whether sessions end for good instead of being kept for the next start.
+        r#final: bool,
+    },
     /// Sessions of an account, or all.
     SessionList {
         /// Whose.
@@ -137,6 +144,8 @@ pub enum Reply {
         /// All that were asked for.
         sessions: Vec<Session>,
     },
+    /// What came of reading the configuration anew.
+    Reloaded(Reloaded),
     /// So many sessions were ended.
     Ended {
         /// How many.
@@ -147,6 +156,17 @@ pub enum Reply {
         /// All that were asked for.
         accounts: Vec<Account>,
     },
+}
+
+/// What came of reading the configuration anew.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// Settings that are in force now, by their full names.
+    pub changed: Vec<String>,
+    /// Settings that were changed in the file and wait for a restart.
+    pub waiting_for_restart: Vec<String>,
+    /// What is wrong with certificates, each with what to do.
+    pub problems: Vec<String>,
 }
 
 /// One page of health.

@@ -90,7 +90,7 @@ pub(super) fn account(
                 say(account.account.to_string());
             }
         }
-        (Reply::Status(_) | Reply::Sessions { .. } | Reply::Ended { .. }, _) => {
+        (Reply::Status(_) | Reply::Sessions { .. } | Reply::Ended { .. } | Reply::Reloaded(_), _) => {
             return Err(misunderstood(&reply));
         }
     }

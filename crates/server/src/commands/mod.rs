@@ -2,6 +2,7 @@
 
 mod account;
 mod check;
+mod life;
 mod session;
 mod status;
 
@@ -34,6 +35,8 @@ pub fn perform(arguments: &Arguments) -> Exit {
             .configuration_file()
             .and_then(|file| service::run(&file)),
         Command::Check => check::check(arguments, output),
+        Command::Reload => life::reload(arguments, output),
+        Command::Drain { r#final } => life::drain(arguments, *r#final, output),
         Command::Status => status::status(arguments, output),
         Command::Account(command) => account::account(arguments, command, output),
         Command::Session(command) => session::session(arguments, command, output),
@@ -111,6 +114,7 @@ fn misunderstood(reply: &Reply) -> Report {
         Reply::Account(_) => "account",
         Reply::Sessions { .. } => "sessions",
         Reply::Ended { .. } => "ended",
+        Reply::Reloaded(_) => "reloaded",
     };
     Report::failed(
         format!("the server answered something else (\"{kind}\")"),

@@ -25,7 +25,10 @@ pub(super) fn session(
         (Reply::Sessions { sessions }, Output::People) => sessions.iter().map(line).for_each(say),
         (Reply::Ended { sessions: 1 }, Output::People) => say("1 session was ended"),
         (Reply::Ended { sessions }, Output::People) => say(format!("{sessions} sessions were ended")),
-        (Reply::Done | Reply::Status(_) | Reply::Accounts { .. } | Reply::Account(_), _) => {
+        (
+            Reply::Done | Reply::Status(_) | Reply::Accounts { .. } | Reply::Account(_) | Reply::Reloaded(_),
+            _,
+        ) => {
             return Err(misunderstood(&reply));
         }
     }

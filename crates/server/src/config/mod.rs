@@ -102,6 +102,32 @@ impl Configuration {
         }
     }
 
+    /// The full names of the settings that are not the same in `other`, in the order of the reference.
+    pub fn differences(&self, other: &Configuration) -> Vec<String> {
+        let mut keys = Vec::new();
+        Setting::differences(self, other, "", &mut keys);
+        keys
+    }
+
+    /// What a running server can take over of `new` without a restart: its settings of now, and of the new ones those
+    /// that every part reads at each use. Hosts can be added; one that is gone stays until the restart.
+    #[must_use]
+    pub fn with_live_settings_of(&self, new: &Configuration) -> Configuration {
+        let mut live = self.clone();
+        for (name, host) in &new.hosts {
+            live.hosts.insert(name.clone(), host.clone());
+        }
+        live.c2s.require_tls = new.c2s.require_tls;
+        live.sasl = new.sasl.clone();
+        live.sm = new.sm.clone();
+        live.psa = new.psa.clone();
+        live.poke = new.poke.clone();
+        live.attention = new.attention.clone();
+        live.decloak = new.decloak.clone();
+        live.limits = new.limits.clone();
+        live
+    }
+
     /// Where the database is: `storage.url`, or a file in the data directory.
     pub fn database(&self) -> DatabaseUrl {
         self.storage

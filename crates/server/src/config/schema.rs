@@ -15,13 +15,19 @@ use super::name::HostName;
 use super::problem::{Place, Problem, Severity};
 
 /// Anything that can stand in the file: a value, a section, or a table of either with host names as keys.
-pub(super) trait Setting: Sized {
+pub(super) trait Setting: Sized + PartialEq {
     /// What it looks like in the file.
     fn describe() -> Description;
     /// Reads it; tells `reader` what is wrong with it.
     fn read(value: &Spanned<DeValue<'_>>, key: &str, reader: &mut Reader<'_>) -> Option<Self>;
     /// The value as TOML; nothing for sections, tables and values that are not set.
     fn write(&self) -> Option<String>;
+    /// Notes in `keys` which settings are not what they are in `other`.
+    fn differences(&self, other: &Self, key: &str, keys: &mut Vec<String>) {
+        if self != other {
+            keys.push(key.to_owned());
+        }
+    }
 }
 
 /// What a setting looks like in the file.
@@ -286,6 +292,18 @@ impl<S: Setting> Setting for BTreeMap<HostName, S> {
     fn write(&self) -> Option<String> {
         None
     }
+
+    fn differences(&self, other: &Self, key: &str, keys: &mut Vec<String>) {
+        for (host, setting) in self {
+            let entry = join(key, host.as_str());
+            match other.get(host) {
+                Some(counterpart) => setting.differences(counterpart, &entry, keys),
+                None => keys.push(entry),
+            }
+        }
+        let only_there = other.keys().filter(|host| !self.contains_key(host));
+        keys.extend(only_there.map(|host| join(key, host.as_str())));
+    }
 }
 
 /// Declares a section: the struct, its defaults, its reader and its description.
@@ -351,6 +369,13 @@ macro_rules! section {
 
             fn write(&self) -> Option<String> {
                 None
+            }
+
+            fn differences(&self, other: &Self, key: &str, keys: &mut Vec<String>) {
+                $(
+                    let entry = $crate::config::schema::join(key, stringify!($name));
+                    $crate::config::schema::Setting::differences(&self.$name, &other.$name, &entry, keys);
+                )*
             }
         }
     };

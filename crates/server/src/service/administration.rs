@@ -8,9 +8,11 @@ use account::Flags;
 use machine::Random;
 use router::{AccountView, Done, Router, StoreError, Surroundings};
 use stanza::Address;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use transport::System;
 
+use super::reload::Reloader;
+use super::run::Ending;
 use crate::admin::{
     self, AccountDetails, AccountFlag, AccountSetting, Admin, HostStatus, ListenerStatus, Outcome, Refusal,
     RefusalKind, Reply, Request, Status,
@@ -26,6 +28,9 @@ pub(super) struct Running {
     pub(super) health: Health,
     pub(super) listeners: Vec<ListenerStatus>,
     pub(super) database: String,
+    pub(super) reloader: Arc<Reloader>,
+    /// Takes one order; whoever comes second asks a server that stops already.
+    pub(super) order: mpsc::Sender<Ending>,
 }
 
 /// The database, while no server runs; the lock is held by whoever made this.
@@ -43,6 +48,13 @@ impl Admin for Running {
                     Ok(Reply::Sessions { sessions })
                 }
                 Request::SessionKick { session } => self.kick(&session).await,
+                Request::Reload => self.reload().await,
+                Request::Drain { r#final: is_final } => {
+                    let ending = if is_final { Ending::Final } else { Ending::Restart };
+                    // When it is full, the server stops already.
+                    let _ = self.order.try_send(ending);
+                    Ok(Reply::Done)
+                }
                 Request::AccountShow { account } => {
                     let mut details = details(&self.router, &account).await?;
                     details.sessions = self.sessions(Some(&account)).await?;
@@ -91,6 +103,20 @@ impl Running {
             since: view.since.to_xmpp(),
         };
         Ok(views.into_iter().map(session).collect())
+    }
+
+    async fn reload(&self) -> Outcome {
+        let reloader = Arc::clone(&self.reloader);
+        // It reads files.
+        match tokio::task::spawn_blocking(move || reloader.reload()).await {
+            Ok(Ok(reloaded)) => Ok(Reply::Reloaded(reloaded)),
+            Ok(Err(report)) => Err(Refusal::new(
+                RefusalKind::Failed,
+                format!("nothing was changed: {}", report.message),
+                report.advice,
+            )),
+            Err(_) => Err(Refusal::new(RefusalKind::Failed, "reading the files failed", "")),
+        }
     }
 
     async fn kick(&self, session: &str) -> Outcome {
@@ -188,9 +214,11 @@ async fn accounts(router: &Arc<Router>, request: Request) -> Outcome {
                 ask(|done| router.set_flags(address, flags, done)).await?,
             )
         }
-        Request::Status | Request::SessionList { .. } | Request::SessionKick { .. } => {
-            Err(Refusal::new(RefusalKind::Failed, "no server runs", ""))
-        }
+        Request::Status
+        | Request::Reload
+        | Request::Drain { .. }
+        | Request::SessionList { .. }
+        | Request::SessionKick { .. } => Err(Refusal::new(RefusalKind::Failed, "no server runs", "")),
     }
 }
 

@@ -35,7 +35,7 @@ pub fn run_dev(data: Option<&Path>) -> Result<Exit, Report> {
     let configuration = configuration(&data)?;
     let filter = std::env::var("BALCONY_LOG").ok();
     logging::start(&configuration.log, filter.as_deref())?;
-    serve(&configuration, |server| welcome(server, &data))
+    serve(&configuration, None, |server| welcome(server, &data))
 }
 
 fn temporary() -> Result<PathBuf, Report> {

@@ -3,6 +3,8 @@
 mod administration;
 mod development;
 mod figures;
+mod notify;
+mod reload;
 mod run;
 mod settings;
 mod start;

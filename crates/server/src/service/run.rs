@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sd_notify::NotifyState;
 use stanza::{StreamCondition, StreamError};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
+use super::notify;
 use super::start::{Server, start};
 use crate::config::{Configuration, Loaded};
 use crate::logging;
@@ -31,11 +33,15 @@ pub fn run(file: &Path) -> Result<Exit, Report> {
     for warning in warnings.iter() {
         warn!(event = "configuration", key = %warning.key, advice = %warning.advice, "{}", warning.message);
     }
-    serve(&configuration, |_| {})
+    serve(&configuration, Some(file), |_| {})
 }
 
 /// Runs a server until it is told to stop. `ready` is called once it takes clients.
-pub(super) fn serve(configuration: &Configuration, ready: impl FnOnce(&Server)) -> Result<Exit, Report> {
+pub(super) fn serve(
+    configuration: &Configuration,
+    file: Option<&Path>,
+    ready: impl FnOnce(&Server),
+) -> Result<Exit, Report> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     runtime.enable_all().thread_name("balcony");
     if configuration.runtime.workers > 0 {
@@ -47,38 +53,54 @@ pub(super) fn serve(configuration: &Configuration, ready: impl FnOnce(&Server)) 
     // The server's main task runs on a worker like all others.
     let handle = runtime.handle().clone();
     let outcome = runtime.block_on(async {
-        let server = start(configuration, &handle).await?;
+        let mut server = start(configuration, file, &handle).await?;
+        notify::tell(&[NotifyState::Ready]);
+        notify::watch();
         ready(&server);
-        wait_for_the_end(&server).await?;
-        stop(server).await;
+        let ending = wait_for_the_end(&mut server).await?;
+        notify::tell(&[NotifyState::Stopping]);
+        stop(server, ending).await;
         Ok(Exit::Fine)
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 
-async fn wait_for_the_end(server: &Server) -> Result<(), Report> {
+async fn wait_for_the_end(server: &mut Server) -> Result<Ending, Report> {
     let cannot = |error| Report::failed(format!("cannot listen to signals: {error}"), "");
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let mut hang_up = signal(SignalKind::hangup()).map_err(cannot)?;
     loop {
         tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => return Ok(()),
+            _ = terminate.recv() => return Ok(Ending::Restart),
+            _ = interrupt.recv() => return Ok(Ending::Restart),
+            Some(ending) = server.orders.recv() => return Ok(ending),
             _ = hang_up.recv() => {
-                for problem in server.certificates.reload().problems {
-                    error!(event = "certificate", "{problem}");
+                if let Err(report) = server.reloader.reload() {
+                    error!(event = "configuration", "{report}");
                 }
-                info!(event = "reloaded", "certificates were read anew");
             }
         }
     }
 }
 
+/// How the server stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It will start again soon: what can be kept is kept.
+    Restart,
+    /// Everything ends.
+    Final,
+}
+
 /// No new connections; every stream is told; what is not delivered is kept; then the store is closed.
-async fn stop(server: Server) {
-    info!(event = "stopping", "the server stops");
+async fn stop(server: Server, ending: Ending) {
+    info!(
+        event = "stopping",
+        is_final = ending == Ending::Final,
+        "the server stops"
+    );
     server.health.set(State::Draining);
     for listening in &server.listening {
         listening.stop();

@@ -1,16 +1,21 @@
 //! From a configuration to a server that takes clients, in the order in which things can go wrong.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use router::{Router, Store, Surroundings};
 use storage::{Database, Secret};
 use tokio::runtime::Handle;
-use tracing::{error, info, warn};
-use transport::tls::{CertificateFiles, Certificates, Severity, WATCH_INTERVAL};
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+use transport::tls::{CertificateFiles, Certificates, WATCH_INTERVAL};
 use transport::{Clients, Entrance, Listen, Listening, System};
 
 use super::administration::{Offline, Running};
+use super::reload::{self, Reloader};
+use super::run::Ending;
 use super::{figures, settings};
 use crate::admin::{self, Admin, ListenerStatus, Reply, Request};
 use crate::config::{Configuration, DatabaseUrl, OrOff, Sync};
@@ -26,11 +31,13 @@ const SLOW_TASKS_PER_CORE: usize = 1;
 pub(super) struct Server {
     pub(super) router: Arc<Router>,
     pub(super) clients: Arc<Clients>,
-    pub(super) certificates: Arc<Certificates>,
     pub(super) store: Arc<Database>,
     pub(super) health: Health,
     pub(super) listening: Vec<Listening>,
     pub(super) system: System,
+    pub(super) reloader: Arc<Reloader>,
+    /// How the operator wants it to stop.
+    pub(super) orders: mpsc::Receiver<Ending>,
     /// Held as long as the server runs.
     _lock: Lock,
 }
@@ -60,7 +67,11 @@ pub async fn without_server(
 ///
 /// # Errors
 /// What keeps it from taking clients, in words for its operator.
-pub(super) async fn start(configuration: &Configuration, runtime: &Handle) -> Result<Server, Report> {
+pub(super) async fn start(
+    configuration: &Configuration,
+    file: Option<&Path>,
+    runtime: &Handle,
+) -> Result<Server, Report> {
     system::make_data_directory(&configuration.data_dir)?;
     let lock = Lock::acquire(&configuration.lock_file(), "run")?;
     raise_open_files(configuration);
@@ -69,7 +80,9 @@ pub(super) async fn start(configuration: &Configuration, runtime: &Handle) -> Re
     let system = System::start(runtime, slow_tasks());
     let certificates = certificates(configuration)?;
 
-    let settings = settings::of_router(configuration, system.now(), store.secret(Secret::Dialback))?;
+    let started = system.now();
+    let dialback = store.secret(Secret::Dialback);
+    let settings = settings::of_router(configuration, started, dialback)?;
     let router = Router::new(
         settings,
         Arc::clone(&store) as Arc<dyn Store>,
@@ -113,7 +126,20 @@ pub(super) async fn start(configuration: &Configuration, runtime: &Handle) -> Re
     }
 
     let socket = admin::Listener::bind(&configuration.admin_socket())?;
+    let reloader = Arc::new(Reloader {
+        file: file.map(Path::to_path_buf),
+        current: Mutex::new(configuration.clone()),
+        router: Arc::clone(&router),
+        clients: Arc::clone(&clients),
+        certificates,
+        secret,
+        dialback,
+        started,
+    });
+    let (order, orders) = mpsc::channel(1);
     let running = Running {
+        reloader: Arc::clone(&reloader),
+        order,
         router: Arc::clone(&router),
         system: system.clone(),
         health: health.clone(),
@@ -134,11 +160,12 @@ pub(super) async fn start(configuration: &Configuration, runtime: &Handle) -> Re
     Ok(Server {
         router,
         clients,
-        certificates,
         store,
         health,
         listening,
         system,
+        reloader,
+        orders,
         _lock: lock,
     })
 }
@@ -215,7 +242,28 @@ fn raise_open_files(configuration: &Configuration) {
 
 /// Loads the certificates; the server starts if each host that needs one has one.
 fn certificates(configuration: &Configuration) -> Result<Arc<Certificates>, Report> {
-    let files: Vec<CertificateFiles> = configuration
+    let files = certificate_files(configuration);
+    let has_files = !files.is_empty();
+    let (certificates, problems) = Certificates::load(files);
+    let some_serves = configuration
+        .hosts
+        .keys()
+        .any(|name| certificates.best_for(name.as_str()).is_some());
+    reload::tell(&problems);
+    if has_files && !some_serves {
+        let first = problems
+            .first()
+            .map(|problem| (problem.what(), problem.advice()))
+            .unwrap_or_default();
+        return Err(Report::failed(first.0, first.1));
+    }
+    tokio::spawn(Arc::clone(&certificates).watch(WATCH_INTERVAL));
+    Ok(certificates)
+}
+
+/// The certificates that the configuration names.
+pub(super) fn certificate_files(configuration: &Configuration) -> Vec<CertificateFiles> {
+    configuration
         .hosts
         .iter()
         .filter_map(|(name, host)| {
@@ -228,29 +276,7 @@ fn certificates(configuration: &Configuration) -> Result<Arc<Certificates>, Repo
                 required_names,
             })
         })
-        .collect();
-    let has_files = !files.is_empty();
-    let (certificates, problems) = Certificates::load(files);
-    let some_serves = configuration
-        .hosts
-        .keys()
-        .any(|name| certificates.best_for(name.as_str()).is_some());
-    for problem in &problems {
-        let (what, advice) = (problem.what(), problem.advice());
-        match problem.severity() {
-            Severity::Error => error!(event = "certificate", advice, "{what}"),
-            Severity::Warning => warn!(event = "certificate", advice, "{what}"),
-        }
-    }
-    if has_files && !some_serves {
-        let first = problems
-            .first()
-            .map(|problem| (problem.what(), problem.advice()))
-            .unwrap_or_default();
-        return Err(Report::failed(first.0, first.1));
-    }
-    tokio::spawn(Arc::clone(&certificates).watch(WATCH_INTERVAL));
-    Ok(certificates)
+        .collect()
 }
 
 /// Where clients come in, by the settings that say so.

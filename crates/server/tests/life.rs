@@ -1,0 +1,205 @@
+//! The life of a server as its operator and systemd see it: ready, alive, reloaded, drained.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::disallowed_methods, reason = "a process is waited for in real time")]
+
+use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// Nothing here takes longer than this unless it is broken.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Machine {
+    directory: PathBuf,
+    server: Option<Child>,
+    systemd: UnixDatagram,
+}
+
+impl Machine {
+    /// A server that runs, and has said so.
+    fn started(name: &str, configuration: &str) -> Machine {
+        let directory = std::env::temp_dir().join(format!("balcony-life-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(&directory).unwrap();
+        let socket = directory.join("notify");
+        let systemd = UnixDatagram::bind(&socket).unwrap();
+        systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut machine = Machine {
+            directory,
+            server: None,
+            systemd,
+        };
+        machine.write(configuration);
+        let server = machine
+            .balcony("run")
+            .env("NOTIFY_SOCKET", &socket)
+            .env("WATCHDOG_USEC", "200000")
+            .env_remove("WATCHDOG_PID")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        machine.server = Some(server);
+        machine.hears("READY=1");
+        machine
+    }
+
+    fn write(&self, configuration: &str) {
+        let always = "[c2s]\nlisten = []\nlisten_tls = []\nrequire_tls = false\n\
+             [s2s]\nlisten = []\nlisten_tls = []\n[components]\nlisten = []\n[http]\nlisten = []\nlisten_tls = []\n";
+        std::fs::write(
+            self.directory.join("balcony.toml"),
+            format!("{always}{configuration}"),
+        )
+        .unwrap();
+    }
+
+    fn balcony(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_balcony"));
+        command
+            .args(arguments.split_whitespace())
+            .current_dir(&self.directory)
+            .stdin(Stdio::null())
+            .env_remove("BALCONY_CONFIG")
+            .env_remove("BALCONY_LOG");
+        command
+    }
+
+    fn run(&self, arguments: &str) -> (Option<i32>, String) {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.balcony(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (status.code(), text(stdout) + &text(stderr))
+    }
+
+    /// Waits until systemd is told this; other words may come before.
+    fn hears(&self, word: &str) {
+        let began = Instant::now();
+        let mut datagram = [0; 1024];
+        while began.elapsed() < PATIENCE {
+            let length = self.systemd.recv(&mut datagram).unwrap();
+            let text = String::from_utf8_lossy(&datagram[..length]).into_owned();
+            if text.lines().any(|line| line == word) {
+                return;
+            }
+        }
+        panic!("systemd was not told {word}");
+    }
+
+    fn ends(&mut self) -> Option<i32> {
+        let server = self.server.as_mut().unwrap();
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            if let Some(status) = server.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the server did not end");
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(server) = &mut self.server {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+const ONE_HOST: &str = "[hosts.\"montague.lit\"]\n[metrics]\nlisten = \"off\"\n";
+
+#[test]
+fn systemd_hears_that_the_server_is_ready_lives_and_stops() {
+    let mut machine = Machine::started("systemd", ONE_HOST);
+    machine.hears("WATCHDOG=1");
+    machine.hears("WATCHDOG=1");
+    let process = machine.server.as_ref().unwrap().id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &process])
+            .status()
+            .unwrap()
+            .success()
+    );
+    machine.hears("STOPPING=1");
+    assert_eq!(machine.ends(), Some(0));
+}
+
+#[test]
+fn reload_takes_over_what_it_can_and_says_what_needs_a_restart() {
+    let machine = Machine::started("reload", ONE_HOST);
+    let account = "account add juliet@capulet.lit";
+    let (code, told) = machine.run(account);
+    assert_eq!(code, Some(2), "{told}");
+
+    machine.write(&format!(
+        "{ONE_HOST}[hosts.\"capulet.lit\"]\n[limits]\nroster_items = 77\n[runtime]\nworkers = 3\n"
+    ));
+    assert_eq!(
+        machine.run("reload"),
+        (
+            Some(0),
+            "In force now:\n    hosts.\"capulet.lit\"\n    limits.roster_items\n\
+             Changed in the file, but only a restart takes it over:\n    runtime.workers\n"
+                .to_owned()
+        )
+    );
+    // The host is served now; what is missing is only the password.
+    let (_, told) = machine.run(account);
+    assert!(told.contains("no terminal"), "{told}");
+    let (code, told) = machine.run("status --json");
+    assert_eq!(code, Some(0));
+    assert!(told.contains("capulet.lit"), "{told}");
+
+    assert_eq!(
+        machine.run("reload").1.lines().next(),
+        Some("No setting has changed; certificates were read anew.")
+    );
+}
+
+#[test]
+fn a_mistake_in_the_file_changes_nothing() {
+    let machine = Machine::started("mistake", ONE_HOST);
+    machine.write(&format!(
+        "{ONE_HOST}[hosts.\"capulet.lit\"]\n[limits]\nroster_itmes = 77\n"
+    ));
+    let (code, told) = machine.run("reload --config other.toml");
+    assert_eq!(code, Some(1), "{told}");
+    // The command line reads the file too, to know where the server is; the server itself is asked by its socket.
+    let (code, told) = machine.run("reload");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("roster_items"), "{told}");
+    machine.write(ONE_HOST);
+    let (_, told) = machine.run("status --json");
+    assert!(!told.contains("capulet.lit"), "{told}");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_is_told_by_reload() {
+    let machine = Machine::started("certificate", ONE_HOST);
+    machine.write(
+        "[hosts.\"montague.lit\"]\ncertificate = \"gone.pem\"\nkey = \"gone.key\"\n[metrics]\nlisten = \"off\"\n",
+    );
+    let (code, told) = machine.run("reload");
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("gone.pem"), "{told}");
+}
+
+#[test]
+fn a_drained_server_has_ended_when_the_command_says_so() {
+    for arguments in ["drain", "drain --final"] {
+        let mut machine = Machine::started(&arguments.replace(' ', ""), ONE_HOST);
+        let (code, told) = machine.run(arguments);
+        assert_eq!(code, Some(0), "{told}");
+        assert!(told.starts_with("The server has stopped ("), "{told}");
+        assert_eq!(machine.ends(), Some(0));
+        assert_eq!(machine.run(arguments).0, Some(3));
+    }
+}
