@@ -48,7 +48,10 @@ fn tell(reloaded: &Reloaded) {
 
 pub(super) fn drain(arguments: &Arguments, is_final: bool, output: Output) -> Result<Exit, Report> {
     let configuration = configuration(arguments)?;
-    #[allow(clippy::disallowed_methods, reason = "a command on a terminal waits in real time")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a command on a terminal waits in real time"
+    )]
     let began = Instant::now();
     let reply = ask(&configuration, &Request::Drain { r#final: is_final })?;
     let Reply::Done = &reply else {
