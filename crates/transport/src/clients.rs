@@ -15,7 +15,8 @@ use sasl::{Lookup, Password, PasswordPolicy, Salt, Standing, Verdict};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use stanza::Address;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::futures::OwnedNotified;
+use tokio::sync::{Notify, oneshot};
 use tracing::{debug, info, warn};
 
 use crate::System;
@@ -86,6 +87,8 @@ pub struct Clients {
     system: System,
     addresses: Arc<Addresses>,
     logins: Mutex<BTreeMap<LoginLabels, u64>>,
+    /// Told when the server stops.
+    stopping: Arc<Notify>,
 }
 
 /// Labels of `xmpp_auth_attempts_total`.
@@ -114,6 +117,7 @@ impl Clients {
             router,
             system,
             logins: Mutex::default(),
+            stopping: Arc::default(),
         })
     }
 
@@ -132,6 +136,17 @@ impl Clients {
     pub fn replace_settings(&self, settings: Settings) {
         self.addresses.replace_limits(settings.addresses.clone());
         self.settings.store(Arc::new(settings));
+    }
+
+    /// Ends the streams of those who have no resource yet (`system-shutdown`, RFC 6120 §4.9.3.20). Sessions are ended by the
+    /// router, which knows them.
+    pub fn stop(&self) {
+        self.stopping.notify_waiters();
+    }
+
+    /// Comes when the server stops.
+    pub(crate) fn stops(&self) -> OwnedNotified {
+        Arc::clone(&self.stopping).notified_owned()
     }
 
     /// Connections that are open, and those of them that have not logged in.

@@ -21,13 +21,14 @@ use router::SessionHandle;
 use sasl::{Lookup, Verdict};
 use stanza::{StreamCondition, StreamError};
 use tokio::net::TcpStream;
+use tokio::sync::futures::OwnedNotified;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tracing::{debug, info};
 
 use crate::addresses::Admission;
 use crate::carrier::Carrier;
-use crate::clients::Clients;
+use crate::clients::{Clients, Settings};
 use crate::connection::round::Round;
 use crate::connection::socket::{Read, Socket, Wrong};
 use crate::tls::Listener;
@@ -97,6 +98,8 @@ enum Wants {
 struct Deadline {
     patience: Patience,
     sleep: Pin<Box<Sleep>>,
+    /// Comes when the server stops. Whoever is bound hears of that through the mailbox.
+    stops: Pin<Box<OwnedNotified>>,
 }
 
 /// What is waited for no longer than a while.
@@ -166,12 +169,9 @@ impl Connection {
     }
 
     fn on(clients: Arc<Clients>, socket: Socket, session: Session, admission: Admission) -> Connection {
-        let sleep = Box::pin(tokio::time::sleep(clients.settings().unauthenticated_time));
+        let time = clients.settings().unauthenticated_time;
         Connection {
-            deadline: Some(Deadline {
-                patience: Patience::Login,
-                sleep,
-            }),
+            deadline: Some(Deadline::begin(Patience::Login, time, &clients)),
             clients,
             socket,
             session,
@@ -213,6 +213,7 @@ impl Connection {
                     debug!(event = "tls_timeout", "the TLS handshake took too long");
                     return false;
                 }
+                () = &mut deadline.stops => return false,
             },
             None => handshake.await,
         };
@@ -337,11 +338,27 @@ impl Connection {
     fn poll_deadline(&mut self, context: &mut Context<'_>, round: &mut Round) -> Time {
         let patience = self.patience();
         if self.deadline.as_ref().map(|deadline| deadline.patience) != patience {
-            self.deadline = patience.map(|patience| Deadline::begin(patience, round));
+            self.deadline = patience.map(|patience| {
+                let time = patience.time(&round.settings);
+                Deadline::begin(patience, time, &self.clients)
+            });
         }
-        let Some(Deadline { patience, sleep }) = &mut self.deadline else {
+        let Some(Deadline {
+            patience,
+            sleep,
+            stops,
+        }) = &mut self.deadline
+        else {
             return Time::Runs;
         };
+        if *patience == Patience::Login && stops.as_mut().poll(context).is_ready() {
+            self.deadline = None;
+            self.input(
+                round,
+                Input::End(StreamError::new(StreamCondition::SystemShutdown)),
+            );
+            return Time::Passed;
+        }
         if sleep.as_mut().poll(context).is_pending() {
             return Time::Runs;
         }
@@ -584,16 +601,22 @@ enum Mailbox {
     Silent,
 }
 
-impl Deadline {
-    fn begin(patience: Patience, round: &Round) -> Deadline {
-        let time = match patience {
-            Patience::Login => round.settings.unauthenticated_time,
+impl Patience {
+    fn time(self, settings: &Settings) -> Duration {
+        match self {
+            Patience::Login => settings.unauthenticated_time,
             Patience::Answers => ANSWERING_TIME,
             Patience::Taking => CLOSING_TIME,
-        };
+        }
+    }
+}
+
+impl Deadline {
+    fn begin(patience: Patience, time: Duration, clients: &Clients) -> Deadline {
         Deadline {
             patience,
             sleep: Box::pin(tokio::time::sleep(time)),
+            stops: Box::pin(clients.stops()),
         }
     }
 }

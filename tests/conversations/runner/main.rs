@@ -1,36 +1,48 @@
 //! Plays the scripts of this directory (see `README.md`), each as one test that carries the clause in its name.
 //!
-//! In memory, in several orders of turns. Over real sockets they are not played yet.
+//! In memory, in several orders of turns, and over real sockets against `balcony run`. What only a server in memory lets
+//! happen says so in its script, and is listed as ignored over sockets.
 
 mod memory;
 mod pattern;
 mod play;
 mod script;
+mod sockets;
 mod stage;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::memory::Memory;
 use crate::script::Conversation;
+use crate::sockets::{Servers, Sockets};
 
 /// Orders of turns that every conversation is played in.
 const SEEDS: std::ops::Range<u64> = 0..4;
 
-fn main() -> std::process::ExitCode {
+fn main() -> ExitCode {
+    if let Some(exit) = sockets::be_the_server() {
+        return exit;
+    }
     let arguments = Arguments::from_args();
-    match trials() {
-        Ok(trials) => libtest_mimic::run(&arguments, trials).exit_code(),
+    let servers = Servers::default();
+    match trials(&servers) {
+        Ok(trials) => {
+            let conclusion = libtest_mimic::run(&arguments, trials);
+            servers.end();
+            conclusion.exit_code()
+        }
         Err(wrong) => {
             eprintln!("{wrong}");
-            std::process::ExitCode::FAILURE
+            ExitCode::FAILURE
         }
     }
 }
 
-fn trials() -> Result<Vec<Trial>, String> {
+fn trials(servers: &Servers) -> Result<Vec<Trial>, String> {
     let mut conversations = Vec::new();
     for file in scripts()? {
         let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -47,18 +59,49 @@ fn trials() -> Result<Vec<Trial>, String> {
             ));
         }
     }
-    Ok(conversations.into_iter().map(in_memory).collect())
+    let over_sockets: Vec<Trial> = conversations
+        .iter()
+        .map(|conversation| over_sockets(conversation.clone(), servers.clone()))
+        .collect();
+    Ok(conversations
+        .into_iter()
+        .map(in_memory)
+        .chain(over_sockets)
+        .collect())
 }
 
 fn in_memory(conversation: Conversation) -> Trial {
-    Trial::test(conversation.name.clone(), move || {
+    let name = conversation.name.clone();
+    let trial = Trial::test(name, move || {
         for seed in SEEDS {
             let mut stage = Memory::new(seed, &accounts(&conversation));
             play::play(&conversation, &mut stage)
                 .map_err(|wrong| Failed::from(format!("{wrong}\n(seed {seed})")))?;
         }
         Ok(())
-    })
+    });
+    trial.with_kind("memory")
+}
+
+fn over_sockets(conversation: Conversation, servers: Servers) -> Trial {
+    let name = conversation.name.clone();
+    let Some(reason) = conversation.memory_only.clone() else {
+        let play = move || {
+            let mut stage = Sockets::new(&servers, &accounts(&conversation))?;
+            if let Err(wrong) = play::play(&conversation, &mut stage) {
+                return Err(Failed::from(format!(
+                    "{wrong}\n    the server's log ends so:\n{}",
+                    stage.log()
+                )));
+            }
+            Ok(stage.finish(&servers)?)
+        };
+        return Trial::test(name, play).with_kind("sockets");
+    };
+    let because = format!("in memory only: {reason}");
+    Trial::test(name, move || Err(Failed::from(because)))
+        .with_kind("sockets")
+        .with_ignored_flag(true)
 }
 
 /// Everybody who is named has an account.

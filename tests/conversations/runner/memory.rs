@@ -91,8 +91,9 @@ impl Stage for Memory {
         self.world.step()
     }
 
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Result<(), String> {
         self.world.settle();
+        Ok(())
     }
 
     fn pass(&mut self, time: Duration) -> Result<(), String> {

@@ -222,7 +222,6 @@ impl Player<'_> {
             who,
             b"<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>",
         )?;
-        self.settle()?;
         match self.next(who)? {
             Some(Item::Element(_, tree)) if tree.attribute("id") == Some("roster") => {}
             other => {
@@ -269,7 +268,6 @@ impl Player<'_> {
         }
         let header = self.login(who).open();
         self.say(who, &header)?;
-        self.settle()?;
         match self.next(who)? {
             Some(Item::Opened(_)) => {}
             other => return Err(format!("instead of a stream, there is {}", told(other.as_ref()))),
@@ -295,7 +293,6 @@ impl Player<'_> {
                 Say::Bound(_) => return Err("bound without having asked".to_owned()),
                 Say::Failed(why) => return Err(why),
             }
-            self.settle()?;
             let heard = self.next_heard(who)?;
             next = login.hear(&heard);
         }
@@ -307,7 +304,6 @@ impl Player<'_> {
         let mut login = self.by(who, mechanism);
         self.say(who, &login.open())?;
         loop {
-            self.settle()?;
             let heard = self.next_heard(who)?;
             match login.hear(&heard) {
                 Say::Nothing => {}
@@ -427,7 +423,7 @@ impl Player<'_> {
     }
 
     fn settle(&mut self) -> Result<(), String> {
-        self.stage.settle();
+        self.stage.settle()?;
         self.listen()
     }
 

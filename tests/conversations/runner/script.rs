@@ -8,6 +8,9 @@ use simulation::Mechanism;
 
 use crate::pattern::Pattern;
 
+/// Begins the line that says why a script cannot be played over sockets.
+const MEMORY_ONLY: &str = "in memory only: ";
+
 /// One script: a clause, and what is done and seen.
 #[derive(Debug, Clone)]
 pub(crate) struct Conversation {
@@ -15,6 +18,8 @@ pub(crate) struct Conversation {
     pub(crate) name: String,
     pub(crate) file: PathBuf,
     pub(crate) lines: Vec<Line>,
+    /// Why it cannot be played over sockets.
+    pub(crate) memory_only: Option<String>,
 }
 
 /// One line, with the lines that continue it.
@@ -152,6 +157,11 @@ impl Act {
         }
     }
 
+    /// Whether only a server in memory lets it happen.
+    fn needs_memory(&self) -> bool {
+        matches!(self, Act::TimePasses(_) | Act::Store(_))
+    }
+
     /// Whether it is about what was before the conversation.
     pub(crate) fn is_setup(&self) -> bool {
         matches!(
@@ -214,7 +224,16 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Vec<Conversation>, String
                 name: name(heading).ok_or_else(|| format!("{place}: a heading is '# CLAUSE: sentence'"))?,
                 file: file.to_owned(),
                 lines: common.clone(),
+                memory_only: None,
             });
+            continue;
+        }
+        if let Some(reason) = text.strip_prefix(MEMORY_ONLY) {
+            let conversation = conversations
+                .last_mut()
+                .filter(|conversation| conversation.lines.len() == common.len())
+                .ok_or_else(|| format!("{place}: this stands under the heading of one script"))?;
+            conversation.memory_only = Some(reason.to_owned());
             continue;
         }
         let act = act(&text).map_err(|wrong| format!("{place}: {wrong}"))?;
@@ -226,6 +245,15 @@ pub(crate) fn parse(file: &Path, text: &str) -> Result<Vec<Conversation>, String
             return Err(format!("{place}: who knows whom is told before anything happens"));
         }
         lines.push(Line { number, text, act });
+    }
+    for conversation in &conversations {
+        let needs_memory = conversation.lines.iter().any(|line| line.act.needs_memory());
+        if needs_memory && conversation.memory_only.is_none() {
+            let (file, name) = (file.display(), &conversation.name);
+            return Err(format!(
+                "{file}: {name} cannot be played over sockets and must say so ({MEMORY_ONLY}…)"
+            ));
+        }
     }
     match conversations
         .iter()

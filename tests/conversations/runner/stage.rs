@@ -40,7 +40,7 @@ pub(crate) trait Stage {
     fn wait(&mut self) -> bool;
 
     /// All that was done so far has had its effects, as far as can be known.
-    fn settle(&mut self);
+    fn settle(&mut self) -> Result<(), String>;
 
     /// Time passes.
     fn pass(&mut self, time: Duration) -> Result<(), String>;

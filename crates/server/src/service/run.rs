@@ -105,6 +105,7 @@ async fn stop(server: Server, ending: Ending) {
     for listening in &server.listening {
         listening.stop();
     }
+    server.clients.stop();
     server
         .router
         .end_all(&StreamError::new(StreamCondition::SystemShutdown));
