@@ -11,6 +11,7 @@ mod router;
 mod sessions;
 mod store;
 mod surroundings;
+mod trace;
 mod world;
 
 pub use counters::{Counter, Counters, Direction};
@@ -21,3 +22,4 @@ pub use router::{AccountSlot, Destination, Router, Settings};
 pub use sessions::SessionHandle;
 pub use store::{AccountView, Done, Login, Store, StoreError};
 pub use surroundings::{Alarm, Surroundings};
+pub use trace::{Border, Sight, Sink};

@@ -20,6 +20,7 @@ use crate::federation::{Attached, Connections, Federation, Links};
 use crate::hosts::Hosts;
 use crate::store::Store;
 use crate::surroundings::Surroundings;
+use crate::trace::{Border, Passing, Sink, Watchers};
 
 /// The place of one account.
 pub type AccountSlot = Slot<Account, Router>;
@@ -56,6 +57,7 @@ pub struct Router {
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) counters: Counters,
     pub(crate) next_session: AtomicU64,
+    watchers: Watchers,
     pub(crate) links: Links,
     pub(crate) connections: Mutex<Connections>,
     pub(crate) network: Attached,
@@ -75,6 +77,7 @@ impl Router {
             surroundings,
             counters: Counters::default(),
             next_session: AtomicU64::new(1),
+            watchers: Watchers::default(),
             links: Links::default(),
             connections: Mutex::default(),
             network: Attached::default(),
@@ -95,6 +98,17 @@ impl Router {
     /// What was counted.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Shows `sink` the stanzas from and to `wanted`, a full address, an account or a domain, until it has seen enough.
+    pub fn trace(&self, wanted: Address, sink: Sink) {
+        self.watchers.add(wanted, sink);
+    }
+
+    /// A stanza passes.
+    pub(crate) fn passes<'s>(&self, border: Border, passing: impl Into<Passing<'s>>) {
+        self.watchers
+            .show(border, passing.into(), || self.surroundings.wall());
     }
 
     /// The store.

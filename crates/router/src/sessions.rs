@@ -9,6 +9,7 @@ use turns::{Gone, Priority, Worker};
 
 use crate::counters::{Counter, Direction};
 use crate::router::{AccountSlot, Router};
+use crate::trace::Border;
 
 /// One bound or binding session, as its connection holds it.
 #[derive(Clone)]
@@ -65,6 +66,7 @@ impl Router {
     ) {
         self.counters
             .add(Counter::Stanzas(Direction::In, stanza.kind()), 1);
+        self.passes(Border::FromClient, &stanza);
         let size = stanza.byte_len();
         let input = Input::Outbound {
             session: handle.session,

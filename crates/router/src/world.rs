@@ -11,6 +11,7 @@ use turns::{CommitFailed, CommitId, Death, Limits, Priority, Refusal, Worker, Wo
 use crate::counters::{Counter, Direction};
 use crate::router::{AccountSlot, Router, settle};
 use crate::surroundings::{Alarm, Surroundings};
+use crate::trace::Border;
 
 impl World<Account> for Router {
     type Key = stanza::Address;
@@ -53,6 +54,7 @@ impl World<Account> for Router {
             } => {
                 self.counters
                     .add(Counter::Stanzas(Direction::Out, entry.parcel.stanza().kind()), 1);
+                router.passes(Border::ToClient, &entry.parcel);
                 match mailbox.push(entry) {
                     Ok(false) => {}
                     Ok(true) => tell(slot, Input::Overflowed(session), worker),

@@ -35,6 +35,12 @@ pub enum Command {
     Status,
     /// Read configuration and certificates anew without a restart, and say what needs one
     Reload,
+    /// Show stanzas as they pass, without what is in them, until Ctrl-C
+    Trace {
+        /// Whose: romeo@montague.lit/orchard, romeo@montague.lit, or a domain, local or not
+        #[arg(value_name = "JID-or-DOMAIN")]
+        who: String,
+    },
     /// Stop the server gracefully; it is done when the server has ended
     Drain {
         /// End all sessions for good; without it what can be resumed is kept for the next start

@@ -17,6 +17,7 @@ use super::Order;
 use crate::counters::{Counter, Direction};
 use crate::router::{Destination, Router, settle};
 use crate::surroundings::Alarm;
+use crate::trace::Border;
 use crate::world::Dice;
 
 /// The place of one link.
@@ -102,6 +103,7 @@ impl Router {
         let pair = Pair::of(from, to);
         self.counters
             .add(Counter::Stanzas(Direction::Out, parcel.stanza().kind()), 1);
+        self.passes(Border::ToServer, &parcel);
         let priority = Priority::Stanza(parcel.byte_len());
         self.deliver_to_link(&pair, Input::Send { parcel, receipt }, priority, worker);
     }

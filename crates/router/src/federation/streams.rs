@@ -15,6 +15,7 @@ use super::{Network, Order, StreamHandle, StreamOrders};
 use crate::counters::{Counter, Direction};
 use crate::router::{Destination, Router, settle};
 use crate::surroundings::Alarm;
+use crate::trace::Border;
 
 impl Router {
     /// From now on other servers can be reached.
@@ -392,6 +393,7 @@ impl Router {
     fn from_elsewhere(self: &Arc<Self>, stanza: Stanza, receipt: Option<Receipt>, worker: &mut Worker) {
         self.counters
             .add(Counter::Stanzas(Direction::In, stanza.kind()), 1);
+        self.passes(Border::FromServer, &stanza);
         if let Some(pair) = answers_a_host(&stanza)
             && let Some(to) = stanza.to()
             && self.destination(to) == Destination::Host

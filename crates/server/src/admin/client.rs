@@ -10,7 +10,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use super::{BODY_BYTES_MAX, Outcome, PATH, Request};
+use super::{BODY_BYTES_MAX, Outcome, PATH, Refusal, Request, TRACE_PATH, TraceRequest, Traced};
 use crate::report::Report;
 
 /// A running server, reached through its socket.
@@ -72,22 +72,82 @@ impl Client {
         }
     }
 
+    /// Shows what passes from and to `who`, until the server ends it.
+    ///
+    /// # Errors
+    /// When there is no server, or no sense in what it says.
+    pub async fn trace(
+        &self,
+        who: &str,
+        show: impl FnMut(Traced),
+    ) -> Result<Result<(), Refusal>, ClientError> {
+        let stream = UnixStream::connect(&self.socket)
+            .await
+            .map_err(|error| self.not_connected(&error))?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| self.broken(error))?;
+        let watching = self.watch(&mut sender, who, show);
+        tokio::pin!(watching);
+        tokio::select! {
+            outcome = &mut watching => outcome,
+            _ = connection => watching.await,
+        }
+    }
+
+    async fn watch(
+        &self,
+        sender: &mut http1::SendRequest<Full<Bytes>>,
+        who: &str,
+        mut show: impl FnMut(Traced),
+    ) -> Result<Result<(), Refusal>, ClientError> {
+        let request = TraceRequest { who: who.to_owned() };
+        let body = serde_json::to_vec(&request).map_err(|error| self.broken(error))?;
+        let response = sender
+            .send_request(self.post(TRACE_PATH, body)?)
+            .await
+            .map_err(|error| self.broken(error))?;
+        let status = response.status();
+        let mut body = response.into_body();
+        if status != StatusCode::OK {
+            let body = Limited::new(body, BODY_BYTES_MAX).collect().await;
+            let body = body.map_err(|error| self.broken(error))?.to_bytes();
+            return serde_json::from_slice(&body)
+                .map(Err)
+                .map_err(|_| self.broken(format!("HTTP status {status}")));
+        }
+        let mut unread = Vec::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| self.broken(error))?;
+            let Ok(data) = frame.into_data() else { continue };
+            unread.extend_from_slice(&data);
+            while let Some(end) = unread.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = unread.drain(..=end).collect();
+                show(serde_json::from_slice(&line).map_err(|error| self.broken(error))?);
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    fn post(&self, path: &str, body: Vec<u8>) -> Result<http::Request<Full<Bytes>>, ClientError> {
+        http::Request::builder()
+            .method(Method::POST)
+            .uri(path)
+            .header(header::HOST, "balcony")
+            .header(header::CONTENT_TYPE, "application/json")
+            .header(header::CONNECTION, "close")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| self.broken(error))
+    }
+
     async fn converse(
         &self,
         sender: &mut http1::SendRequest<Full<Bytes>>,
         request: &Request,
     ) -> Result<Outcome, ClientError> {
         let body = serde_json::to_vec(request).map_err(|error| self.broken(error))?;
-        let request = http::Request::builder()
-            .method(Method::POST)
-            .uri(PATH)
-            .header(header::HOST, "balcony")
-            .header(header::CONTENT_TYPE, "application/json")
-            .header(header::CONNECTION, "close")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|error| self.broken(error))?;
         let response = sender
-            .send_request(request)
+            .send_request(self.post(PATH, body)?)
             .await
             .map_err(|error| self.broken(error))?;
         let status = response.status();

@@ -4,19 +4,23 @@ use std::future::Future;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use hyper::body::Frame;
 use serde::Serialize;
 use tokio::net::UnixListener;
+use tokio::sync::mpsc;
 
-use super::{Admin, BODY_BYTES_MAX, PATH, Refusal, RefusalKind, Request};
+use super::{Admin, BODY_BYTES_MAX, PATH, Refusal, RefusalKind, Request, TRACE_PATH, TraceRequest, Traced};
 use crate::report::Report;
 
 /// The bound socket; its file is removed when this goes.
@@ -82,6 +86,7 @@ pub async fn serve(
     let Listener { socket, file } = listener;
     let routes = Router::new()
         .route(PATH, post(perform))
+        .route(TRACE_PATH, post(trace))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(admin);
     let served = axum::serve(socket, routes).with_graceful_shutdown(stop).await;
@@ -109,6 +114,41 @@ async fn perform(State(admin): State<Arc<dyn Admin>>, body: Bytes) -> Response {
     match admin.perform(request).await {
         Ok(reply) => answer(StatusCode::OK, &reply),
         Err(refusal) => answer(status_of(refusal.kind), &refusal),
+    }
+}
+
+async fn trace(State(admin): State<Arc<dyn Admin>>, body: Bytes) -> Response {
+    let Ok(request) = serde_json::from_slice::<TraceRequest>(&body) else {
+        let refusal = Refusal::new(RefusalKind::BadRequest, "the request cannot be read", "");
+        return answer(StatusCode::BAD_REQUEST, &refusal);
+    };
+    match admin.trace(&request.who) {
+        Ok(passing) => {
+            let body = Body::new(Lines(passing));
+            (StatusCode::OK, [(CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+        }
+        Err(refusal) => answer(status_of(refusal.kind), &refusal),
+    }
+}
+
+/// What passes, each on a line of its own.
+struct Lines(mpsc::Receiver<Traced>);
+
+impl hyper::body::Body for Lines {
+    type Data = Bytes;
+    type Error = serde_json::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, serde_json::Error>>> {
+        self.0.poll_recv(context).map(|traced| {
+            traced.map(|traced| {
+                let mut line = serde_json::to_vec(&traced)?;
+                line.push(b'\n');
+                Ok(Frame::data(Bytes::from(line)))
+            })
+        })
     }
 }
 

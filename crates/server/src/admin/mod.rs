@@ -11,11 +11,13 @@ mod request;
 use std::future::Future;
 use std::pin::Pin;
 
+use tokio::sync::mpsc;
+
 pub use client::{Client, ClientError};
 pub use listener::{Listener, serve};
 pub use request::{
     Account, AccountDetails, AccountFlag, AccountSetting, HostStatus, ListenerStatus, Password, Refusal,
-    RefusalKind, Reloaded, Reply, Request, Session, Status,
+    RefusalKind, Reloaded, Reply, Request, Session, Status, TraceRequest, Traced,
 };
 
 /// What comes of a request.
@@ -25,10 +27,19 @@ pub type Outcome = Result<Reply, Refusal>;
 pub trait Admin: Send + Sync {
     /// Carries out one request. What it confirms is durable.
     fn perform(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>>;
+
+    /// Shows stanzas as they pass, until the receiver is dropped.
+    ///
+    /// # Errors
+    /// When there is nothing to be seen, or `who` is no address.
+    fn trace(&self, who: &str) -> Result<mpsc::Receiver<Traced>, Refusal>;
 }
 
-/// The only path on the socket; its version changes when an old command line would be misunderstood.
+/// Where requests go; its version changes when an old command line would be misunderstood.
 const PATH: &str = "/v1/requests";
+
+/// Where stanzas are seen to pass: a request is a [`TraceRequest`], the answer one [`Traced`] on each line.
+const TRACE_PATH: &str = "/v1/trace";
 
 /// The largest request or reply: a list of a million accounts fits.
 const BODY_BYTES_MAX: usize = 64 << 20;
@@ -79,6 +90,18 @@ mod tests {
             };
             Box::pin(std::future::ready(outcome))
         }
+
+        fn trace(&self, who: &str) -> Result<mpsc::Receiver<Traced>, Refusal> {
+            let (show, shown) = mpsc::channel(4);
+            for id in ["m1", "m2"] {
+                let traced = Traced {
+                    id: Some(format!("{who} {id}")),
+                    ..Traced::default()
+                };
+                show.try_send(traced).unwrap();
+            }
+            Ok(shown)
+        }
     }
 
     fn add(account: &str) -> Request {
@@ -123,6 +146,27 @@ mod tests {
         assert!(!path.exists());
         let report = Report::from(client.ask(&Request::Status).await.unwrap_err());
         assert_eq!(report.exit, Exit::NotRunning);
+    }
+
+    #[tokio::test]
+    async fn what_passes_is_shown_line_by_line() {
+        let directory = TemporaryDirectory::new("admin-trace");
+        let path = directory.path().join("admin.sock");
+        let listener = Listener::bind(&path).unwrap();
+        let serving = tokio::spawn(serve(
+            listener,
+            Arc::new(Memory::default()),
+            std::future::pending(),
+        ));
+        let mut seen = Vec::new();
+        let show = |traced: Traced| seen.push(traced.id.unwrap());
+        Client::new(&path)
+            .trace("romeo@montague.lit", show)
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(seen, ["romeo@montague.lit m1", "romeo@montague.lit m2"]);
+        serving.abort();
     }
 
     #[tokio::test]

@@ -158,6 +158,41 @@ pub enum Reply {
     },
 }
 
+/// Whose stanzas are to be shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TraceRequest {
+    /// A full address, an account, or a domain.
+    pub who: String,
+}
+
+/// One stanza on its way, without what is in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Traced {
+    /// When (UTC).
+    pub time: String,
+    /// Where it passes: `from client`, `to client`, `from server`, `to server`.
+    pub border: String,
+    /// `message`, `presence` or `iq`.
+    pub stanza: String,
+    /// Its `type`, if it has one.
+    pub r#type: Option<String>,
+    /// From whom.
+    pub from: Option<String>,
+    /// To whom.
+    pub to: Option<String>,
+    /// Its `id`.
+    pub id: Option<String>,
+    /// The condition, if it is an error.
+    pub error: Option<String>,
+    /// Its children: `body (jabber:client)`.
+    pub children: Vec<String>,
+    /// Its size.
+    pub bytes: usize,
+    /// How many before it could not be shown, because they passed too fast.
+    pub missed: u64,
+}
+
 /// What came of reading the configuration anew.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reloaded {

@@ -5,6 +5,7 @@ mod check;
 mod life;
 mod session;
 mod status;
+mod trace;
 
 use serde::Serialize;
 
@@ -36,6 +37,7 @@ pub fn perform(arguments: &Arguments) -> Exit {
             .and_then(|file| service::run(&file)),
         Command::Check => check::check(arguments, output),
         Command::Reload => life::reload(arguments, output),
+        Command::Trace { who } => trace::trace(arguments, who, output),
         Command::Drain { r#final } => life::drain(arguments, *r#final, output),
         Command::Status => status::status(arguments, output),
         Command::Account(command) => account::account(arguments, command, output),

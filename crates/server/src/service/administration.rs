@@ -13,9 +13,10 @@ use transport::System;
 
 use super::reload::Reloader;
 use super::run::Ending;
+use super::trace;
 use crate::admin::{
     self, AccountDetails, AccountFlag, AccountSetting, Admin, HostStatus, ListenerStatus, Outcome, Refusal,
-    RefusalKind, Reply, Request, Status,
+    RefusalKind, Reply, Request, Status, Traced,
 };
 use crate::build;
 use crate::config::AccountName;
@@ -39,6 +40,10 @@ pub(super) struct Offline {
 }
 
 impl Admin for Running {
+    fn trace(&self, who: &str) -> Result<mpsc::Receiver<Traced>, Refusal> {
+        trace::trace(&self.router, who)
+    }
+
     fn perform(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         Box::pin(async move {
             match request {
@@ -71,6 +76,10 @@ impl Admin for Running {
 }
 
 impl Admin for Offline {
+    fn trace(&self, _who: &str) -> Result<mpsc::Receiver<Traced>, Refusal> {
+        Err(Refusal::new(RefusalKind::Failed, "no server runs", ""))
+    }
+
     fn perform(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
         Box::pin(accounts(&self.router, request))
     }

@@ -8,6 +8,7 @@ mod reload;
 mod run;
 mod settings;
 mod start;
+mod trace;
 
 pub use development::run_dev;
 pub use run::run;
