@@ -16,10 +16,13 @@ use crate::{AdminRequest, Change, Effect, End, Input, Saved, SessionId, SessionV
 
 pub(crate) type Out = Decision<Change, Effect>;
 
-/// What is left of the rates for strangers (`limits.stranger_subscriptions`, `limits.stranger_messages`).
+/// What is left of the rates for strangers (`limits.stranger_subscriptions`, `limits.stranger_messages`,
+/// `decloak.rate`).
 #[derive(Default)]
 pub(crate) struct Strangers {
     pub(crate) subscriptions: Bucket,
+    /// DCL-28.
+    pub(crate) decloaking: Bucket,
     pub(crate) messages: Bucket,
 }
 
@@ -49,6 +52,12 @@ pub struct Account {
     pub(crate) strangers: Strangers,
     /// Whether a [`Key::Settle`] is under way.
     pub(crate) settle_at: Option<Moment>,
+    /// Pokes about the user.
+    pub(crate) pokes: presence::Pokes,
+    /// When a [`Key::Pokes`] is under way.
+    pub(crate) pokes_wake: Option<Moment>,
+    /// Calls for the user's attention.
+    pub(crate) attention: presence::Attention,
 }
 
 impl Account {
@@ -71,6 +80,9 @@ impl Account {
             blobs: saved.blobs,
             strangers: Strangers::default(),
             settle_at: None,
+            pokes: presence::Pokes::default(),
+            pokes_wake: None,
+            attention: presence::Attention::default(),
             address,
         })
     }
@@ -199,6 +211,7 @@ impl Account {
         self.announce_unavailable(context, id, None, out);
         let place = self.sessions.iter().position(|session| session.id == id)?;
         let session = self.sessions.remove(place);
+        self.poked_client_left(&session.address, out);
         self.note_departure(context, out);
         Some(session)
     }
@@ -338,6 +351,7 @@ impl Machine for Account {
             Input::Wake(Key::Settle) => self.settle_overdue(context, out),
             // It holds no presence of other domains that could be in doubt.
             Input::Path { .. } => {}
+            Input::Wake(Key::Pokes) => self.pokes_overdue(context, out),
             Input::Admin(request) => self.admin(context, request, out),
         }
     }
@@ -346,6 +360,7 @@ impl Machine for Account {
         self.sessions.is_empty()
             && self.ending.is_empty()
             && self.pending.is_empty()
+            && self.pokes.in_flight() == 0
             && !self.waiting.is_loading()
     }
 }

@@ -46,6 +46,11 @@ impl Passed {
         &self.0
     }
 
+    /// The same without one of its children.
+    pub(crate) fn without_child(self, place: u16) -> Passed {
+        Passed(self.0.without_child(place))
+    }
+
     /// What may go on.
     pub fn into_parcel(self) -> Parcel {
         self.0

@@ -23,6 +23,10 @@ impl Account {
         let parcel = match self.admit(parcel) {
             Ok(parcel) => parcel,
             Err(refused) => {
+                if self.poked_by_blocked(context, &refused.parcel, out) {
+                    settle(receipt, out);
+                    return;
+                }
                 match refused.denial.answer() {
                     Some(error) => self.reply(refused.parcel.error(error), out),
                     None => out.effects.push(Effect::Dropped(DropReason::Privacy)),
@@ -33,6 +37,11 @@ impl Account {
         };
         match parcel.parcel().stanza().kind() {
             Kind::Message(_) => {
+                let Some(parcel) = self.judge_attention(context, parcel) else {
+                    out.effects.push(Effect::Dropped(DropReason::DeliveryRule));
+                    settle(receipt, out);
+                    return;
+                };
                 if let Some((parcel, receipt)) = self.hold(parcel, receipt, out) {
                     self.deliver_message(context, parcel, receipt, out);
                 }
@@ -42,7 +51,7 @@ impl Account {
                     PresenceType::Available | PresenceType::Unavailable | PresenceType::Error => {
                         self.inbound_availability(context, parcel, kind, out)
                     }
-                    PresenceType::Probe => self.inbound_probe(&parcel, out),
+                    PresenceType::Probe => self.inbound_probe(context, &parcel, out),
                     PresenceType::Subscribe
                     | PresenceType::Subscribed
                     | PresenceType::Unsubscribe

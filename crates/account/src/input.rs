@@ -149,6 +149,8 @@ pub struct SessionView {
 pub enum Key {
     /// Stanzas that are still unsettled get a durable copy.
     Settle,
+    /// Nobody has answered a poke in time.
+    Pokes,
 }
 
 /// What an account wants to be kept.
@@ -341,6 +343,8 @@ pub struct Settings {
     pub stranger_subscriptions: Option<Rate>,
     /// Messages that one user may send to people who are no contacts.
     pub stranger_messages: Option<Rate>,
+    /// Pokes, attention, decloaking, annotations.
+    pub presence: presence::Settings,
     /// Limits of rosters.
     pub roster: roster::Limits,
     /// Limits of privacy lists and blocklists.

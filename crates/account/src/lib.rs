@@ -6,12 +6,14 @@
 
 mod account;
 mod answers;
+mod attention;
 mod delivery;
 mod door;
 mod inbound;
 mod input;
 mod lists;
 mod outbound;
+mod poke;
 mod presence;
 mod session;
 mod subscriptions;

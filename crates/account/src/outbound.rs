@@ -133,8 +133,7 @@ impl Account {
         if for_account {
             match kind {
                 IqType::Get | IqType::Set => self.answer_own_session(context, id, &stanza, out),
-                // An answer to nothing that the server asked.
-                IqType::Result | IqType::Error => {}
+                IqType::Result | IqType::Error => self.own_client_answers(id, &stanza, kind, out),
             }
             return;
         }

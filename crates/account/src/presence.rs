@@ -2,7 +2,7 @@
 
 use features::LastSeen;
 use machine::{Context, Timestamp};
-use stanza::{Address, Condition, Kind, Parcel, PresenceType, Stanza, namespace};
+use stanza::{Address, Condition, ErrorKind, Kind, Parcel, PresenceType, Stanza, StanzaError, namespace};
 use xml::Child;
 
 use crate::account::{Account, Out};
@@ -191,6 +191,18 @@ impl Account {
         let Some(parcel) = self.may_leave(context, id, Parcel::new(stanza.clone()), out) else {
             return;
         };
+        if let Some(rate) = context.settings.presence.decloak.rate
+            && kind == PresenceType::Available
+            && presence::Decloak::of(&stanza).is_some()
+            && self.is_stranger(&to)
+            && !self.strangers.decloaking.take(rate, context.now)
+        {
+            let error = StanzaError::new(Condition::PolicyViolation)
+                .kind(ErrorKind::Wait)
+                .text("too many wishes to see the presence of people who are not your contacts");
+            self.refuse(context, id, &stanza, error, out);
+            return;
+        }
         let directed_max = context.settings.directed_max;
         let Some(session) = self.session_mut(id) else {
             return;
@@ -255,7 +267,7 @@ impl Account {
     }
 
     /// RFC 6121 §4.3.2, §4.6.6.
-    pub(crate) fn inbound_probe(&self, parcel: &Passed, out: &mut Out) {
+    pub(crate) fn plain_probe(&self, parcel: &Passed, out: &mut Out) {
         let (Some(from), Some(to)) = (parcel.parcel().from(), parcel.parcel().to()) else {
             return;
         };

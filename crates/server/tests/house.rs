@@ -17,6 +17,7 @@ const ORDER: &[&str] = &[
     "stream-management",
     "roster",
     "privacy",
+    "presence",
     "features",
     "c2s",
     "s2s",

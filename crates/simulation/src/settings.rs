@@ -22,6 +22,8 @@ pub struct Settings {
     pub iterations: NonZeroU32,
     /// `sm.settle_after`.
     pub settle_after: Duration,
+    /// `psa`, `poke`, `attention`, `decloak`.
+    pub presence: presence::Settings,
     /// `limits`.
     pub limits: Limits,
 }
@@ -76,6 +78,7 @@ impl Default for Settings {
             encryption: Encryption::Required,
             iterations: NonZeroU32::MIN,
             settle_after: Duration::from_secs(1),
+            presence: presence::Settings::default(),
             limits: Limits::default(),
         }
     }
@@ -194,6 +197,7 @@ impl Settings {
                 settle_after: self.settle_after,
                 stranger_subscriptions: None,
                 stranger_messages: None,
+                presence: self.presence.clone(),
                 roster: roster::Limits {
                     items: limits.roster_items,
                     ..roster::Limits::default()

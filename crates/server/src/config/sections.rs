@@ -51,11 +51,11 @@ section! {
         /// Presence that says when it may not be true any more (XEP-0310).
         psa: Psa = Psa::default(), effect later;
         /// Asking whether somebody is really there (XEP-0132).
-        poke: Poke = Poke::default(), effect later;
+        poke: Poke = Poke::default();
         /// Attention requests (XEP-0224).
-        attention: Attention = Attention::default(), effect later;
+        attention: Attention = Attention::default();
         /// Asking a stranger to show presence, for a call or a file transfer (XEP-0276).
-        decloak: Decloak = Decloak::default(), effect later;
+        decloak: Decloak = Decloak::default();
         /// Everything that could grow without end has its limit here.
         limits: Limits = Limits::default();
         /// Figures for Prometheus (`GET /metrics`), and health for load balancers (`GET /health/live`, `GET
@@ -415,7 +415,7 @@ section! {
     /// Asking a stranger to show presence.
     pub struct Decloak {
         /// Whether the server's own services (not the users) show theirs when asked.
-        services: bool = true;
+        services: bool = true, effect later;
         /// How often one account may ask people who are not its contacts.
         rate: OrOff<Rate> = OrOff::On(Rate { count: 30, period: MINUTE });
     }

@@ -11,7 +11,10 @@ use stanza::{Address, namespace};
 use transport::{AddressLimits, AllowedOrigins, HttpSettings, Range};
 
 use crate::build;
-use crate::config::{self, Configuration, HostName, Origin, PasswordStorage, Registration};
+use crate::config::{
+    self, Configuration, HostName, Origin, PasswordStorage, PokeBlocked, PokeMode, Registration,
+    RevealUnknown,
+};
 use crate::report::Report;
 
 /// The settings of the router and of its accounts.
@@ -28,6 +31,7 @@ pub(super) fn of_router(
         let mut facts = HostFacts::new(address(name)?);
         facts.registration = registration(host.registration);
         facts.features = vec![namespace::BLOCKING, namespace::PRIVACY];
+        facts.features.extend(presence_features(configuration));
         hosts.push(router::Host {
             facts,
             passwords: passwords(configuration, host.password_storage)?,
@@ -40,7 +44,7 @@ pub(super) fn of_router(
             os: None,
         },
         started,
-        account_features: Vec::new(),
+        account_features: presence_features(configuration),
         limits: features::Limits {
             vcard_bytes: limits.vcard_bytes.0,
             private_bytes: limits.private_bytes.0,
@@ -59,6 +63,7 @@ pub(super) fn of_router(
         settle_after: configuration.sm.settle_after,
         stranger_subscriptions: limits.stranger_subscriptions.on().copied().map(rate),
         stranger_messages: limits.stranger_messages.on().copied().map(rate),
+        presence: of_presence(configuration)?,
         roster: roster::Limits {
             items: limits.roster_items,
             ..roster::Limits::default()
@@ -86,6 +91,14 @@ pub(super) fn of_router(
         limits,
         federation: router::Federation::new(domains, s2s::Secret::new(&secret)),
     })
+}
+
+/// What hosts and accounts list in disco#info for the presence engine (POKE-43).
+fn presence_features(configuration: &Configuration) -> Vec<&'static str> {
+    match configuration.poke.mode {
+        PokeMode::On => vec![namespace::POKE],
+        PokeMode::Ignore | PokeMode::Refuse => Vec::new(),
+    }
 }
 
 /// The settings of client connections. `secret` makes up what unknown accounts answer.
@@ -169,6 +182,47 @@ fn http(http: &config::Http) -> HttpSettings {
         trusted_proxies: http.trusted_proxies.iter().map(range).collect(),
         ping_interval: http.ping_interval,
     }
+}
+
+/// Pokes, attention, decloaking, annotations.
+fn of_presence(configuration: &Configuration) -> Result<presence::Settings, Report> {
+    let poke = &configuration.poke;
+    let mut trusted = Vec::new();
+    for host in configuration.hosts.values() {
+        for admin in &host.admins {
+            trusted.push(Address::parse(&admin.to_string()).map_err(|error| {
+                Report::failed(format!("the administrator {admin} cannot be used: {error}"), "")
+            })?);
+        }
+    }
+    for component in configuration.components.domains.keys() {
+        trusted.push(address(component)?);
+    }
+    Ok(presence::Settings {
+        poke: presence::PokeSettings {
+            mode: match poke.mode {
+                PokeMode::On => presence::PokeMode::On,
+                PokeMode::Ignore => presence::PokeMode::Ignore,
+                PokeMode::Refuse => presence::PokeMode::Refuse,
+            },
+            timeout: poke.timeout,
+            blocked: match poke.blocked {
+                PokeBlocked::Forbidden => presence::PokeBlocked::Forbidden,
+                PokeBlocked::Silent => presence::PokeBlocked::Silent,
+            },
+            reveal_unknown: match poke.reveal_unknown {
+                RevealUnknown::Never => presence::RevealUnknown::Never,
+                RevealUnknown::Trusted => presence::RevealUnknown::Trusted,
+                RevealUnknown::Always => presence::RevealUnknown::Always,
+            },
+            rate: poke.rate.on().copied().map(rate),
+            trusted,
+        },
+        attention_rate: configuration.attention.rate.on().copied().map(rate),
+        decloak: presence::DecloakSettings {
+            rate: configuration.decloak.rate.on().copied().map(rate),
+        },
+    })
 }
 
 /// Whether clients may make accounts at a host.

@@ -220,6 +220,7 @@ fn router_settings() -> router::Settings {
             settle_after: Duration::from_secs(1),
             stranger_subscriptions: None,
             stranger_messages: None,
+            presence: presence::Settings::default(),
             roster: roster::Limits::default(),
             privacy: privacy::Limits::default(),
         },

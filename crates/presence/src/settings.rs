@@ -1,0 +1,114 @@
+//! What this crate reads of the configuration: `[psa]`, `[poke]`, `[attention]`, `[decloak]`.
+
+use std::time::Duration;
+
+use machine::Rate;
+use stanza::Address;
+
+/// All of it. The default is the default of the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// `[poke]`
+    pub poke: PokeSettings,
+    /// `attention.rate`, per sender and recipient (ATT-13).
+    pub attention_rate: Option<Rate>,
+    /// `[decloak]`
+    pub decloak: DecloakSettings,
+}
+
+/// `[poke]`
+#[derive(Debug, Clone)]
+pub struct PokeSettings {
+    /// `poke.mode`
+    pub mode: PokeMode,
+    /// `poke.timeout` (POKE-18).
+    pub timeout: Duration,
+    /// `poke.blocked`
+    pub blocked: PokeBlocked,
+    /// `poke.reveal_unknown`
+    pub reveal_unknown: RevealUnknown,
+    /// `poke.rate`, per requester and user (POKE-45).
+    pub rate: Option<Rate>,
+    /// Whom the operator trusts: bare addresses of administrators, domains of components (POKE-22).
+    pub trusted: Vec<Address>,
+}
+
+/// What a server does with pokes (POKE-07, POKE-08).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PokeMode {
+    /// Answers them.
+    On,
+    /// Takes them for plain probes.
+    Ignore,
+    /// Says that it does not do this.
+    Refuse,
+}
+
+/// What a blocked requester hears (POKE-48).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PokeBlocked {
+    /// The error that strangers get.
+    Forbidden,
+    /// Nothing.
+    Silent,
+}
+
+/// Who learns that an account does not exist (POKE-22).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevealUnknown {
+    /// Nobody.
+    Never,
+    /// Administrators and components.
+    Trusted,
+    /// Everybody.
+    Always,
+}
+
+/// `[decloak]`
+#[derive(Debug, Clone)]
+pub struct DecloakSettings {
+    /// `decloak.rate`: how often one account may ask people who are not its contacts (DCL-28).
+    pub rate: Option<Rate>,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+impl Default for PokeSettings {
+    fn default() -> PokeSettings {
+        PokeSettings {
+            mode: PokeMode::On,
+            timeout: 2 * MINUTE,
+            blocked: PokeBlocked::Forbidden,
+            reveal_unknown: RevealUnknown::Trusted,
+            rate: Some(Rate {
+                events: 6,
+                per: MINUTE,
+            }),
+            trusted: Vec::new(),
+        }
+    }
+}
+
+impl Default for DecloakSettings {
+    fn default() -> DecloakSettings {
+        DecloakSettings {
+            rate: Some(Rate {
+                events: 30,
+                per: MINUTE,
+            }),
+        }
+    }
+}
+
+impl PokeSettings {
+    /// Whether this requester is told that an account does not exist (POKE-22).
+    pub fn reveals_unknown_to(&self, requester: &Address) -> bool {
+        match self.reveal_unknown {
+            RevealUnknown::Never => false,
+            RevealUnknown::Trusted => self.trusted.iter().any(|trusted| {
+                trusted.as_str() == requester.bare_str() || trusted.as_str() == requester.domainpart()
+            }),
+            RevealUnknown::Always => true,
+        }
+    }
+}
