@@ -392,8 +392,8 @@ fn what_is_risky_is_told_and_allowed() {
             "hosts.\"montague.lit\".password_storage: nobody can log in",
         ),
         (
-            "[sm]\nresume_timeout = \"1h\"\n[dns]",
-            "without effect in this version: dns, sm.resume_timeout",
+            "[sm]\nresume_timeout = \"1h\"\n[decloak]",
+            "without effect in this version: sm.resume_timeout, decloak",
         ),
     ] {
         let loaded =

@@ -168,6 +168,13 @@ impl Admission {
         }
     }
 
+    /// A connection is over; if nobody was authenticated on it, it was for nothing.
+    pub(crate) fn ended_unauthenticated(&self, now: Moment) {
+        if !self.is_authenticated {
+            self.login_failed(now);
+        }
+    }
+
     /// Whether the address has failed too often to be heard again now.
     pub(crate) fn has_failed_too_often(&self, now: Moment) -> bool {
         let Some(rate) = self.rate(|limits| limits.failed_logins) else {

@@ -1,18 +1,39 @@
 //! What bytes travel on: TCP, or TLS on it.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio_rustls::server::TlsStream;
+use tokio_rustls::TlsStream;
 
 /// What bytes travel on.
 #[derive(Debug)]
 pub(crate) enum Carrier {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Carrier {
+    /// Says goodbye as the protocol below has it, and waits for the peer to do so: a socket that is closed with unread
+    /// bytes would take the last word back (TCP reset).
+    pub(crate) async fn close(mut self) {
+        let _ = poll_fn(|context| Pin::new(&mut self).poll_shutdown(context)).await;
+        let mut sink = [0; 1024];
+        loop {
+            let read = poll_fn(|context| {
+                let mut buffer = ReadBuf::new(&mut sink);
+                ready!(Pin::new(&mut self).poll_read(context, &mut buffer))?;
+                Poll::Ready(io::Result::Ok(buffer.filled().len()))
+            });
+            match read.await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+    }
 }
 
 impl AsyncRead for Carrier {

@@ -310,6 +310,10 @@ pub struct Listening {
 }
 
 impl Listening {
+    pub(crate) fn new(address: SocketAddr, task: tokio::task::JoinHandle<()>) -> Listening {
+        Listening { address, task }
+    }
+
     /// Where it listens; the port is known even if none was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -340,7 +344,7 @@ fn lookup(login: Result<Option<Login>, router::StoreError>) -> Lookup {
 }
 
 /// `[::]` takes IPv4 too.
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;

@@ -30,6 +30,7 @@ use crate::addresses::Admission;
 use crate::carrier::Carrier;
 use crate::clients::{Clients, Settings};
 use crate::connection::round::Round;
+pub(crate) use crate::connection::round::with_read_buffer;
 use crate::connection::socket::{Read, Socket, Wrong};
 use crate::tls::Listener;
 
@@ -221,7 +222,7 @@ impl Connection {
             Ok(secured) => {
                 let bindings = secured.channel_bindings();
                 let sni = secured.stream.get_ref().1.server_name().map(str::to_owned);
-                self.socket = Socket::Bytes(Carrier::Tls(Box::new(secured.stream)));
+                self.socket = Socket::Bytes(Carrier::Tls(Box::new(secured.stream.into())));
                 let mut round = Round::begin(&self.clients);
                 self.input(&mut round, Input::TlsEstablished(Tls { bindings, sni }));
                 self.keep(&round);
@@ -647,7 +648,7 @@ fn note(attempt: &LoginAttempt, clients: &Clients, admission: &mut Admission, no
     }
 }
 
-struct Dice<'a>(&'a crate::System);
+pub(crate) struct Dice<'a>(pub(crate) &'a crate::System);
 
 impl Random for Dice<'_> {
     fn fill(&mut self, bytes: &mut [u8]) {

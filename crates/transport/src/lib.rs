@@ -4,11 +4,17 @@ mod addresses;
 mod carrier;
 mod clients;
 mod connection;
+mod dial;
 mod http;
+mod peer;
+mod resolve;
+mod servers;
 mod system;
 pub mod tls;
 
 pub use addresses::{AddressLimits, Range};
 pub use clients::{Clients, Entrance, Listen, Listening, LoginLabels, Settings};
 pub use http::{AllowedOrigins, HttpSettings};
+pub use resolve::{ResolverSettings, Route};
+pub use servers::{ServerSettings, Servers};
 pub use system::System;

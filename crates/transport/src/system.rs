@@ -60,6 +60,19 @@ impl System {
         system
     }
 
+    /// Runs a task on the runtime, from whatever thread.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.0.runtime.spawn(task);
+    }
+
+    /// A number below `below`.
+    pub(crate) fn number_below(&self, below: u32) -> u32 {
+        let mut bytes = [0; 8];
+        self.fill_random(&mut bytes);
+        // Of 64 bits the remainder is as good as even.
+        u32::try_from(u64::from_le_bytes(bytes) % u64::from(below.max(1))).unwrap_or(0)
+    }
+
     /// Rings each alarm at its moment, as long as the runtime lives.
     async fn ring_alarms(self) {
         loop {

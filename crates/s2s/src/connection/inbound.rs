@@ -27,6 +27,7 @@ pub(crate) fn open(ground: Ground, header: StreamHeader, turn: &mut Turn<'_, '_>
         .or_else(|| authority(turn.context.settings))
         .cloned();
     turn.wire.record.header_from = named.map(|remote| remote.as_str().to_owned());
+    turn.wire.record.header_to = host.as_ref().ok().map(|host| host.as_str().to_owned());
     turn.wire.record.dialback |= peer.dialback;
     turn.wire.record.step = turn.wire.record.step.max(Step::Header);
     // RFC 6120 §4.9.1.3 allows the empty string where there is no name at all.

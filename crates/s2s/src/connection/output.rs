@@ -188,6 +188,8 @@ pub struct Record {
     pub step: Step,
     /// Whom the peer's header names as its sender.
     pub header_from: Option<String>,
+    /// Whom it names as its recipient, on connections that came to us.
+    pub header_to: Option<String>,
     /// The peer offers STARTTLS.
     pub starttls: bool,
     /// What TLS was agreed on, and what its certificate says about the domain of the header.

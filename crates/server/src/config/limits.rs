@@ -85,17 +85,20 @@ section! {
         stranger_messages: OrOff<Rate> = OrOff::On(Rate { count: 60, period: MINUTE });
 
         /// Connections from other servers; further ones are closed as they come.
-        s2s_connections: usize = 10_000, effect later;
+        s2s_connections: usize = 10_000;
+        /// Connections of other servers from one address on which nobody was authenticated before they ended; beyond it
+        /// further ones are closed as they come.
+        s2s_failures_per_address: OrOff<Rate> = OrOff::On(Rate { count: 120, period: MINUTE });
         /// Domain pairs on one connection (XEP-0220 multiplexing); more are refused.
-        s2s_pairs_per_stream: usize = 100, effect later;
-        /// Stanzas from one remote domain; beyond it the connection is read more slowly.
-        s2s_stanzas: OrOff<Rate> = OrOff::On(Rate { count: 2_000, period: Duration::from_secs(1) }), effect later;
+        s2s_pairs_per_stream: usize = 100;
+        /// Stanzas on one connection from another server; beyond it the connection is read more slowly.
+        s2s_stanzas: OrOff<Rate> = OrOff::On(Rate { count: 2_000, period: Duration::from_secs(1) });
         /// Outgoing connections that strangers can provoke (dialback, reachability and capability queries).
-        s2s_provoked_connections: OrOff<Rate> = OrOff::On(Rate { count: 60, period: MINUTE }), effect later;
+        s2s_provoked_connections: OrOff<Rate> = OrOff::On(Rate { count: 60, period: MINUTE });
         /// Messages that wait for one remote domain; further ones are returned to their sender.
-        s2s_queue_stanzas: usize = 10_000, effect later;
+        s2s_queue_stanzas: usize = 10_000;
         /// Bytes of such messages, likewise.
-        s2s_queue_bytes: ByteSize = ByteSize(8 << 20), effect later;
+        s2s_queue_bytes: ByteSize = ByteSize(8 << 20);
 
         /// Rooms that one account may own; creating more is refused.
         rooms_per_account: usize = 20, effect later;

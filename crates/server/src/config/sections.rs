@@ -33,9 +33,9 @@ section! {
         /// Connections of clients (RFC 6120).
         c2s: C2s = C2s::default();
         /// Connections with other servers.
-        s2s: S2s = S2s::default(), effect later;
+        s2s: S2s = S2s::default();
         /// How other domains are looked up.
-        dns: Dns = Dns::default(), effect later;
+        dns: Dns = Dns::default();
         /// External components (XEP-0114): gateways and bots that serve a whole domain.
         components: Components = Components::default(), effect later;
         /// Clients in web browsers: BOSH (XEP-0124) and WebSocket (RFC 7395).
@@ -205,8 +205,11 @@ section! {
         /// How long a message waits for a domain that cannot be reached, before its sender is told that it was not
         /// delivered.
         queue_timeout: Duration = Duration::from_secs(120);
+        /// Blocks of private addresses that DNS may lead to all the same. Without them whoever owns a domain could make this
+        /// server knock at doors inside your network.
+        private_addresses: Vec<Network> = Vec::new();
         /// Domains that are reached at a fixed place instead of where DNS says. Private addresses are reached only in this
-        /// way.
+        /// way, and through `private_addresses`.
         routes: BTreeMap<HostName, RouteTarget> = BTreeMap::new(), shown "\"capulet.lit\" = \"127.0.0.12:5269\"";
         /// What is different for single domains.
         policy: BTreeMap<HostName, Policy> = BTreeMap::new(), shown "capulet.lit";

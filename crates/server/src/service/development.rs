@@ -60,6 +60,8 @@ fn configuration(data: &Path) -> Result<Configuration, Report> {
     configuration.hosts.insert(name, host);
     configuration.c2s.listen = loopback(5222);
     configuration.c2s.listen_tls = loopback(5223);
+    configuration.s2s.listen = Vec::new();
+    configuration.s2s.listen_tls = Vec::new();
     configuration.http.listen = loopback(5280);
     configuration.http.listen_tls = loopback(5281);
     configuration.metrics.listen = OrOff::On(SocketAddr::from((Ipv4Addr::LOCALHOST, 9568)));

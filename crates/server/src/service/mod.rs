@@ -2,6 +2,7 @@
 
 mod administration;
 mod development;
+mod federation;
 mod figures;
 mod notify;
 mod reload;

@@ -10,6 +10,7 @@ use sasl::{HashFunctions, PasswordPolicy, UnknownAccounts};
 use stanza::{Address, namespace};
 use transport::{AddressLimits, AllowedOrigins, HttpSettings, Range};
 
+use super::federation;
 use crate::build;
 use crate::config::{
     self, Configuration, HostName, Origin, PasswordStorage, PokeBlocked, PokeMode, Registration,
@@ -89,7 +90,7 @@ pub(super) fn of_router(
         hosts: router::Hosts::new(hosts),
         account,
         limits,
-        federation: router::Federation::new(domains, s2s::Secret::new(&secret)),
+        federation: federation::of_router(configuration, domains, secret)?,
     })
 }
 
@@ -259,14 +260,14 @@ pub(super) fn address(name: &HostName) -> Result<Address, Report> {
         .map_err(|error| Report::failed(format!("the host {name} cannot be used: {error}"), ""))
 }
 
-fn rate(rate: config::Rate) -> Rate {
+pub(super) fn rate(rate: config::Rate) -> Rate {
     Rate {
         events: rate.count,
         per: rate.period,
     }
 }
 
-fn range(network: &config::Network) -> Range {
+pub(super) fn range(network: &config::Network) -> Range {
     Range {
         address: network.address(),
         prefix: network.prefix(),

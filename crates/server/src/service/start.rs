@@ -16,7 +16,7 @@ use transport::{Clients, Entrance, Listen, Listening, System};
 use super::administration::{Offline, Running};
 use super::reload::{self, Reloader};
 use super::run::Ending;
-use super::{figures, settings};
+use super::{federation, figures, settings};
 use crate::admin::{self, Admin, ListenerStatus, Reply, Request};
 use crate::config::{Configuration, DatabaseUrl, OrOff, Sync};
 use crate::lock::Lock;
@@ -96,6 +96,8 @@ pub(super) async fn start(
         system.clone(),
     );
 
+    let servers = federation::start(configuration, &certificates, &router, &system)?;
+
     let health = Health::new();
     let registry = Registry::new();
     figures::register(&registry, &router, &clients, &certificates, &store);
@@ -118,6 +120,17 @@ pub(super) async fn start(
     let mut listening = Vec::new();
     for (setting, address, entrance) in entrances(configuration) {
         let listener = listen(&clients, setting, address, entrance)?;
+        listeners.push(ListenerStatus {
+            setting: setting.to_owned(),
+            address: listener.address().to_string(),
+        });
+        listening.push(listener);
+    }
+
+    for (setting, address, transport) in federation::entrances(configuration) {
+        let listener = servers
+            .listen(address, transport)
+            .map_err(|error| cannot_listen(setting, address, &error))?;
         listeners.push(ListenerStatus {
             setting: setting.to_owned(),
             address: listener.address().to_string(),
@@ -309,10 +322,14 @@ fn listen(
     address: SocketAddr,
     entrance: Entrance,
 ) -> Result<Listening, Report> {
-    clients.listen(Listen { address, entrance }).map_err(|error| {
-        Report::failed(
-            format!("cannot listen on {address} ({setting}): {error}"),
-            "Is another server running there? Ports below 1024 need a privilege (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE).",
-        )
-    })
+    clients
+        .listen(Listen { address, entrance })
+        .map_err(|error| cannot_listen(setting, address, &error))
+}
+
+fn cannot_listen(setting: &str, address: SocketAddr, error: &std::io::Error) -> Report {
+    Report::failed(
+        format!("cannot listen on {address} ({setting}): {error}"),
+        "Is another server running there? Ports below 1024 need a privilege (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE).",
+    )
 }

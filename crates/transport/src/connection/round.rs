@@ -53,7 +53,7 @@ impl Drop for Round {
 }
 
 /// Lends the buffer of this thread that is read into.
-pub(super) fn with_read_buffer<R>(read: impl FnOnce(&mut [u8]) -> R) -> R {
+pub(crate) fn with_read_buffer<R>(read: impl FnOnce(&mut [u8]) -> R) -> R {
     let mut buffer = READ.take();
     // A thread's first, or the one after a panic.
     if buffer.is_empty() {

@@ -1,9 +1,8 @@
 //! What a connection runs on: bytes on TCP or TLS, or messages on a WebSocket.
 
-use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -81,26 +80,12 @@ impl Socket {
         }
     }
 
-    /// Says goodbye as the protocol below has it, and waits for the peer to do so: a socket that is closed with unread
-    /// bytes would take the last word back (TCP reset).
+    /// Says goodbye as each protocol below has it.
     pub(super) async fn close(self) {
-        let mut carrier = match self {
-            Socket::Bytes(carrier) => carrier,
-            Socket::Messages(web_socket) => web_socket.close().await,
-            Socket::None => return,
-        };
-        let _ = poll_fn(|context| Pin::new(&mut carrier).poll_shutdown(context)).await;
-        let mut sink = [0; 1024];
-        loop {
-            let read = poll_fn(|context| {
-                let mut buffer = ReadBuf::new(&mut sink);
-                ready!(Pin::new(&mut carrier).poll_read(context, &mut buffer))?;
-                Poll::Ready(io::Result::Ok(buffer.filled().len()))
-            });
-            match read.await {
-                Ok(0) | Err(_) => return,
-                Ok(_) => {}
-            }
+        match self {
+            Socket::Bytes(carrier) => carrier.close().await,
+            Socket::Messages(web_socket) => web_socket.close().await.close().await,
+            Socket::None => {}
         }
     }
 }

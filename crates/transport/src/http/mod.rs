@@ -96,7 +96,7 @@ pub(crate) async fn serve(clients: Arc<Clients>, tcp: TcpStream, peer: SocketAdd
                             bindings: secured.channel_bindings(),
                             sni: secured.stream.get_ref().1.server_name().map(str::to_owned),
                         };
-                        Some((Carrier::Tls(Box::new(secured.stream)), Some(tls)))
+                        Some((Carrier::Tls(Box::new(secured.stream.into())), Some(tls)))
                     }
                     Err(error) => {
                         debug!(event = "tls_failed", %error, "the TLS handshake failed");

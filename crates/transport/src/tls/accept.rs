@@ -8,6 +8,7 @@ use rustls::server::{Acceptor, NoServerSessionStorage};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{ProtocolVersion, ServerConfig};
+use s2s::explain::TlsFault;
 use sasl::ChannelBindings;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::LazyConfigAcceptor;
@@ -15,6 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::certificate::Certificate;
 use super::channel_binding::channel_bindings;
+use super::connect::{AnyCertificate, SERVER_PROTOCOL, fault_of};
 use super::store::Certificates;
 
 /// What stands behind the handshake: decides which application protocols are agreed to (RFC 7301).
@@ -30,6 +32,10 @@ pub enum Listener {
     DirectTls,
     /// BOSH and WebSocket over HTTPS, `http/1.1` (an HTTP/1.1 upgrade makes a WebSocket, RFC 7395 §3.1).
     Https,
+    /// Other servers, after `<proceed/>`. They are asked for a certificate; what it proves is judged later.
+    ServersStartTls,
+    /// Direct TLS for other servers, `xmpp-server` (XEP-0368 §3).
+    ServersDirectTls,
 }
 
 impl Listener {
@@ -38,6 +44,8 @@ impl Listener {
             Listener::StartTls => &[],
             Listener::DirectTls => &[b"xmpp-client"],
             Listener::Https => &[b"http/1.1"],
+            Listener::ServersStartTls => &[],
+            Listener::ServersDirectTls => &[SERVER_PROTOCOL],
         }
     }
 }
@@ -75,6 +83,16 @@ pub enum AcceptError {
     Handshake(#[from] io::Error),
 }
 
+impl AcceptError {
+    /// For whoever asks why federation fails.
+    pub(crate) fn fault(&self) -> TlsFault {
+        match self {
+            AcceptError::NoCertificate => TlsFault::Failed(self.to_string()),
+            AcceptError::Handshake(error) => fault_of(error),
+        }
+    }
+}
+
 impl Certificates {
     /// Runs the handshake of one connection; the caller bounds its time.
     ///
@@ -109,6 +127,8 @@ pub(super) struct ServerConfigs {
     start_tls: Arc<ServerConfig>,
     direct_tls: Arc<ServerConfig>,
     https: Arc<ServerConfig>,
+    servers_start_tls: Arc<ServerConfig>,
+    servers_direct_tls: Arc<ServerConfig>,
 }
 
 impl ServerConfigs {
@@ -133,7 +153,20 @@ impl ServerConfigs {
             config.alpn_protocols = listener.protocols().iter().map(|name| name.to_vec()).collect();
             Arc::new(config)
         };
+        let mut servers = ServerConfig::builder_with_provider(Arc::clone(provider))
+            .with_protocol_versions(&[&TLS13, &TLS12])?
+            .with_client_cert_verifier(AnyCertificate::new(provider))
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(key))));
+        servers.send_tls13_tickets = 0;
+        servers.session_storage = Arc::new(NoServerSessionStorage {});
+        let server_config = |listener: Listener| {
+            let mut config = servers.clone();
+            config.alpn_protocols = listener.protocols().iter().map(|name| name.to_vec()).collect();
+            Arc::new(config)
+        };
         Ok(ServerConfigs {
+            servers_start_tls: server_config(Listener::ServersStartTls),
+            servers_direct_tls: server_config(Listener::ServersDirectTls),
             start_tls: config(Listener::StartTls),
             direct_tls: config(Listener::DirectTls),
             https: config(Listener::Https),
@@ -145,6 +178,8 @@ impl ServerConfigs {
             Listener::StartTls => &self.start_tls,
             Listener::DirectTls => &self.direct_tls,
             Listener::Https => &self.https,
+            Listener::ServersStartTls => &self.servers_start_tls,
+            Listener::ServersDirectTls => &self.servers_direct_tls,
         })
     }
 }

@@ -91,6 +91,11 @@ impl Certificate {
         self.key.cert == other.key.cert
     }
 
+    /// The certificate with its key, for connections that we open.
+    pub(super) fn key(&self) -> &Arc<CertifiedKey> {
+        &self.key
+    }
+
     pub(super) fn config(&self, listener: Listener) -> Arc<ServerConfig> {
         self.configs.of(listener)
     }

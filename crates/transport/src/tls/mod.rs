@@ -9,9 +9,11 @@
 mod accept;
 mod certificate;
 mod channel_binding;
+mod connect;
 mod development;
 mod files;
 mod names;
+mod peer;
 mod problem;
 mod store;
 #[cfg(test)]
@@ -21,5 +23,7 @@ pub use accept::{AcceptError, Listener, Secured};
 pub use certificate::{Certificate, CertificateFiles};
 pub use development::{SelfSigned, SelfSignedError, self_signed};
 pub use names::{CertificateNames, Coverage};
+pub use peer::{RootsError, Trust};
+pub(crate) use peer::{Shown, shown};
 pub use problem::{Fault, Found, Item, Problem, Severity};
 pub use store::{Certificates, Clock, Expiry, Reloaded, WATCH_INTERVAL, examine};

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use s2s::Identity;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::asn1_rs::{Any, FromDer, Oid, oid};
 use x509_parser::extensions::GeneralName;
@@ -59,6 +60,33 @@ impl CertificateNames {
             }
         }
         names
+    }
+
+    /// The names as they count between servers (RFC 6120 §13.7.1.2): service names of servers only.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "other kinds of names cannot mean an XMPP domain"
+    )]
+    pub fn identities(certificate: &X509Certificate<'_>) -> Vec<Identity> {
+        let Ok(Some(alternative)) = certificate.subject_alternative_name() else {
+            return Vec::new();
+        };
+        let identity = |name: &GeneralName<'_>| match name {
+            GeneralName::DNSName(dns) => Identity::dns_name(dns),
+            GeneralName::OtherName(kind, value) if *kind == XMPP_ADDRESS => {
+                Identity::xmpp_address(text_of(value)?)
+            }
+            GeneralName::OtherName(kind, value) if *kind == SERVICE_NAME => {
+                Identity::srv_name(text_of(value)?)
+            }
+            _ => None,
+        };
+        alternative
+            .value
+            .general_names
+            .iter()
+            .filter_map(identity)
+            .collect()
     }
 
     /// How these names cover `domain`, if they do. `domain` may be internationalized and in any case.

@@ -201,6 +201,14 @@ impl Certificates {
             .cloned()
     }
 
+    pub(super) fn provider(&self) -> &Arc<CryptoProvider> {
+        &self.provider
+    }
+
+    pub(crate) fn now(&self) -> UnixTime {
+        (self.clock)()
+    }
+
     fn refresh(&self, slots: &mut [Slot], occasion: Occasion) -> Reloaded {
         let now = (self.clock)();
         let mut result = Reloaded::default();

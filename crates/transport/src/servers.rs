@@ -1,0 +1,208 @@
+//! What all connections with other servers share: listeners that bring them in, and dialling.
+
+mod dialling;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use machine::{Bucket, Rate};
+use parking_lot::Mutex;
+use router::{Network, Router, Surroundings};
+use s2s::{Errand, Pair, Transport};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tracing::{debug, warn};
+
+use crate::addresses::{AddressLimits, Addresses};
+use crate::clients::bind;
+use crate::peer::Peer;
+use crate::resolve::{Resolver, ResolverSettings};
+use crate::tls::{Certificates, Trust};
+use crate::{Listening, System};
+
+/// What connections with other servers read of the configuration, beside what streams and links do.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// How domains are found.
+    pub resolver: ResolverSettings,
+    /// Limits by address, for connections that come to us. Failed logins are connections on which nobody was
+    /// authenticated.
+    pub addresses: AddressLimits,
+    /// Stanzas on one connection; beyond it, it is read more slowly.
+    pub stanzas: Option<Rate>,
+    /// Connections that other servers make us open.
+    pub provoked: Option<Rate>,
+}
+
+/// Connections that are being opened at the same time; others wait.
+const DIALS_MAX: usize = 128;
+
+/// One address has this long to take a connection.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
+/// A connection that says nothing is asked by the kernel whether it is still there. Streams ask earlier; this is for what
+/// is left of one.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Bytes that the peer does not acknowledge end the connection after this time: a silently dead link is known within 45
+/// seconds.
+const UNACKNOWLEDGED_TIME: Duration = Duration::from_secs(40);
+
+/// All connections with other servers.
+pub struct Servers {
+    me: Weak<Servers>,
+    settings: ArcSwap<ServerSettings>,
+    resolver: ArcSwap<Resolver>,
+    trust: ArcSwap<Trust>,
+    certificates: Arc<Certificates>,
+    router: Arc<Router>,
+    system: System,
+    addresses: Arc<Addresses>,
+    dials: Arc<Semaphore>,
+    provoked: Mutex<Bucket>,
+}
+
+impl Servers {
+    /// Nobody is connected. The router is told how to reach other servers.
+    pub fn start(
+        settings: ServerSettings,
+        trust: Trust,
+        certificates: Arc<Certificates>,
+        router: Arc<Router>,
+        system: System,
+    ) -> Arc<Servers> {
+        let resolver = Resolver::new(settings.resolver.clone());
+        let servers = Arc::new_cyclic(|me| Servers {
+            me: Weak::clone(me),
+            addresses: Addresses::new(settings.addresses.clone()),
+            settings: ArcSwap::from_pointee(settings),
+            resolver: ArcSwap::from_pointee(resolver),
+            trust: ArcSwap::from_pointee(trust),
+            certificates,
+            router,
+            system,
+            dials: Arc::new(Semaphore::new(DIALS_MAX)),
+            provoked: Mutex::default(),
+        });
+        servers
+            .router
+            .attach_network(Arc::clone(&servers) as Arc<dyn Network>);
+        servers
+    }
+
+    /// Listens; each connection gets a task of its own.
+    ///
+    /// # Errors
+    /// When the address cannot be bound: it is taken, not ours, or needs privileges.
+    pub fn listen(self: &Arc<Self>, address: SocketAddr, transport: Transport) -> io::Result<Listening> {
+        let listener = bind(address)?;
+        let address = listener.local_addr()?;
+        let task = tokio::spawn(Arc::clone(self).accept(listener, transport));
+        Ok(Listening::new(address, task))
+    }
+
+    /// Connections that came to us, and those of them on which nobody is authenticated.
+    pub fn connections(&self) -> (usize, usize) {
+        self.addresses.connections()
+    }
+
+    /// Authorities that are believed from now on.
+    pub fn replace_trust(&self, trust: Trust) {
+        self.trust.store(Arc::new(trust));
+    }
+
+    pub(crate) fn settings(&self) -> arc_swap::Guard<Arc<ServerSettings>> {
+        self.settings.load()
+    }
+
+    pub(crate) fn trust(&self) -> Arc<Trust> {
+        self.trust.load_full()
+    }
+
+    pub(crate) fn certificates(&self) -> &Arc<Certificates> {
+        &self.certificates
+    }
+
+    pub(crate) fn router(&self) -> &Arc<Router> {
+        &self.router
+    }
+
+    pub(crate) fn system(&self) -> &System {
+        &self.system
+    }
+
+    async fn accept(self: Arc<Self>, listener: TcpListener, transport: Transport) {
+        loop {
+            match listener.accept().await {
+                Ok((socket, peer)) => self.admit(socket, peer, transport),
+                Err(error) => {
+                    // Out of descriptors, most likely: others must close before we can go on.
+                    warn!(event = "accept_failed", %error, "a connection could not be accepted; is the limit of open files too low?");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn admit(self: &Arc<Self>, socket: TcpStream, from: SocketAddr, transport: Transport) {
+        let Some(admission) = self.addresses.admit(from.ip()) else {
+            debug!(
+                event = "too_many_connections",
+                "an address has too many connections"
+            );
+            return;
+        };
+        if admission.has_failed_too_often(self.system.now()) {
+            debug!(
+                event = "too_many_failed_logins",
+                "an address has opened too many connections for nothing"
+            );
+            return;
+        }
+        tune(&socket);
+        let peer = Peer::inbound(Arc::clone(self), socket, from, transport, admission);
+        tokio::spawn(async move {
+            peer.run().await;
+        });
+    }
+
+    /// Whether strangers may make us open one more connection.
+    fn may_be_provoked(&self) -> bool {
+        let now = self.system.now();
+        let rate = self.settings().provoked;
+        rate.is_none_or(|rate| self.provoked.lock().take(rate, now))
+    }
+}
+
+impl Network for Servers {
+    fn dial(&self, errand: Errand) {
+        if let Some(servers) = self.me.upgrade() {
+            self.system.spawn(dialling::dial(servers, errand));
+        }
+    }
+
+    fn look(&self, pair: Pair) {
+        if let Some(servers) = self.me.upgrade() {
+            self.system.spawn(dialling::look(servers, pair));
+        }
+    }
+}
+
+fn tune(socket: &TcpStream) {
+    let options = SockRef::from(socket);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_INTERVAL);
+    let outcome = socket
+        .set_nodelay(true)
+        .and_then(|()| options.set_tcp_keepalive(&keepalive))
+        .and_then(|()| options.set_tcp_user_timeout(Some(UNACKNOWLEDGED_TIME)));
+    if let Err(error) = outcome {
+        debug!(event = "socket_options", %error, "a socket does not take its options");
+    }
+}

@@ -1,0 +1,152 @@
+"""A client made of the standard library alone: SCRAM over plain TCP on loopback, stanzas as ElementTree elements."""
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import itertools
+import os
+import time
+import xml.etree.ElementTree as ElementTree
+from xml.sax.saxutils import escape, quoteattr
+
+SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
+CLIENT = "{jabber:client}"
+PATIENCE = 30
+COUNTER = itertools.count()
+
+
+class Closed(Exception):
+    """The stream is over."""
+
+
+class Client:
+    """One session. What it hears is kept until somebody asks for it."""
+
+    def __init__(self, user, domain, address, resource="lab", password="secret"):
+        self.user, self.domain, self.address = user, domain, address
+        self.resource, self.password = resource, password
+        self.jid = self.bare = f"{user}@{domain}"
+        self.heard, self.news = [], asyncio.Event()
+
+    async def login(self):
+        self.reader, self.writer = await asyncio.open_connection(*self.address)
+        self._restart()
+        await self._open()
+        await self._scram()
+        await self._open()
+        self.send(f"<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
+                  f"<resource>{self.resource}</resource></bind></iq>")
+        bound = await self._next()
+        self.jid = bound.findtext(".//{urn:ietf:params:xml:ns:xmpp-bind}jid")
+        self.listening = asyncio.ensure_future(self._listen())
+        self.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>")
+        await self.hears(lambda s: s.get("id") == "roster", "the roster")
+        return self
+
+    async def logout(self):
+        self.listening.cancel()
+        self.writer.close()
+
+    def send(self, text):
+        self.writer.write(text.encode())
+
+    def chat(self, to, body):
+        self.send(f"<message to={quoteattr(to)} type='chat' id='m{next(COUNTER)}'><body>{escape(body)}</body></message>")
+
+    async def ask(self, to, payload, kind="get", seconds=PATIENCE):
+        """The answer to an IQ, an error too."""
+        identity = f"q{next(COUNTER)}"
+        self.send(f"<iq to={quoteattr(to)} type='{kind}' id='{identity}'>{payload}</iq>")
+        return await self.hears(lambda s: s.tag == CLIENT + "iq" and s.get("id") == identity
+                                and s.get("type") in ("result", "error"), f"the answer of {to}", seconds)
+
+    async def hears(self, what, name="it", seconds=PATIENCE):
+        """The first stanza for which `what` holds; it is taken from what was heard."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for stanza in self.heard:
+                if what(stanza):
+                    self.heard.remove(stanza)
+                    return stanza
+            self.news.clear()
+            try:
+                await asyncio.wait_for(self.news.wait(), max(0, deadline - time.monotonic()))
+            except asyncio.TimeoutError:
+                heard = [ElementTree.tostring(s, encoding="unicode")[:300] for s in self.heard]
+                raise AssertionError(f"{self.jid} did not hear {name} within {seconds} s; heard: {heard}") from None
+
+    async def hears_body(self, body, of=None, seconds=PATIENCE):
+        return await self.hears(
+            lambda s: s.tag == CLIENT + "message" and s.findtext(CLIENT + "body") == body and s.get("type") != "error"
+            and (of is None or s.get("from", "").startswith(of)), f"{body!r}", seconds)
+
+    async def hears_presence(self, kind, of, seconds=PATIENCE):
+        return await self.hears(
+            lambda s: s.tag == CLIENT + "presence" and s.get("type", "available") == kind
+            and s.get("from", "").partition("/")[0] == of, f"presence {kind} of {of}", seconds)
+
+    async def _listen(self):
+        try:
+            while True:
+                stanza = await self._next()
+                if stanza.tag == CLIENT + "iq" and stanza.get("type") == "get":
+                    self.send(f"<iq type='result' id={quoteattr(stanza.get('id'))} to={quoteattr(stanza.get('from', self.bare))}/>")
+                self.heard.append(stanza)
+                self.news.set()
+        except (Closed, ConnectionError):
+            pass
+
+    def _restart(self):
+        self.parser = ElementTree.XMLPullParser(("start", "end"))
+        self.depth, self.root = 0, None
+
+    async def _next(self):
+        while True:
+            for event, element in self.parser.read_events():
+                if event == "start":
+                    self.depth += 1
+                    self.root = element if self.depth == 1 else self.root
+                    continue
+                self.depth -= 1
+                if self.depth == 0:
+                    raise Closed("closed by the server")
+                if self.depth == 1:
+                    self.root.clear()
+                    if element.tag == "{http://etherx.jabber.org/streams}error":
+                        raise Closed(element[0].tag.rpartition("}")[2])
+                    return element
+            read = await self.reader.read(65536)
+            if not read:
+                raise Closed("end of file")
+            self.parser.feed(read)
+
+    async def _open(self):
+        self._restart()
+        self.send(f"<?xml version='1.0'?><stream:stream to='{self.domain}' version='1.0' xmlns='jabber:client' "
+                  "xmlns:stream='http://etherx.jabber.org/streams'>")
+        return await self._next()
+
+    async def _scram(self):
+        """RFC 5802, SCRAM-SHA-1."""
+        first = f"n={self.user},r={encode(os.urandom(18))}"
+        self.send(f"<auth xmlns='{SASL}' mechanism='SCRAM-SHA-1'>{encode(('n,,' + first).encode())}</auth>")
+        challenge = base64.b64decode((await self._answer("challenge")).text).decode()
+        nonce, salt, rounds = (part[2:] for part in challenge.split(","))
+        salted = hashlib.pbkdf2_hmac("sha1", self.password.encode(), base64.b64decode(salt), int(rounds))
+        final = f"c={encode(b'n,,')},r={nonce}"
+        key = hmac.digest(salted, b"Client Key", "sha1")
+        signature = hmac.digest(hashlib.sha1(key).digest(), f"{first},{challenge},{final}".encode(), "sha1")
+        proof = bytes(a ^ b for a, b in zip(key, signature))
+        self.send(f"<response xmlns='{SASL}'>{encode(f'{final},p={encode(proof)}'.encode())}</response>")
+        await self._answer("success")
+
+    async def _answer(self, name):
+        element = await self._next()
+        if element.tag != f"{{{SASL}}}{name}":
+            raise AssertionError(f"login refused: {ElementTree.tostring(element)}")
+        return element
+
+
+def encode(octets):
+    return base64.b64encode(octets).decode()
