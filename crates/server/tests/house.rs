@@ -20,6 +20,7 @@ const ORDER: &[&str] = &[
     "presence",
     "features",
     "c2s",
+    "bosh",
     "s2s",
     "account",
     "turns",

@@ -22,7 +22,7 @@ use tracing::{debug, info, warn};
 use crate::System;
 use crate::addresses::{AddressLimits, Addresses};
 use crate::connection::{Answer, Connection};
-use crate::http::{self, HttpSettings, Protection};
+use crate::http::{self, BoshSessions, HttpSettings, Protection};
 use crate::tls::Certificates;
 
 /// What client connections read of the configuration.
@@ -86,6 +86,7 @@ pub struct Clients {
     router: Arc<Router>,
     system: System,
     addresses: Arc<Addresses>,
+    bosh: BoshSessions,
     logins: Mutex<BTreeMap<LoginLabels, u64>>,
     /// Told when the server stops.
     stopping: Arc<Notify>,
@@ -116,6 +117,7 @@ impl Clients {
             certificates,
             router,
             system,
+            bosh: BoshSessions::default(),
             logins: Mutex::default(),
             stopping: Arc::default(),
         })
@@ -138,8 +140,8 @@ impl Clients {
         self.settings.store(Arc::new(settings));
     }
 
-    /// Ends the streams of those who have no resource yet (`system-shutdown`, RFC 6120 §4.9.3.20). Sessions are ended by the
-    /// router, which knows them.
+    /// Ends the streams of those who have no resource yet (`system-shutdown`, RFC 6120 §4.9.3.20), and HTTP connections
+    /// once they are at no request. Sessions are ended by the router, which knows them.
     pub fn stop(&self) {
         self.stopping.notify_waiters();
     }
@@ -161,6 +163,20 @@ impl Clients {
             .iter()
             .map(|(labels, count)| (labels.clone(), *count))
             .collect()
+    }
+
+    /// BOSH sessions, and those of them that are paused.
+    pub fn bosh_sessions(&self) -> (usize, usize) {
+        self.bosh.count()
+    }
+
+    /// Requests of BOSH by what became of them.
+    pub fn bosh_requests(&self) -> Vec<(&'static str, u64)> {
+        self.bosh.results()
+    }
+
+    pub(crate) fn bosh(&self) -> &BoshSessions {
+        &self.bosh
     }
 
     pub(crate) fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {

@@ -3,6 +3,7 @@
 //! One task, no buffers while idle: what is read stands in a buffer of the thread until the session has taken it, and
 //! what is written too, unless the socket takes only a part.
 
+mod bosh;
 mod round;
 mod socket;
 mod web_socket;
@@ -34,6 +35,7 @@ pub(crate) use crate::connection::round::with_read_buffer;
 use crate::connection::socket::{Read, Socket, Wrong};
 use crate::tls::Listener;
 
+pub(crate) use crate::connection::bosh::{Bosh, Pipe, Waiting};
 pub(crate) use crate::connection::web_socket::WebSocket;
 
 /// Bytes that are joined into one write. A little less than the 16 KiB of a TLS record, because the last stanza goes over
@@ -169,6 +171,16 @@ impl Connection {
         )
     }
 
+    /// A client that speaks in many requests.
+    pub(crate) fn on_bosh(
+        clients: Arc<Clients>,
+        bosh: Bosh,
+        session: Session,
+        admission: Admission,
+    ) -> Connection {
+        Connection::on(clients, Socket::Requests(Box::new(bosh)), session, admission)
+    }
+
     fn on(clients: Arc<Clients>, socket: Socket, session: Session, admission: Admission) -> Connection {
         let time = clients.settings().unauthenticated_time;
         Connection {
@@ -248,6 +260,13 @@ impl Connection {
     fn poll_rounds(&mut self, context: &mut Context<'_>, round: &mut Round) -> Poll<Step> {
         let mut nothing_to_read = false;
         for _ in 0..ROUNDS_MAX {
+            if let Socket::Requests(bosh) = &mut self.socket {
+                bosh.watch(context);
+                if self.session.stage() != Stage::Unauthenticated {
+                    bosh.authenticated();
+                }
+                self.take_delivered();
+            }
             let mut busy = self.poll_answer(context, round);
             match self.poll_deadline(context, round) {
                 Time::Runs => {}
@@ -465,13 +484,28 @@ impl Connection {
         }
     }
 
-    /// Everything that was drained is with the client now.
+    /// Everything that was drained is with the client now; in requests, it is on its way.
     fn all_written(&mut self) {
         let drained = std::mem::take(&mut self.drained);
-        if drained > 0
+        match &self.socket {
+            Socket::Requests(bosh) => bosh.flush(drained),
+            Socket::Bytes(_) | Socket::Messages(_) | Socket::None => self.delivered(drained),
+        }
+    }
+
+    /// What a client that speaks in requests is known to have.
+    fn take_delivered(&mut self) {
+        if let Socket::Requests(bosh) = &self.socket {
+            self.delivered(bosh.take_delivered());
+        }
+    }
+
+    /// The client has the next stanzas of those that were drained.
+    fn delivered(&self, stanzas: usize) {
+        if stanzas > 0
             && let (Some(mailbox), Some(handle)) = (self.session.mailbox(), &self.handle)
         {
-            let released = mailbox.written(drained);
+            let released = mailbox.written(stanzas);
             if !released.stored.is_empty() {
                 let router = self.clients.router();
                 router.work(|worker| router.released(handle, released, worker));
@@ -483,7 +517,7 @@ impl Connection {
         // Out of the connection for a moment, so that what is read can be given to it.
         let mut socket = std::mem::replace(&mut self.socket, Socket::None);
         let read = round::with_read_buffer(|buffer| {
-            socket.poll_read(context, buffer, |bytes| self.input(round, Input::Received(bytes)))
+            socket.poll_read(context, buffer, |input| self.input(round, input))
         });
         self.socket = socket;
         read
@@ -571,6 +605,7 @@ impl Connection {
             Wants::Close(ending) => *ending,
             Wants::Nothing | Wants::Tls => Ending::Lost,
         };
+        self.take_delivered();
         if let Some(handle) = self.handle.take() {
             let end = if ending == Ending::Finished {
                 End::Closed
@@ -591,7 +626,7 @@ impl Connection {
         }
         let socket = std::mem::replace(&mut self.socket, Socket::None);
         // Whatever happens here, the session is over.
-        let _ = tokio::time::timeout(CLOSING_TIME, socket.close()).await;
+        let _ = tokio::time::timeout(CLOSING_TIME, socket.close(&ending)).await;
     }
 }
 
@@ -648,6 +683,7 @@ fn note(attempt: &LoginAttempt, clients: &Clients, admission: &mut Admission, no
     }
 }
 
+/// The system's dice.
 pub(crate) struct Dice<'a>(pub(crate) &'a crate::System);
 
 impl Random for Dice<'_> {

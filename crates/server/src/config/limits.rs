@@ -13,6 +13,8 @@ section! {
     pub struct Limits {
         /// The largest stanza. A larger one ends the stream (`policy-violation`). RFC 6120 §13.12 wants at least 10000 bytes.
         stanza_bytes: ByteSize = ByteSize(256 << 10);
+        /// The largest HTTP request of BOSH. A client may put several stanzas into one.
+        bosh_body_bytes: ByteSize = ByteSize(512 << 10);
         /// How deep elements may lie in each other; deeper ends the stream.
         depth: usize = 64;
         /// Attributes of one element; more end the stream.

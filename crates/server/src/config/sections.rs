@@ -47,7 +47,7 @@ section! {
         /// Stream management (XEP-0198): acknowledgements, and sessions that outlive their connection.
         sm: Sm = Sm::default();
         /// BOSH sessions (XEP-0124).
-        bosh: Bosh = Bosh::default(), effect later;
+        bosh: Bosh = Bosh::default();
         /// Presence that says when it may not be true any more (XEP-0310).
         psa: Psa = Psa::default(), effect later;
         /// Asking whether somebody is really there (XEP-0132).
@@ -273,7 +273,7 @@ section! {
         /// With TLS, for browsers directly.
         listen_tls: Vec<SocketAddr> = vec![everywhere(5281)];
         /// The path of BOSH.
-        bosh: OrOff<HttpPath> = OrOff::On(HttpPath::from_static("/http-bind")), effect later;
+        bosh: OrOff<HttpPath> = OrOff::On(HttpPath::from_static("/http-bind"));
         /// The path of WebSocket.
         websocket: OrOff<HttpPath> = OrOff::On(HttpPath::from_static("/xmpp-websocket"));
         /// Web sites whose pages may connect. `*` lets every page try; a password is needed all the same.

@@ -90,6 +90,17 @@ fn sessions(families: &mut Families, router: &Router, clients: &Clients) {
             count,
         );
     }
+    let (bosh, paused) = clients.bosh_sessions();
+    let mut rows = families.gauge("xmpp_bosh_sessions", "Sessions over BOSH.");
+    rows.row(&[("state", "active")], bosh.saturating_sub(paused) as u64);
+    rows.row(&[("state", "paused")], paused as u64);
+    let mut rows = families.counter(
+        "xmpp_bosh_requests_total",
+        "Requests of BOSH, by what became of them.",
+    );
+    for (result, count) in clients.bosh_requests() {
+        rows.row(&[("result", result)], count);
+    }
     families
         .gauge("xmpp_accounts_in_memory", "Accounts that are held in memory.")
         .row(&[], router.accounts_in_memory() as u64);

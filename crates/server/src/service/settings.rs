@@ -166,16 +166,23 @@ pub(super) fn of_clients(
         session,
         unauthenticated_time: limits.unauthenticated_time,
         addresses,
-        http: http(&configuration.http),
+        http: http(configuration),
     })
 }
 
-fn http(http: &config::Http) -> HttpSettings {
+fn http(configuration: &Configuration) -> HttpSettings {
+    let http = &configuration.http;
     let origins = http.allowed_origins.iter().map(|origin| match origin {
         Origin::Any => None,
         Origin::Exactly(origin) => Some(origin.clone()),
     });
     HttpSettings {
+        bosh: http.bosh.on().map(|path| path.as_str().to_owned()),
+        bosh_session: bosh::Settings {
+            max_pause: configuration.bosh.max_pause,
+            inactivity: configuration.bosh.inactivity,
+        },
+        body_bytes: configuration.limits.bosh_body_bytes.0,
         web_socket: http.websocket.on().map(|path| path.as_str().to_owned()),
         allowed_origins: origins
             .collect::<Option<_>>()

@@ -1,11 +1,13 @@
-//! What a connection runs on: bytes on TCP or TLS, or messages on a WebSocket.
+//! What a connection runs on: bytes on TCP or TLS, messages on a WebSocket, or the requests of a BOSH session.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use c2s::{Ending, Input};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::bosh::Bosh;
 use super::web_socket::WebSocket;
 use crate::carrier::Carrier;
 
@@ -13,6 +15,7 @@ use crate::carrier::Carrier;
 pub(super) enum Socket {
     Bytes(Carrier),
     Messages(Box<WebSocket>),
+    Requests(Box<Bosh>),
     /// Between two of them, and after the end.
     None,
 }
@@ -44,7 +47,7 @@ impl Socket {
         &mut self,
         context: &mut Context<'_>,
         buffer: &mut [u8],
-        take: impl FnOnce(&[u8]),
+        take: impl FnOnce(Input<'_>),
     ) -> Read {
         match self {
             Socket::Bytes(carrier) => {
@@ -54,12 +57,15 @@ impl Socket {
                     Poll::Ready(Err(_)) => Read::Failed,
                     Poll::Ready(Ok(())) if into.filled().is_empty() => Read::Ended,
                     Poll::Ready(Ok(())) => {
-                        take(into.filled());
+                        take(Input::Received(into.filled()));
                         Read::Some
                     }
                 }
             }
-            Socket::Messages(web_socket) => web_socket.poll_read(context, take),
+            Socket::Messages(web_socket) => {
+                web_socket.poll_read(context, |message| take(Input::Received(message)))
+            }
+            Socket::Requests(bosh) => bosh.read(take),
             Socket::None => Read::Ended,
         }
     }
@@ -68,6 +74,7 @@ impl Socket {
         match self {
             Socket::Bytes(carrier) => Pin::new(carrier).poll_write(context, bytes),
             Socket::Messages(web_socket) => web_socket.poll_write(context, bytes),
+            Socket::Requests(bosh) => bosh.poll_write(bytes),
             Socket::None => Poll::Ready(Ok(0)),
         }
     }
@@ -76,15 +83,17 @@ impl Socket {
         match self {
             Socket::Bytes(carrier) => Pin::new(carrier).poll_flush(context),
             Socket::Messages(web_socket) => web_socket.poll_flush(context),
-            Socket::None => Poll::Ready(Ok(())),
+            // What a request takes, and when, is seen later.
+            Socket::Requests(_) | Socket::None => Poll::Ready(Ok(())),
         }
     }
 
     /// Says goodbye as each protocol below has it.
-    pub(super) async fn close(self) {
+    pub(super) async fn close(self, ending: &Ending) {
         match self {
             Socket::Bytes(carrier) => carrier.close().await,
             Socket::Messages(web_socket) => web_socket.close().await.close().await,
+            Socket::Requests(bosh) => bosh.close(ending).await,
             Socket::None => {}
         }
     }

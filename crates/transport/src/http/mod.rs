@@ -1,8 +1,10 @@
 //! The HTTP listeners: each request goes to what stands at its path.
 //!
-//! A client in a browser comes as a WebSocket (RFC 7395), whose connection is then one like any other. Everything that
-//! XMPP means stands behind; here are only HTTP's own words.
+//! A client in a browser comes as a WebSocket (RFC 7395) or in the requests of a BOSH session (XEP-0124); either is then
+//! a connection like any other. Everything that XMPP means stands behind; here are only HTTP's own words.
 
+mod bosh;
+mod cross_origin;
 mod forwarded;
 mod origins;
 mod web_socket;
@@ -17,8 +19,9 @@ use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
 use tracing::debug;
 
@@ -27,6 +30,7 @@ use crate::carrier::Carrier;
 use crate::clients::Clients;
 use crate::tls::Listener;
 
+pub(crate) use bosh::BoshSessions;
 pub use origins::AllowedOrigins;
 
 /// What the HTTP listeners read of the configuration.
@@ -34,6 +38,12 @@ pub use origins::AllowedOrigins;
 pub struct HttpSettings {
     /// The path of WebSocket; `None`: there is none.
     pub web_socket: Option<String>,
+    /// The path of BOSH; `None`: there is none.
+    pub bosh: Option<String>,
+    /// What BOSH sessions read.
+    pub bosh_session: ::bosh::Settings,
+    /// The largest body of a request.
+    pub body_bytes: usize,
     /// Whose pages may connect.
     pub allowed_origins: AllowedOrigins,
     /// Those who are believed when they say for whom they ask.
@@ -58,6 +68,7 @@ struct Place {
     /// What TLS says of the connection; `None` without.
     tls: Option<Tls>,
     is_trusted_proxy: bool,
+    admission: Mutex<Admission>,
 }
 
 /// Who asks, once the words of a trusted proxy are heard.
@@ -114,23 +125,35 @@ pub(crate) async fn serve(clients: Arc<Clients>, tcp: TcpStream, peer: SocketAdd
         peer: peer.ip(),
         tls,
         is_trusted_proxy,
+        admission: Mutex::new(admission),
     });
+    let stops = place.clients.stops();
     let service = service_fn(move |request| {
         let place = Arc::clone(&place);
-        async move { Ok::<_, Infallible>(place.answer(request)) }
+        async move { Ok::<_, Infallible>(place.answer(request).await) }
     });
-    let served = hyper::server::conn::http1::Builder::new()
+    let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(patience)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(TokioIo::new(carrier), service)
-        .with_upgrades()
-        .await;
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let served = tokio::select! {
+        served = connection.as_mut() => Some(served),
+        () = stops => None,
+    };
+    let served = match served {
+        Some(served) => served,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
     if let Err(error) = served {
         debug!(event = "http_failed", %error, "an HTTP connection ended with an error");
     }
-    drop(admission);
 }
 
 /// Whether a listener speaks TLS.
@@ -141,13 +164,31 @@ pub(crate) enum Protection {
 }
 
 impl Place {
-    fn answer(self: &Arc<Place>, request: Request<Incoming>) -> Answer {
+    async fn answer(self: Arc<Place>, request: Request<Incoming>) -> Answer {
         let settings = self.clients.settings();
-        let path = request.uri().path();
-        if settings.http.web_socket.as_deref() == Some(path) {
-            return web_socket::answer(self, &settings, request);
+        let path = Some(request.uri().path());
+        if settings.http.web_socket.as_deref() == path {
+            return web_socket::answer(&self, &settings, request);
         }
-        text(StatusCode::NOT_FOUND, "There is nothing here.\n")
+        if settings.http.bosh.as_deref() != path {
+            return text(StatusCode::NOT_FOUND, "There is nothing here.\n");
+        }
+        let page = cross_origin::page(request.headers());
+        if !settings.http.allowed_origins.allow(request.headers()) {
+            return text(
+                StatusCode::FORBIDDEN,
+                "Pages of this site may not connect here.\n",
+            );
+        }
+        let allowed = cross_origin::allowed(&settings.http.allowed_origins, page);
+        drop(settings);
+        let mut answer = if request.method() == Method::OPTIONS {
+            cross_origin::preflight()
+        } else {
+            bosh::answer(&self, request).await
+        };
+        cross_origin::allow(&mut answer, allowed);
+        answer
     }
 
     /// Who asks by this request.

@@ -189,6 +189,12 @@ pub fn settings(encryption: Encryption) -> transport::Settings {
         },
         http: HttpSettings {
             web_socket: Some("/xmpp-websocket".to_owned()),
+            bosh: Some("/http-bind".to_owned()),
+            bosh_session: bosh::Settings {
+                max_pause: PATIENCE,
+                inactivity: PATIENCE,
+            },
+            body_bytes: 512 << 10,
             allowed_origins: AllowedOrigins::Any,
             trusted_proxies: Vec::new(),
             ping_interval: PATIENCE,
@@ -433,32 +439,12 @@ impl Line {
 
     /// Logs in and binds a resource, on a stream that is open.
     pub fn log_in(&mut self, account: &str, resource: &str) {
-        let (username, host) = account.split_once('@').unwrap();
-        let client = ScramClient::new(
-            HashFunction::Sha1,
-            username,
-            ClientBinding::NotSupported,
-            Nonce::from_random([9; 24]),
-        );
-        let auth = format!(
-            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>{}</auth>",
-            STANDARD.encode(client.first())
-        );
-        let challenge = self.talk(&auth, "</challenge>");
-        let challenged = client.challenged(&decoded(&challenge)).unwrap();
-        let password = Password::new(PASSWORD).unwrap();
-        let keys = ClientKeys::derive(
-            HashFunction::Sha1,
-            &password,
-            &challenged.salt,
-            challenged.iterations,
-        );
-        let (proof, _) = challenged.answer(&keys);
-        let response = format!(
-            "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{}</response>",
-            STANDARD.encode(proof)
-        );
-        self.talk(&response, "</success>");
+        let (_, host) = account.split_once('@').unwrap();
+        scram_steps(account, |step| {
+            self.say(step);
+            let heard = self.hear("</");
+            heard + &self.hear(">")
+        });
         self.open(host);
         let bind = format!(
             "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{resource}</resource></bind></iq>"
@@ -474,6 +460,37 @@ impl Line {
         );
         heard + &self.hear(">")
     }
+}
+
+/// Logs in by SCRAM; `talk` gives the answer to each step.
+pub fn scram_steps(account: &str, mut talk: impl FnMut(&str) -> String) {
+    let (username, _) = account.split_once('@').unwrap();
+    let client = ScramClient::new(
+        HashFunction::Sha1,
+        username,
+        ClientBinding::NotSupported,
+        Nonce::from_random([9; 24]),
+    );
+    let auth = format!(
+        "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>{}</auth>",
+        STANDARD.encode(client.first())
+    );
+    let challenge = talk(&auth);
+    let challenged = client.challenged(&decoded(&challenge)).unwrap();
+    let password = Password::new(PASSWORD).unwrap();
+    let keys = ClientKeys::derive(
+        HashFunction::Sha1,
+        &password,
+        &challenged.salt,
+        challenged.iterations,
+    );
+    let (proof, _) = challenged.answer(&keys);
+    let response = format!(
+        "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{}</response>",
+        STANDARD.encode(proof)
+    );
+    let success = talk(&response);
+    assert!(success.contains("</success>"), "{success}");
 }
 
 /// What opens a stream.
@@ -500,7 +517,7 @@ pub fn framed_header(host: &str) -> String {
 /// The SASL message in an element.
 fn decoded(element: &str) -> Vec<u8> {
     let start = element.find("xmpp-sasl'>").unwrap() + "xmpp-sasl'>".len();
-    let end = element.rfind("</").unwrap();
+    let end = start + element[start..].find("</").unwrap();
     STANDARD.decode(&element[start..end]).unwrap()
 }
 

@@ -1,0 +1,3 @@
+mod order;
+mod session;
+mod world;
