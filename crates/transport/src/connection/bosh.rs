@@ -327,11 +327,20 @@ impl Drop for Bosh {
 fn condition(ending: &Ending) -> Option<Condition> {
     match ending {
         Ending::Finished | Ending::Lost | Ending::PeerError(_) => None,
-        Ending::Error(error) => Some(match error.condition {
-            StreamCondition::HostUnknown => Condition::HostUnknown,
-            StreamCondition::SystemShutdown => Condition::SystemShutdown,
-            StreamCondition::InternalServerError => Condition::InternalServerError,
-            _ => Condition::RemoteStreamError,
-        }),
+        Ending::Error(error) => {
+            let told_by_a_condition = [
+                (StreamCondition::HostUnknown, Condition::HostUnknown),
+                (StreamCondition::SystemShutdown, Condition::SystemShutdown),
+                (
+                    StreamCondition::InternalServerError,
+                    Condition::InternalServerError,
+                ),
+            ];
+            let condition = told_by_a_condition
+                .into_iter()
+                .find(|(of_stream, _)| *of_stream == error.condition)
+                .map_or(Condition::RemoteStreamError, |(_, condition)| condition);
+            Some(condition)
+        }
     }
 }
