@@ -24,6 +24,10 @@ enum Then {
     Confirm,
 }
 
+/// What every host announces (XEP-0030) because its accounts do it: blocking (XEP-0191 §3.1), privacy lists (XEP-0016 §2.2)
+/// and messages for the absent (XEP-0160 §5).
+pub const HOST_FEATURES: [&str; 3] = [namespace::BLOCKING, namespace::PRIVACY, "msgoffline"];
+
 impl Account {
     /// An IQ get or set from one of the account's own sessions, to nobody or to the account itself.
     pub(crate) fn answer_own_session(

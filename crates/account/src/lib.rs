@@ -20,6 +20,7 @@ mod subscriptions;
 mod waiting;
 
 pub use account::Account;
+pub use answers::HOST_FEATURES;
 pub use door::Passed;
 pub use input::{
     AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Path, Saved,

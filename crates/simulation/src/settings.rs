@@ -168,6 +168,7 @@ impl Settings {
                 Some(router::Host {
                     facts: features::HostFacts {
                         registration: self.registration(domain),
+                        features: account::HOST_FEATURES.to_vec(),
                         ..features::HostFacts::new(Address::domain(domain).ok()?)
                     },
                     passwords: self.policy(*passwords),

@@ -31,7 +31,7 @@ pub(super) fn of_router(
     for (name, host) in &configuration.hosts {
         let mut facts = HostFacts::new(address(name)?);
         facts.registration = registration(host.registration);
-        facts.features = vec![namespace::BLOCKING, namespace::PRIVACY];
+        facts.features = account::HOST_FEATURES.to_vec();
         facts.features.extend(presence_features(configuration));
         hosts.push(router::Host {
             facts,
