@@ -1,5 +1,6 @@
 """The figures, rules and dashboards, with a real Prometheus that scrapes a real server."""
 
+import asyncio
 import json
 import pathlib
 import re
@@ -11,7 +12,8 @@ import unittest
 import urllib.parse
 import urllib.request
 
-from servers import Balcony, free_port
+from client import Client
+from servers import DOMAIN, Balcony, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy/prometheus/balcony.rules.yml"
@@ -117,8 +119,18 @@ class Scraped(unittest.TestCase):
         cls.addClassCleanup(shutil.rmtree, cls.server.directory, True)
         cls.addClassCleanup(cls.server.stop)
         cls.prometheus = cls.enterClassContext(Prometheus(metrics_address(cls.server)))
+        asyncio.run(cls.traffic())
         wait(lambda: cls.prometheus.query("up == 1"), "a scrape")
         time.sleep(3)  # a rate needs two scrapes
+
+    @classmethod
+    async def traffic(cls):
+        """Something of everything that is counted only when it happens: a login, a message to nobody."""
+        cls.server.account("romeo", "secret")
+        romeo = await Client(cls.server, "romeo").login()
+        romeo.chat(f"nobody@{DOMAIN}", "Is anybody there?")
+        await romeo.hears(lambda stanza: stanza["type"] == "error")
+        await romeo.logout()
 
     def test_the_target_is_up_and_no_alert_fires(self):
         rules = self.prometheus.ask("rules")["groups"]

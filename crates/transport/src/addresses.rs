@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use machine::{Moment, Rate};
 use parking_lot::Mutex;
@@ -55,8 +56,42 @@ pub struct AddressLimits {
     pub exempt: Vec<Range>,
 }
 
+/// A limit that has refused somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Connections from everywhere.
+    Connections,
+    /// Connections from everywhere that have not logged in.
+    Unauthenticated,
+    /// Connections from one address.
+    Address,
+    /// Failed logins from one address.
+    FailedLogins,
+    /// New accounts from one address.
+    Registrations,
+    /// What a stream may send: sizes, depth, what comes before the login, attempts.
+    Stream,
+    /// What may wait for a client that does not read or acknowledge.
+    Queue,
+}
+
+impl Limit {
+    /// All of them, by the names that operators read.
+    pub const ALL: [(&'static str, Limit); 7] = [
+        ("connections", Limit::Connections),
+        ("preauth", Limit::Unauthenticated),
+        ("ip", Limit::Address),
+        ("failed_logins", Limit::FailedLogins),
+        ("registrations", Limit::Registrations),
+        ("stream", Limit::Stream),
+        ("queue", Limit::Queue),
+    ];
+}
+
 /// The connections and failures of all addresses.
 pub(crate) struct Addresses {
+    /// How often each limit has refused somebody.
+    rejected: [AtomicU64; Limit::ALL.len()],
     limits: Mutex<AddressLimits>,
     counts: Mutex<Counts>,
 }
@@ -90,6 +125,7 @@ impl Addresses {
     /// Nobody is connected.
     pub(crate) fn new(limits: AddressLimits) -> Arc<Addresses> {
         Arc::new(Addresses {
+            rejected: Default::default(),
             limits: Mutex::new(limits),
             counts: Mutex::default(),
         })
@@ -120,10 +156,17 @@ impl Addresses {
         let limits = self.limits.lock();
         let mut counts = self.counts.lock();
         let at_address = counts.entries.get(&address).map_or(0, |entry| entry.connections);
-        if counts.connections >= limits.connections
-            || counts.unauthenticated >= limits.unauthenticated
-            || (at_address >= limits.per_address && !is_exempt)
-        {
+        let reached = if counts.connections >= limits.connections {
+            Some(Limit::Connections)
+        } else if counts.unauthenticated >= limits.unauthenticated {
+            Some(Limit::Unauthenticated)
+        } else if at_address >= limits.per_address && !is_exempt {
+            Some(Limit::Address)
+        } else {
+            None
+        };
+        if let Some(limit) = reached {
+            self.reject(limit);
             return None;
         }
         counts.connections += 1;
@@ -135,6 +178,20 @@ impl Addresses {
             is_exempt,
             is_authenticated: false,
         })
+    }
+
+    /// A limit has refused somebody.
+    pub(crate) fn reject(&self, limit: Limit) {
+        if let Some(count) = self.rejected.get(limit as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How often a limit has refused somebody.
+    pub(crate) fn rejected(&self, limit: Limit) -> u64 {
+        self.rejected
+            .get(limit as usize)
+            .map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     /// Connections that are open, and those of them that have not logged in.
@@ -180,9 +237,15 @@ impl Admission {
         let Some(rate) = self.rate(|limits| limits.failed_logins) else {
             return false;
         };
-        let counts = self.addresses.counts.lock();
-        let entry = counts.entries.get(&self.address);
-        entry.is_some_and(|entry| entry.failures.is_full(rate, now))
+        let has_failed_too_often = {
+            let counts = self.addresses.counts.lock();
+            let entry = counts.entries.get(&self.address);
+            entry.is_some_and(|entry| entry.failures.is_full(rate, now))
+        };
+        if has_failed_too_often {
+            self.addresses.reject(Limit::FailedLogins);
+        }
+        has_failed_too_often
     }
 
     /// Counts a new account that is about to be made; false when the address has made enough of them.
@@ -195,6 +258,8 @@ impl Admission {
         let allowed = !made.is_full(rate, now);
         if allowed {
             made.count(rate, now);
+        } else {
+            self.addresses.reject(Limit::Registrations);
         }
         allowed
     }
@@ -305,6 +370,7 @@ mod tests {
         let first = addresses.admit(one).unwrap();
         let _second = addresses.admit(same).unwrap();
         assert!(addresses.admit(one).is_none());
+        assert_eq!(addresses.rejected(Limit::Address), 1);
         assert!(addresses.admit(other).is_some());
         drop(first);
         assert!(addresses.admit(same).is_some());

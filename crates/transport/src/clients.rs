@@ -20,7 +20,7 @@ use tokio::sync::{Notify, oneshot};
 use tracing::{debug, info, warn};
 
 use crate::System;
-use crate::addresses::{AddressLimits, Addresses};
+use crate::addresses::{AddressLimits, Addresses, Limit};
 use crate::connection::{Answer, Connection};
 use crate::http::{self, BoshSessions, HttpSettings, Protection};
 use crate::tls::Certificates;
@@ -181,6 +181,11 @@ impl Clients {
 
     pub(crate) fn settings(&self) -> arc_swap::Guard<Arc<Settings>> {
         self.settings.load()
+    }
+
+    /// How often a limit has refused somebody.
+    pub fn rejected(&self, limit: Limit) -> u64 {
+        self.addresses.rejected(limit)
     }
 
     pub(crate) fn addresses(&self) -> &Arc<Addresses> {

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tracing::{debug, info};
 
-use crate::addresses::Admission;
+use crate::addresses::{Admission, Limit};
 use crate::carrier::Carrier;
 use crate::clients::{Clients, Settings};
 use crate::connection::round::Round;
@@ -623,6 +623,15 @@ impl Connection {
                 text,
                 "a client's stream was ended"
             );
+            let limits = [
+                (StreamCondition::PolicyViolation, Limit::Stream),
+                (StreamCondition::ResourceConstraint, Limit::Queue),
+            ];
+            for (condition, limit) in limits {
+                if error.condition == condition {
+                    self.clients.addresses().reject(limit);
+                }
+            }
         }
         let socket = std::mem::replace(&mut self.socket, Socket::None);
         // Whatever happens here, the session is over.

@@ -12,7 +12,7 @@ mod servers;
 mod system;
 pub mod tls;
 
-pub use addresses::{AddressLimits, Range};
+pub use addresses::{AddressLimits, Limit, Range};
 pub use clients::{Clients, Entrance, Listen, Listening, LoginLabels, Settings};
 pub use http::{AllowedOrigins, HttpSettings};
 pub use resolve::{ResolverSettings, Route};

@@ -6,8 +6,8 @@ use account::DropReason;
 use router::{Counter, Direction, Router};
 use stanza::{Condition, IqType, Kind, MessageType, PresenceType};
 use storage::{Database, Operation};
-use transport::Clients;
 use transport::tls::Certificates;
+use transport::{Clients, Limit};
 
 use crate::metrics::{Bounds, Families, Histogram, Registry};
 
@@ -100,6 +100,13 @@ fn sessions(families: &mut Families, router: &Router, clients: &Clients) {
     );
     for (result, count) in clients.bosh_requests() {
         rows.row(&[("result", result)], count);
+    }
+    let mut rows = families.counter(
+        "xmpp_limits_rejected_total",
+        "How often a limit has refused a client.",
+    );
+    for (name, limit) in Limit::ALL {
+        rows.row(&[("limit", name)], clients.rejected(limit));
     }
     families
         .gauge("xmpp_accounts_in_memory", "Accounts that are held in memory.")
