@@ -3,14 +3,22 @@
 //!
 //! Pure. Accounts and rooms keep these values and ask them; what is sent passes their own doors.
 
+mod annotation;
 mod attention;
+mod capabilities;
 mod decloak;
 mod poke;
 mod pokes;
+mod received;
 mod settings;
 
+pub use annotation::{Annotations, Genuine, State, Words, annotation};
 pub use attention::{Attention, Judgement};
+pub use capabilities::{Answer, Capabilities, Claim, Hash};
 pub use decloak::Decloak;
 pub use poke::{Failure, Method, Poke};
 pub use pokes::{Pokes, Request, Verdict};
-pub use settings::{DecloakSettings, PokeBlocked, PokeMode, PokeSettings, RevealUnknown, Settings};
+pub use received::{Held, Received, Told};
+pub use settings::{
+    DecloakSettings, PokeBlocked, PokeMode, PokeSettings, PsaSettings, RevealUnknown, Settings,
+};

@@ -1,19 +1,59 @@
 //! What this crate reads of the configuration: `[psa]`, `[poke]`, `[attention]`, `[decloak]`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use machine::Rate;
 use stanza::Address;
 
+use crate::{Capabilities, Words};
+
 /// All of it. The default is the default of the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
+    /// `[psa]`
+    pub psa: PsaSettings,
     /// `[poke]`
     pub poke: PokeSettings,
     /// `attention.rate`, per sender and recipient (ATT-13).
     pub attention_rate: Option<Rate>,
     /// `[decloak]`
     pub decloak: DecloakSettings,
+    /// What is known of clients, shared by all accounts.
+    pub capabilities: Arc<Capabilities>,
+}
+
+/// `[psa]`
+#[derive(Debug, Clone)]
+pub struct PsaSettings {
+    /// `psa.enabled`
+    pub enabled: bool,
+    /// `psa.description` (PSA-13).
+    pub words: Words,
+    /// `psa.reprobe` (PSA-30).
+    pub reprobe: bool,
+    /// `psa.pause_delay` (PSA-38).
+    pub pause_delay: Duration,
+    /// `psa.cache_bytes`, per session.
+    pub cache_bytes: usize,
+    /// `limits.annotations`: how many one session is told at once, and after which time the next.
+    pub annotations: Rate,
+}
+
+impl Default for PsaSettings {
+    fn default() -> PsaSettings {
+        PsaSettings {
+            enabled: true,
+            words: Words::Some,
+            reprobe: true,
+            pause_delay: Duration::ZERO,
+            cache_bytes: 256 << 10,
+            annotations: Rate {
+                events: 200,
+                per: Duration::from_secs(1),
+            },
+        }
+    }
 }
 
 /// `[poke]`

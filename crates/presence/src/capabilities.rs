@@ -1,0 +1,395 @@
+//! What a client can do, from the hash in its presence (XEP-0115, XEP-0390). Of all that, this server wants to know one
+//! thing: whether the client asks for annotations (PSA-01).
+//!
+//! A hash counts only once the answer that it stands for has been seen and gives the same hash (PSA-03).
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use parking_lot::RwLock;
+use sha1::{Digest, Sha1};
+use sha2::Sha256;
+use stanza::{Stanza, namespace};
+use xml::Tree;
+
+/// XEP-0390 §2.
+const MODERN: &str = "urn:xmpp:caps";
+/// XEP-0300 §3.
+const HASHES: &str = "urn:xmpp:hashes:2";
+/// XEP-0004 §3.
+const FORMS: &str = "jabber:x:data";
+/// Hashes that are remembered. Beyond it, others are asked for anew in each session.
+const KNOWN_MAX: usize = 10_000;
+/// No hash or node is longer.
+const TEXT_MAX: usize = 1_024;
+
+/// What a presence says of its sender's capabilities.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// Nothing that could be verified: the client itself has to be asked (PSA-04).
+    Nothing,
+    /// This hash.
+    Hash(Hash),
+}
+
+/// One hash that stands for an answer.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hash {
+    form: Form,
+    value: Box<str>,
+    /// The node to ask for, which is no part of what is hashed (XEP-0115 §6.2).
+    node: Box<str>,
+}
+
+/// How a hash is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    /// XEP-0115 with SHA-1.
+    Sha1,
+    /// XEP-0115 with SHA-256.
+    Sha256,
+    /// XEP-0390 with SHA-256.
+    Modern,
+}
+
+impl Claim {
+    /// The claim in a presence; `None` where it has no capabilities at all.
+    pub fn of(presence: &Stanza) -> Option<Claim> {
+        let modern = presence.child(MODERN, "c").map(|child| child.to_tree());
+        let modern = modern.as_ref().and_then(|caps| {
+            let mut hashes = caps.children().filter(|hash| hash.is(HASHES, "hash"));
+            hashes.find(|hash| hash.attribute("algo") == Some("sha-256"))
+        });
+        if let Some(hash) = modern {
+            let value = hash.content().trim().to_owned();
+            let node = format!("{MODERN}#sha-256.{value}");
+            return Some(Claim::new(Form::Modern, value, node));
+        }
+        let legacy = presence.child(namespace::CAPABILITIES, "c")?;
+        let form = match legacy.attribute("hash").as_deref() {
+            Some("sha-1") => Form::Sha1,
+            Some("sha-256") => Form::Sha256,
+            Some(_) | None => return Some(Claim::Nothing),
+        };
+        let (Some(node), Some(ver)) = (legacy.attribute("node"), legacy.attribute("ver")) else {
+            return Some(Claim::Nothing);
+        };
+        Some(Claim::new(
+            form,
+            ver.clone().into_owned(),
+            format!("{node}#{ver}"),
+        ))
+    }
+
+    fn new(form: Form, value: String, node: String) -> Claim {
+        if value.len() > TEXT_MAX || node.len() > TEXT_MAX {
+            return Claim::Nothing;
+        }
+        Claim::Hash(Hash {
+            form,
+            value: value.into(),
+            node: node.into(),
+        })
+    }
+
+    /// The question to the client (XEP-0115 §6.2, XEP-0390 §4.3).
+    pub fn question(&self) -> Vec<u8> {
+        let mut bytes = format!("<query xmlns='{}'", namespace::DISCO_INFO).into_bytes();
+        if let Claim::Hash(hash) = self {
+            bytes.extend_from_slice(b" node='");
+            xml::escape_attribute(&mut bytes, &hash.node);
+            bytes.push(b'\'');
+        }
+        bytes.extend_from_slice(b"/>");
+        bytes
+    }
+
+    /// Whether an answer says that the client asks for annotations. False too when the answer is not what the hash stands
+    /// for: a lie counts for nothing (PSA-03).
+    pub fn answered(&self, answer: &Tree) -> Answer {
+        let wants = answer.children().any(|child| {
+            child.is(namespace::DISCO_INFO, "feature")
+                && child.attribute("var") == Some(namespace::ANNOTATION)
+        });
+        match self {
+            Claim::Nothing => Answer::ForThisSession(wants),
+            Claim::Hash(hash) => match hash.form.hash(answer) {
+                Some(made) if *made == *hash.value => Answer::Verified(hash.clone(), wants),
+                Some(_) | None => Answer::ForThisSession(false),
+            },
+        }
+    }
+}
+
+/// What follows from an answer: whether the client wants annotations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// Of this client only.
+    ForThisSession(bool),
+    /// Of everybody with this hash.
+    Verified(Hash, bool),
+}
+
+/// The verified hashes, shared by all accounts. Machines look; only the router adds.
+#[derive(Debug, Default)]
+pub struct Capabilities(RwLock<BTreeMap<(Form, Box<str>), bool>>);
+
+impl Capabilities {
+    /// Whether clients with this hash want annotations, if it is known.
+    pub fn wants_annotations(&self, hash: &Hash) -> Option<bool> {
+        self.0.read().get(&(hash.form, hash.value.clone())).copied()
+    }
+
+    /// Remembers a hash that was verified.
+    pub fn learn(&self, hash: Hash, wants_annotations: bool) {
+        let mut known = self.0.write();
+        if known.len() < KNOWN_MAX {
+            known.insert((hash.form, hash.value), wants_annotations);
+        }
+    }
+
+    /// How many are known.
+    pub fn len(&self) -> usize {
+        self.0.read().len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.0.read().is_empty()
+    }
+}
+
+impl Form {
+    /// The hash that stands for an answer; `None` when the answer is ill-formed (XEP-0115 §5.4 rule 3).
+    fn hash(self, answer: &Tree) -> Option<String> {
+        Some(match self {
+            Form::Sha1 => STANDARD.encode(Sha1::digest(legacy(answer)?)),
+            Form::Sha256 => STANDARD.encode(Sha256::digest(legacy(answer)?)),
+            Form::Modern => STANDARD.encode(Sha256::digest(modern(answer))),
+        })
+    }
+}
+
+fn attribute<'t>(tree: &'t Tree, name: &str) -> &'t str {
+    tree.attribute(name).unwrap_or_default()
+}
+
+fn identities(answer: &Tree) -> impl Iterator<Item = [&str; 4]> {
+    answer
+        .children()
+        .filter(|child| child.is(namespace::DISCO_INFO, "identity"))
+        .map(|identity| ["category", "type", "xml:lang", "name"].map(|name| attribute(identity, name)))
+}
+
+fn features(answer: &Tree) -> impl Iterator<Item = &str> {
+    answer
+        .children()
+        .filter(|child| child.is(namespace::DISCO_INFO, "feature"))
+        .map(|feature| attribute(feature, "var"))
+}
+
+/// The fields of each form: variable and values.
+fn forms(answer: &Tree) -> impl Iterator<Item = Vec<(String, Vec<String>)>> {
+    let values = |field: &Tree| {
+        let values = field.children().filter(|child| child.is(FORMS, "value"));
+        values.map(|value| value.content().into_owned()).collect()
+    };
+    answer
+        .children()
+        .filter(|child| child.is(FORMS, "x"))
+        .map(move |form| {
+            let fields = form.children().filter(|child| child.is(FORMS, "field"));
+            fields
+                .map(|field| (attribute(field, "var").to_owned(), values(field)))
+                .collect()
+        })
+}
+
+/// XEP-0115 §5.1.
+fn legacy(answer: &Tree) -> Option<String> {
+    let mut text = String::new();
+    let mut lines: Vec<String> = identities(answer).map(|parts| parts.join("/")).collect();
+    append_sorted(&mut text, &mut lines)?;
+    let mut lines: Vec<String> = features(answer).map(str::to_owned).collect();
+    append_sorted(&mut text, &mut lines)?;
+    let mut typed = BTreeMap::new();
+    for form in forms(answer) {
+        let kind = form.iter().find(|(name, _)| name == "FORM_TYPE");
+        // A form without a type is nothing that is hashed.
+        let Some([kind]) = kind.map(|(_, values)| values.as_slice()) else {
+            continue;
+        };
+        if typed.insert(kind.clone(), form.clone()).is_some() {
+            return None;
+        }
+    }
+    for (kind, mut fields) in typed {
+        let _ = write!(text, "{kind}<");
+        fields.sort();
+        for (name, mut values) in fields.into_iter().filter(|(name, _)| name != "FORM_TYPE") {
+            let _ = write!(text, "{name}<");
+            values.sort();
+            for value in values {
+                let _ = write!(text, "{value}<");
+            }
+        }
+    }
+    Some(text)
+}
+
+/// `None` when one occurs twice.
+fn append_sorted(text: &mut String, lines: &mut [String]) -> Option<()> {
+    lines.sort();
+    if lines.windows(2).any(|pair| pair.first() == pair.last()) {
+        return None;
+    }
+    for line in lines {
+        let _ = write!(text, "{line}<");
+    }
+    Some(())
+}
+
+/// XEP-0390 §4.1.
+fn modern(answer: &Tree) -> String {
+    let section = |mut lines: Vec<String>| {
+        lines.sort();
+        lines.concat() + "\u{1c}"
+    };
+    let features = section(features(answer).map(|name| format!("{name}\u{1f}")).collect());
+    let identities = section(
+        identities(answer)
+            .map(|parts| parts.map(|part| format!("{part}\u{1f}")).concat() + "\u{1e}")
+            .collect(),
+    );
+    let field = |(name, values): (String, Vec<String>)| {
+        let mut values: Vec<String> = values.into_iter().map(|value| value + "\u{1f}").collect();
+        values.sort();
+        format!("{name}\u{1f}{}\u{1e}", values.concat())
+    };
+    let form = |fields: Vec<(String, Vec<String>)>| {
+        let mut fields: Vec<String> = fields.into_iter().map(field).collect();
+        fields.sort();
+        fields.concat() + "\u{1d}"
+    };
+    let forms = section(forms(answer).map(form).collect());
+    features + &identities + &forms
+}
+
+#[cfg(test)]
+mod tests {
+    use stanza::{Kind, PresenceType};
+
+    use super::*;
+
+    fn presence(payload: &str) -> Stanza {
+        Stanza::build(
+            Kind::Presence(PresenceType::Available),
+            None,
+            None,
+            None,
+            payload.as_bytes(),
+        )
+    }
+
+    fn tree(text: &str) -> Tree {
+        Tree::parse(text.as_bytes(), "", &xml::Limits::unlimited()).unwrap()
+    }
+
+    /// The example of XEP-0115 §1.2.
+    const EXODUS: &str = "<query xmlns='http://jabber.org/protocol/disco#info'>\
+        <identity category='client' name='Exodus 0.9.1' type='pc'/>\
+        <feature var='http://jabber.org/protocol/caps'/>\
+        <feature var='http://jabber.org/protocol/disco#info'/>\
+        <feature var='http://jabber.org/protocol/disco#items'/>\
+        <feature var='http://jabber.org/protocol/muc'/></query>";
+
+    fn claim(ver: &str) -> Claim {
+        Claim::of(&presence(&format!(
+            "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='urn:n' ver='{ver}'/>"
+        )))
+        .unwrap()
+    }
+
+    #[test]
+    fn psa_01_the_hash_of_the_example_is_verified() {
+        let claim = claim("QgayPKawpkPSDYmwT/WM94uAlu0=");
+        let Answer::Verified(hash, wants) = claim.answered(&tree(EXODUS)) else {
+            panic!("not verified");
+        };
+        assert!(!wants);
+        let known = Capabilities::default();
+        assert_eq!(known.wants_annotations(&hash), None);
+        known.learn(hash.clone(), wants);
+        assert_eq!(known.wants_annotations(&hash), Some(false));
+        assert_eq!(
+            String::from_utf8(claim.question()).unwrap(),
+            "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:n#QgayPKawpkPSDYmwT/WM94uAlu0='/>"
+        );
+    }
+
+    #[test]
+    fn psa_03_an_answer_that_is_not_what_the_hash_stands_for_counts_for_nothing() {
+        let lie = EXODUS.replace("protocol/muc", "protocol/cum");
+        let interested = EXODUS.replace("http://jabber.org/protocol/muc", "urn:xmpp:psa");
+        for answer in [lie, interested] {
+            let verdict = claim("QgayPKawpkPSDYmwT/WM94uAlu0=").answered(&tree(&answer));
+            assert_eq!(verdict, Answer::ForThisSession(false));
+        }
+    }
+
+    #[test]
+    fn psa_03_what_is_named_twice_is_no_answer() {
+        let twice = EXODUS.replace(
+            "<feature var='http://jabber.org/protocol/muc'/>",
+            "<feature var='http://jabber.org/protocol/muc'/><feature var='http://jabber.org/protocol/muc'/>",
+        );
+        assert_eq!(Form::Sha1.hash(&tree(&twice)), None);
+    }
+
+    #[test]
+    fn psa_04_without_a_hash_the_answer_is_for_this_session() {
+        let wants =
+            "<query xmlns='http://jabber.org/protocol/disco#info'><feature var='urn:xmpp:psa'/></query>";
+        assert_eq!(
+            Claim::Nothing.answered(&tree(wants)),
+            Answer::ForThisSession(true)
+        );
+        assert_eq!(
+            Claim::Nothing.answered(&tree(EXODUS)),
+            Answer::ForThisSession(false)
+        );
+        assert_eq!(Claim::of(&presence("<status/>")), None);
+        let old = "<c xmlns='http://jabber.org/protocol/caps' node='urn:n' ver='1.0'/>";
+        assert_eq!(Claim::of(&presence(old)), Some(Claim::Nothing));
+    }
+
+    #[test]
+    fn psa_03_the_newer_form_counts_too() {
+        let made = Form::Modern.hash(&tree(EXODUS)).unwrap();
+        let caps = format!(
+            "<c xmlns='urn:xmpp:caps'><hash xmlns='urn:xmpp:hashes:2' algo='sha-256'>{made}</hash></c>"
+        );
+        let claim = Claim::of(&presence(&caps)).unwrap();
+        assert!(matches!(
+            claim.answered(&tree(EXODUS)),
+            Answer::Verified(_, false)
+        ));
+        let question = String::from_utf8(claim.question()).unwrap();
+        assert!(
+            question.contains(&format!("node='urn:xmpp:caps#sha-256.{made}'")),
+            "{question}"
+        );
+    }
+
+    #[test]
+    fn xep0390_4_1_the_input_of_the_hash() {
+        let info = "<query xmlns='http://jabber.org/protocol/disco#info'><identity category='client' type='pc' name='B'/>\
+            <feature var='b'/><feature var='a'/><x xmlns='jabber:x:data'><field var='v'><value>2</value><value>1</value></field></x></query>";
+        assert_eq!(
+            modern(&tree(info)),
+            "a\u{1f}b\u{1f}\u{1c}client\u{1f}pc\u{1f}\u{1f}B\u{1f}\u{1e}\u{1c}v\u{1f}1\u{1f}2\u{1f}\u{1e}\u{1d}\u{1c}"
+        );
+    }
+}
