@@ -1,6 +1,6 @@
 //! The account itself: what it knows, and which part of it answers which input.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use features::LastSeen;
@@ -56,6 +56,10 @@ pub struct Account {
     pub(crate) pokes: presence::Pokes,
     /// When a [`Key::Pokes`] is under way.
     pub(crate) pokes_wake: Option<Moment>,
+    /// Domains of which some session holds presence, and whether the path to them is broken.
+    pub(crate) domains: BTreeMap<Address, bool>,
+    /// Domains that are back, whose contacts will be asked.
+    pub(crate) reprobe: BTreeSet<Address>,
     /// Calls for the user's attention.
     pub(crate) attention: presence::Attention,
 }
@@ -82,6 +86,8 @@ impl Account {
             settle_at: None,
             pokes: presence::Pokes::default(),
             pokes_wake: None,
+            domains: BTreeMap::new(),
+            reprobe: BTreeSet::new(),
             attention: presence::Attention::default(),
             address,
         })
@@ -212,6 +218,7 @@ impl Account {
         let place = self.sessions.iter().position(|session| session.id == id)?;
         let session = self.sessions.remove(place);
         self.poked_client_left(&session.address, out);
+        self.unwatch(out);
         self.note_departure(context, out);
         Some(session)
     }
@@ -349,8 +356,9 @@ impl Machine for Account {
             Input::Waiting(rows) => self.waiting_arrived(context, rows, out),
             Input::Loaded(loaded) => self.loaded(context, loaded, out),
             Input::Wake(Key::Settle) => self.settle_overdue(context, out),
-            // It holds no presence of other domains that could be in doubt.
-            Input::Path { .. } => {}
+            Input::Path { domain, path } => self.path_changed(context, &domain, path, out),
+            Input::Wake(Key::Annotate) => self.bring_up_to_date(context, out),
+            Input::Wake(Key::Reprobe) => self.reprobe(out),
             Input::Wake(Key::Pokes) => self.pokes_overdue(context, out),
             Input::Admin(request) => self.admin(context, request, out),
         }

@@ -46,6 +46,21 @@ impl Passed {
         &self.0
     }
 
+    /// The same to another address of the same account.
+    pub(crate) fn addressed_to(self, to: Address) -> Passed {
+        Passed(self.0.to_address(to))
+    }
+
+    /// The same without what was put in.
+    pub(crate) fn without_appended(self) -> Passed {
+        Passed(self.0.without_appended())
+    }
+
+    /// The same stanza, cleaned of what its sender may not say.
+    pub(crate) fn replaced_by(self, cleaned: Parcel) -> Passed {
+        Passed(cleaned)
+    }
+
     /// The same without one of its children.
     pub(crate) fn without_child(self, place: u16) -> Passed {
         Passed(self.0.without_child(place))

@@ -151,6 +151,10 @@ pub enum Key {
     Settle,
     /// Nobody has answered a poke in time.
     Pokes,
+    /// More annotations may be told.
+    Annotate,
+    /// Contacts of domains that are back are asked for their presence.
+    Reprobe,
 }
 
 /// What an account wants to be kept.
@@ -287,6 +291,8 @@ pub enum Effect {
         /// The promise.
         receipt: Option<Receipt>,
     },
+    /// What clients with this hash want has been verified.
+    Learn(presence::Hash, bool),
     /// A stanza ended here without anybody being told.
     Dropped(DropReason),
     /// Call this once all before it has happened.

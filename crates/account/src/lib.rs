@@ -5,12 +5,14 @@
 //! `inbound`; both ask `door` first, which is the only way to a parcel that may be routed or delivered.
 
 mod account;
+mod annotations;
 mod answers;
 mod attention;
 mod delivery;
 mod door;
 mod inbound;
 mod input;
+mod interest;
 mod lists;
 mod outbound;
 mod poke;

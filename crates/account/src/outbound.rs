@@ -1,6 +1,7 @@
 //! What the account's own sessions send: the first half of the way of a stanza (RFC 6120 §10, RFC 6121 §8).
 
 use machine::Context;
+use presence::{Annotations, without_children};
 use stanza::{
     Address, Condition, ErrorKind, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError,
 };
@@ -32,6 +33,7 @@ impl Account {
                 settle(receipt, out);
             }
             Kind::Presence(kind) => {
+                let stanza = without_annotations(stanza);
                 match (kind, stanza.to().is_some()) {
                     (PresenceType::Available, false) => self.broadcast(context, id, stanza, out),
                     (PresenceType::Unavailable, false) => {
@@ -133,7 +135,7 @@ impl Account {
         if for_account {
             match kind {
                 IqType::Get | IqType::Set => self.answer_own_session(context, id, &stanza, out),
-                IqType::Result | IqType::Error => self.own_client_answers(id, &stanza, kind, out),
+                IqType::Result | IqType::Error => self.own_client_answers(context, id, &stanza, kind, out),
             }
             return;
         }
@@ -187,5 +189,13 @@ impl Account {
         if let (Some(answer), Some(session)) = (answer, self.session(id)) {
             self.give(context, session, &Passed::of_our_own(answer), out);
         }
+    }
+}
+
+/// PSA-16: clients never annotate.
+fn without_annotations(stanza: Stanza) -> Stanza {
+    match Annotations::of(&stanza, None) {
+        Some(annotations) => without_children(&stanza, &annotations.places()).unwrap_or(stanza),
+        None => stanza,
     }
 }

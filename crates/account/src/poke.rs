@@ -126,7 +126,17 @@ impl Account {
     }
 
     /// An answer of one of the account's own clients to the server: to a poke, or to nothing that is still open.
-    pub(crate) fn own_client_answers(&mut self, id: SessionId, answer: &Stanza, kind: IqType, out: &mut Out) {
+    pub(crate) fn own_client_answers(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        answer: &Stanza,
+        kind: IqType,
+        out: &mut Out,
+    ) {
+        if self.capabilities_answered(context, id, answer, kind, out) {
+            return;
+        }
         let (Some(client), Some(question)) = (
             self.session(id).map(|session| session.address.clone()),
             answer.id(),

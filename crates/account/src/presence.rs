@@ -6,6 +6,7 @@ use stanza::{Address, Condition, ErrorKind, Kind, Parcel, PresenceType, Stanza, 
 use xml::Child;
 
 use crate::account::{Account, Out};
+use crate::annotations::Truth;
 use crate::door::Passed;
 use crate::session::Available;
 use crate::{Effect, SessionId, Settings};
@@ -31,6 +32,7 @@ impl Account {
         };
         let is_initial = session.presence.is_none();
         let took_messages = session.takes_messages();
+        let interest_changed = session.interest.follow(&stanza);
         session.presence = Some(Available {
             stanza: stanza.clone(),
             priority,
@@ -43,6 +45,10 @@ impl Account {
         if is_initial {
             self.ask_for_presence(context, id, &address, out);
             self.deliver_pending_requests(context, id, out);
+            self.inherit_received(context, id, out);
+        } else if interest_changed {
+            // PSA-05.
+            self.bring_up_to_date(context, out);
         }
         if takes_messages && !took_messages {
             self.bring_waiting(out);
@@ -63,6 +69,7 @@ impl Account {
         };
         let was_available = session.presence.take().is_some();
         let directed = std::mem::take(&mut session.directed);
+        session.received = presence::Received::default();
         let address = session.address.clone();
         if !was_available && directed.is_empty() {
             return;
@@ -209,7 +216,9 @@ impl Account {
         };
         match kind {
             PresenceType::Unavailable => {
-                session.directed.remove(to.as_str());
+                if let Some(joined) = session.directed.remove(to.as_str()) {
+                    self.left_room(id, &joined, &to, out);
+                }
             }
             PresenceType::Available
             | PresenceType::Error
@@ -222,6 +231,7 @@ impl Account {
                     self.refuse(context, id, &stanza, Condition::ResourceConstraint, out);
                     return;
                 }
+                session.interest.follow(&stanza);
                 session.directed.insert(to, stanza);
             }
         }
@@ -234,7 +244,7 @@ impl Account {
     /// RFC 6121 §8.5.2.1.2, §8.5.3.1: a contact's presence, to all available resources or the one it names.
     pub(crate) fn inbound_availability(
         &mut self,
-        context: &Context<'_, Settings>,
+        context: &mut Context<'_, Settings>,
         parcel: Passed,
         kind: PresenceType,
         out: &mut Out,
@@ -242,6 +252,25 @@ impl Account {
         let Some(to) = parcel.parcel().to().cloned() else {
             return;
         };
+        if let Some(from) = parcel.parcel().from() {
+            let is_end = match kind {
+                PresenceType::Unavailable => true,
+                // PSA-27: where the path is broken, errors are our own. One about a poke says nothing of a server (C-06).
+                PresenceType::Error => {
+                    self.domains.get(from.domainpart()) == Some(&false)
+                        && parcel.parcel().stanza().child(namespace::POKE, "poke").is_none()
+                }
+                PresenceType::Available
+                | PresenceType::Probe
+                | PresenceType::Subscribe
+                | PresenceType::Subscribed
+                | PresenceType::Unsubscribe
+                | PresenceType::Unsubscribed => false,
+            };
+            if is_end {
+                self.receive_unavailable(&from.clone(), &to, &parcel, out);
+            }
+        }
         if let (PresenceType::Unavailable, Some(from)) = (kind, parcel.parcel().from()) {
             // RFC 6121 §4.6.1: who says goodbye is no longer on the list of directed presence.
             for session in self
@@ -252,7 +281,15 @@ impl Account {
                 session.directed.remove(from.as_str());
             }
         }
-        for session in &self.sessions {
+        let (parcel, truth) = if kind == PresenceType::Available {
+            self.truth_of(parcel)
+        } else {
+            (parcel, Truth::Plain)
+        };
+        for place in 0..self.sessions.len() {
+            let Some(session) = self.sessions.get(place) else {
+                break;
+            };
             // A resource that never became available may still have asked somebody by directed presence, and is
             // answered under its full address (DCL-25).
             let is_meant = if to.is_bare() {
@@ -260,8 +297,16 @@ impl Account {
             } else {
                 session.address == to
             };
-            if is_meant && self.admits(session, &parcel) {
-                self.give(context, session, &parcel, out);
+            if !is_meant || !self.admits(session, &parcel) {
+                continue;
+            }
+            let copy = if kind == PresenceType::Available {
+                self.receive_available(context, place, &parcel, &truth, out)
+            } else {
+                Some(parcel.clone())
+            };
+            if let (Some(copy), Some(session)) = (copy, self.sessions.get(place)) {
+                self.give(context, session, &copy, out);
             }
         }
     }

@@ -9,6 +9,7 @@ use stanza::{Address, Stanza};
 use stream_management::Mailbox;
 
 use crate::SessionId;
+use crate::interest::Interest;
 
 /// A connected resource (RFC 6120 §7).
 pub(crate) struct Session {
@@ -30,6 +31,10 @@ pub(crate) struct Session {
     /// To whom it sent directed presence, and what they got last (RFC 6121 §4.6). Addresses that are subscribed to the
     /// user's presence are here too: what they hold is what was sent last.
     pub(crate) directed: BTreeMap<Address, Stanza>,
+    /// Whether its client asks for annotations.
+    pub(crate) interest: Interest,
+    /// What it was sent by other domains, and by contacts who are out of reach.
+    pub(crate) received: presence::Received,
 }
 
 /// Presence that was broadcast.
@@ -51,6 +56,8 @@ impl Session {
             active_list: None,
             uses_lists: false,
             directed: BTreeMap::new(),
+            interest: Interest::default(),
+            received: presence::Received::default(),
         }
     }
 

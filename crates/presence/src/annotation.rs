@@ -1,7 +1,7 @@
 //! The `<state-annotation/>` of XEP-0310: writing it, and telling a true one from a forged one.
 
 use stanza::{Address, Stanza, namespace};
-use xml::Child;
+use xml::{Child, ContentNamespace, Element};
 
 const NAME: &str = "state-annotation";
 
@@ -99,6 +99,22 @@ impl Annotations {
         places.extend(self.genuine.as_ref().map(|genuine| genuine.place));
         places
     }
+}
+
+/// The presence without the children at these places: a copy of its own, for the rare one that lies.
+pub fn without_children(presence: &Stanza, places: &[u16]) -> Option<Stanza> {
+    let (from, to) = (presence.from().cloned(), presence.to().cloned());
+    let parcel = presence.readdressed(from.clone(), to.clone());
+    let parcel = places
+        .iter()
+        .fold(parcel, |parcel, place| parcel.without_child(*place));
+    let element = Element::parse(
+        &parcel.to_bytes(),
+        ContentNamespace::Client,
+        &xml::Limits::unlimited(),
+    )
+    .ok()?;
+    Stanza::new(element, from, to, None).ok()
 }
 
 fn is_annotation(child: &Child<'_>) -> bool {

@@ -12,13 +12,13 @@ mod pokes;
 mod received;
 mod settings;
 
-pub use annotation::{Annotations, Genuine, State, Words, annotation};
+pub use annotation::{Annotations, Genuine, State, Words, annotation, without_children};
 pub use attention::{Attention, Judgement};
 pub use capabilities::{Answer, Capabilities, Claim, Hash};
 pub use decloak::Decloak;
 pub use poke::{Failure, Method, Poke};
 pub use pokes::{Pokes, Request, Verdict};
-pub use received::{Held, Received, Told};
+pub use received::{Held, Received};
 pub use settings::{
     DecloakSettings, PokeBlocked, PokeMode, PokeSettings, PsaSettings, RevealUnknown, Settings,
 };

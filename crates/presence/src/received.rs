@@ -7,26 +7,63 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use stanza::{Address, Stanza};
-
-/// Whether the session knows that an entry may not be true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Told {
-    /// It takes the presence for true.
-    Clear,
-    /// It was told that the path is broken.
-    Broken,
-}
+use stanza::{Address, Parcel, Stanza};
 
 /// The last presence from one full address.
 #[derive(Debug, Clone)]
 pub struct Held {
-    /// As the session received it, without annotations.
+    /// As the session received it.
     pub stanza: Stanza,
+    /// The place in it of an annotation, which is no part of the presence.
+    pub annotation: Option<u16>,
     /// What the sender's own server says of it (PSA-19).
     pub foreign: Option<Arc<[u8]>>,
-    /// What this server has said of it.
-    pub told: Told,
+    /// Whether the session was shown that.
+    pub shown: bool,
+    /// Whether this server has told the session that it may not be true.
+    pub told: bool,
+}
+
+impl Held {
+    /// Presence about which nobody has said anything.
+    pub fn plain(stanza: Stanza) -> Held {
+        Held {
+            stanza,
+            annotation: None,
+            foreign: None,
+            shown: false,
+            told: false,
+        }
+    }
+
+    /// Whether the session does not know what is known: `broken` says that the path to its sender is.
+    pub fn is_behind(&self, broken: bool) -> bool {
+        self.told != broken || (self.foreign.is_some() && !self.shown)
+    }
+
+    /// The repeat that brings the session up to date, for an interested one (PSA-09, PSA-19): the presence, what its own
+    /// server says, and what this server says, which is nothing where it has not said anything.
+    pub fn repeat(
+        &mut self,
+        from: &Address,
+        to: &Address,
+        ours: impl FnOnce(bool) -> Vec<u8>,
+        broken: bool,
+    ) -> Parcel {
+        let mut parcel = self.stanza.readdressed(Some(from.clone()), Some(to.clone()));
+        if let Some(place) = self.annotation {
+            parcel = parcel.without_child(place);
+        }
+        if let Some(foreign) = &self.foreign {
+            parcel = parcel.with_appended(foreign);
+            self.shown = true;
+        }
+        if self.told || broken {
+            parcel = parcel.with_appended(&ours(broken));
+        }
+        self.told = broken;
+        parcel
+    }
 }
 
 /// What one session holds.
@@ -42,25 +79,13 @@ const ENTRY_BYTES: usize = 160;
 impl Received {
     /// A presence has come (PSA-22). Gives false when `bytes_max` is reached: then it is not kept, and will not be
     /// annotated.
-    pub fn put(
-        &mut self,
-        from: Address,
-        stanza: Stanza,
-        foreign: Option<Arc<[u8]>>,
-        bytes_max: usize,
-    ) -> bool {
-        let size = size(&stanza);
-        let before = self.held.get(from.as_str()).map_or(0, |held| size_of_held(held));
-        if self.bytes + size - before.min(self.bytes + size) > bytes_max {
-            self.remove(&from);
+    pub fn put(&mut self, from: Address, held: Held, bytes_max: usize) -> bool {
+        self.remove_one(&from);
+        let size = size_of(&held);
+        if self.bytes + size > bytes_max {
             return false;
         }
-        self.bytes = self.bytes + size - before;
-        let held = Held {
-            stanza,
-            foreign,
-            told: Told::Clear,
-        };
+        self.bytes += size;
         self.held.insert(from, held);
         true
     }
@@ -84,10 +109,11 @@ impl Received {
         }
     }
 
-    fn remove_one(&mut self, from: &Address) {
-        if let Some(held) = self.held.remove(from.as_str()) {
-            self.bytes = self.bytes.saturating_sub(size_of_held(&held));
-        }
+    /// Only what is held of exactly this address.
+    pub fn remove_one(&mut self, from: &Address) -> Option<Held> {
+        let held = self.held.remove(from.as_str())?;
+        self.bytes = self.bytes.saturating_sub(size_of(&held));
+        Some(held)
     }
 
     /// What is held of one full address.
@@ -126,12 +152,9 @@ impl Received {
     }
 }
 
-fn size(stanza: &Stanza) -> usize {
-    stanza.byte_len() + ENTRY_BYTES
-}
-
-fn size_of_held(held: &Held) -> usize {
-    size(&held.stanza)
+fn size_of(held: &Held) -> usize {
+    let foreign = held.foreign.as_ref().map_or(0, |foreign| foreign.len());
+    held.stanza.byte_len() + foreign + ENTRY_BYTES
 }
 
 #[cfg(test)]
@@ -156,7 +179,7 @@ mod tests {
     }
 
     fn put(received: &mut Received, from: &str) -> bool {
-        received.put(address(from), presence("x"), None, 10_000)
+        received.put(address(from), Held::plain(presence("x")), 10_000)
     }
 
     #[test]
@@ -184,24 +207,55 @@ mod tests {
         put(&mut received, "juliet@capulet.lit/a");
         let before = received.bytes();
         for (_, held) in received.iter_mut() {
-            held.told = Told::Broken;
+            held.told = true;
         }
         put(&mut received, "juliet@capulet.lit/a");
         assert_eq!(received.bytes(), before);
-        assert_eq!(received.get("juliet@capulet.lit/a").unwrap().told, Told::Clear);
+        assert!(!received.get("juliet@capulet.lit/a").unwrap().told);
     }
 
     #[test]
     fn the_cache_ends_at_its_limit_and_what_is_not_kept_is_not_annotated() {
         let mut received = Received::default();
         let kept = (0..100)
-            .filter(|n| received.put(address(&format!("a{n}@x.lit/r")), presence("x"), None, 2_000))
+            .filter(|n| {
+                received.put(
+                    address(&format!("a{n}@x.lit/r")),
+                    Held::plain(presence("x")),
+                    2_000,
+                )
+            })
             .count();
         assert!(kept > 5 && kept < 15, "{kept}");
         assert!(received.bytes() <= 2_000);
         assert!(
-            received.put(address("a0@x.lit/r"), presence("y"), None, 2_000),
+            received.put(address("a0@x.lit/r"), Held::plain(presence("y")), 2_000),
             "what is there can change"
         );
+    }
+
+    #[test]
+    fn psa_19_what_the_other_server_says_stands_beside_what_this_one_says() {
+        let theirs: Arc<[u8]> = Arc::from(b"<theirs/>".as_slice());
+        let mut held = Held {
+            foreign: Some(theirs),
+            shown: true,
+            ..Held::plain(presence("x"))
+        };
+        let mut told = |broken: bool| {
+            assert!(held.is_behind(broken));
+            let ours = |broken| {
+                if broken {
+                    b"<ours/>".to_vec()
+                } else {
+                    b"<empty/>".to_vec()
+                }
+            };
+            let parcel = held.repeat(&address("a@b.lit/c"), &address("d@e.lit/f"), ours, broken);
+            assert!(!held.is_behind(broken));
+            String::from_utf8(parcel.to_bytes()).unwrap()
+        };
+        assert!(told(true).ends_with("<status>x</status><theirs/><ours/></presence>"));
+        assert!(told(false).ends_with("<status>x</status><theirs/><empty/></presence>"));
     }
 }

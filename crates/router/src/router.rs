@@ -90,7 +90,10 @@ impl Router {
     }
 
     /// Other settings, from the next input on.
-    pub fn replace_settings(&self, settings: Settings) {
+    pub fn replace_settings(&self, mut settings: Settings) {
+        // What was learnt of clients is no setting.
+        settings.account.presence.capabilities =
+            Arc::clone(&self.settings.load().account.presence.capabilities);
         self.settings.store(Arc::new(settings));
         self.tell_links_of_settings();
     }

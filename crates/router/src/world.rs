@@ -107,6 +107,13 @@ impl World<Account> for Router {
                 };
                 router.act(action, Box::new(done));
             }
+            Effect::Learn(hash, wants) => self
+                .settings
+                .load()
+                .account
+                .presence
+                .capabilities
+                .learn(hash, wants),
             Effect::Dropped(reason) => self.counters.add(Counter::Dropped(reason), 1),
             Effect::Answer(answer) => answer.give(),
             Effect::Watch(domain) => router.watch(slot.key(), &domain, worker),
@@ -162,6 +169,7 @@ impl World<Account> for Router {
             | Effect::LoadWaiting
             | Effect::Load { .. }
             | Effect::Act { .. }
+            | Effect::Learn(..)
             | Effect::Dropped(_) => {}
         }
     }

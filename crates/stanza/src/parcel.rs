@@ -76,6 +76,18 @@ impl Parcel {
         self
     }
 
+    /// What is put in after the last child.
+    pub fn appended(&self) -> Option<&Arc<[u8]>> {
+        self.append.as_ref()
+    }
+
+    /// The same with nothing put in.
+    #[must_use]
+    pub fn without_appended(mut self) -> Parcel {
+        self.append = None;
+        self
+    }
+
     /// The shared stanza. Its addresses may differ from this copy's.
     pub fn stanza(&self) -> &Stanza {
         &self.stanza

@@ -114,7 +114,7 @@ section! {
         /// Pokes that wait for an answer, all together; further ones count as unanswered at once.
         pokes_in_flight: usize = 10_000, effect later;
         /// Annotations of presence to one client; beyond it they wait, and only the newest about each contact is sent.
-        annotations: OrOff<Rate> = OrOff::On(Rate { count: 200, period: Duration::from_secs(1) }), effect later;
+        annotations: OrOff<Rate> = OrOff::On(Rate { count: 200, period: Duration::from_secs(1) });
         /// Verified client capabilities that are remembered (XEP-0115, XEP-0390); the oldest make room.
         capabilities: usize = 10_000, effect later;
 

@@ -49,7 +49,7 @@ section! {
         /// BOSH sessions (XEP-0124).
         bosh: Bosh = Bosh::default();
         /// Presence that says when it may not be true any more (XEP-0310).
-        psa: Psa = Psa::default(), effect later;
+        psa: Psa = Psa::default();
         /// Asking whether somebody is really there (XEP-0132).
         poke: Poke = Poke::default();
         /// Attention requests (XEP-0224).
@@ -347,8 +347,8 @@ section! {
         /// Ask for the presence of all contacts there when a link is back.
         reprobe: bool = true;
         /// How long a paused session may take to come back before anybody is told; at most `10s`.
-        pause_delay: Duration = Duration::ZERO;
-        /// Memory for presence received from other servers, for each account. Beyond it, the oldest is not annotated.
+        pause_delay: Duration = Duration::ZERO, effect later;
+        /// Memory for presence received from other servers, for each session. Beyond it, presence is not annotated.
         cache_bytes: ByteSize = ByteSize(256 << 10);
     }
 }

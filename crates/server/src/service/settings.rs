@@ -94,12 +94,16 @@ pub(super) fn of_router(
     })
 }
 
-/// What hosts and accounts list in disco#info for the presence engine (POKE-43).
+/// What hosts and accounts list in disco#info for the presence engine (POKE-43, PSA-06).
 fn presence_features(configuration: &Configuration) -> Vec<&'static str> {
-    match configuration.poke.mode {
+    let mut features = match configuration.poke.mode {
         PokeMode::On => vec![namespace::POKE],
         PokeMode::Ignore | PokeMode::Refuse => Vec::new(),
+    };
+    if configuration.psa.enabled {
+        features.push(namespace::ANNOTATION);
     }
+    features
 }
 
 /// The settings of client connections. `secret` makes up what unknown accounts answer.
@@ -206,7 +210,30 @@ fn of_presence(configuration: &Configuration) -> Result<presence::Settings, Repo
     for component in configuration.components.domains.keys() {
         trusted.push(address(component)?);
     }
+    let psa = &configuration.psa;
+    let unlimited = machine::Rate {
+        events: u32::MAX,
+        per: std::time::Duration::from_secs(1),
+    };
     Ok(presence::Settings {
+        psa: presence::PsaSettings {
+            enabled: psa.enabled,
+            words: if psa.description {
+                presence::Words::Some
+            } else {
+                presence::Words::None
+            },
+            reprobe: psa.reprobe,
+            pause_delay: psa.pause_delay,
+            cache_bytes: psa.cache_bytes.0,
+            annotations: configuration
+                .limits
+                .annotations
+                .on()
+                .copied()
+                .map_or(unlimited, rate),
+        },
+        capabilities: std::sync::Arc::default(),
         poke: presence::PokeSettings {
             mode: match poke.mode {
                 PokeMode::On => presence::PokeMode::On,

@@ -1,0 +1,135 @@
+//! Whether the account's clients ask for annotations (PSA-01…PSA-05): from the hash in their presence where its meaning is
+//! known, else the client is asked.
+//!
+//! It is found out when there is something to tell. A client that is never told anything is never asked.
+
+use machine::Context;
+use presence::{Answer, Claim};
+use stanza::{IqType, Kind, Stanza};
+
+use crate::account::{Account, Out};
+use crate::door::Passed;
+use crate::{Effect, SessionId, Settings};
+
+/// What is known of one client.
+#[derive(Debug, Default)]
+pub(crate) struct Interest {
+    claim: Option<Claim>,
+    wish: Wish,
+}
+
+/// Whether the client asks for annotations.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Wish {
+    /// Nobody needed to know yet.
+    #[default]
+    Unasked,
+    /// The client was asked under this id.
+    Asked(String),
+    /// It does, or does not.
+    Known(bool),
+}
+
+impl Interest {
+    /// Interest follows the newest presence (PSA-03). One without capabilities says nothing new (C-16). True when what was
+    /// known counts no longer.
+    pub(crate) fn follow(&mut self, presence: &Stanza) -> bool {
+        let Some(claim) = Claim::of(presence) else {
+            return false;
+        };
+        if self.claim.as_ref() == Some(&claim) {
+            return false;
+        }
+        self.claim = Some(claim);
+        self.wish = Wish::Unasked;
+        true
+    }
+}
+
+impl Account {
+    /// Whether the client at this place asks for annotations. One of which nobody knows is asked, and counts as not
+    /// interested until it has answered.
+    pub(crate) fn wants_annotations(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        place: usize,
+        out: &mut Out,
+    ) -> bool {
+        if !context.settings.presence.psa.enabled {
+            return false;
+        }
+        let Some(session) = self.sessions.get_mut(place) else {
+            return false;
+        };
+        match &session.interest.wish {
+            Wish::Known(wants) => return *wants,
+            Wish::Asked(_) => return false,
+            Wish::Unasked => {}
+        }
+        if let Some(Claim::Hash(hash)) = &session.interest.claim
+            && let Some(wants) = context.settings.presence.capabilities.wants_annotations(hash)
+        {
+            session.interest.wish = Wish::Known(wants);
+            return wants;
+        }
+        let id = context.token();
+        let question = session
+            .interest
+            .claim
+            .as_ref()
+            .unwrap_or(&Claim::Nothing)
+            .question();
+        let question = Stanza::build(
+            Kind::Iq(IqType::Get),
+            Some(&self.address),
+            Some(&session.address),
+            Some(&id),
+            &question,
+        );
+        session.interest.wish = Wish::Asked(id);
+        if let Some(session) = self.sessions.get(place) {
+            self.give(context, session, &Passed::of_our_own(question), out);
+        }
+        false
+    }
+
+    /// A client answers a question of the server. False when this was no question about capabilities.
+    pub(crate) fn capabilities_answered(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        answer: &Stanza,
+        kind: IqType,
+        out: &mut Out,
+    ) -> bool {
+        let Some(session) = self.session_mut(id) else {
+            return false;
+        };
+        let interest = &mut session.interest;
+        let is_ours = matches!((&interest.wish, answer.id()), (Wish::Asked(asked), Some(id)) if *asked == id);
+        if !is_ours {
+            return false;
+        }
+        let told = match (kind, answer.payload()) {
+            (IqType::Result, Some(payload)) => interest
+                .claim
+                .as_ref()
+                .unwrap_or(&Claim::Nothing)
+                .answered(&payload.to_tree()),
+            (IqType::Result | IqType::Error | IqType::Get | IqType::Set, _) => Answer::ForThisSession(false),
+        };
+        let wants = match told {
+            Answer::ForThisSession(wants) => wants,
+            Answer::Verified(hash, wants) => {
+                out.effects.push(Effect::Learn(hash, wants));
+                wants
+            }
+        };
+        interest.wish = Wish::Known(wants);
+        if wants {
+            // PSA-05: what it should have been told before.
+            self.bring_up_to_date(context, out);
+        }
+        true
+    }
+}

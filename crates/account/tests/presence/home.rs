@@ -1,0 +1,252 @@
+//! One account in the hands of a test: what it is told, and what it wants to happen.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use account::{Account, Change, Effect, Flags, Input, Key, Path, Saved, SessionId, Settings, Standing};
+use machine::{Context, Decision, Machine, Moment, Random, Timestamp};
+use roster::Relation;
+use stanza::{Address, Parcel, Stanza};
+use stream_management::{Limits, Mailbox};
+use xml::{ContentNamespace, Element};
+
+/// Romeo of montague.lit, who sees and is seen by juliet@capulet.lit, benvolio@montague.lit and nurse@capulet.lit.
+pub(crate) struct Home {
+    account: Account,
+    pub(crate) settings: Settings,
+    pub(crate) now: Moment,
+    /// What is to happen, as text: `lane< <presence…/>` for what a client gets, `> <presence…/>` for what is sent.
+    pub(crate) seen: Vec<String>,
+    pub(crate) wakes: Vec<(Moment, Key)>,
+    mailboxes: Vec<(SessionId, String, Arc<Mailbox>)>,
+    tokens: u64,
+}
+
+struct Dice<'a>(&'a mut u64);
+
+impl Random for Dice<'_> {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        *self.0 += 1;
+        for (place, byte) in bytes.iter_mut().enumerate() {
+            *byte = (*self.0 >> (8 * (place % 8))) as u8 & 31;
+        }
+    }
+}
+
+/// The answer of a client that asks for annotations.
+pub(crate) const WANTS: &str =
+    "<query xmlns='http://jabber.org/protocol/disco#info'><feature var='urn:xmpp:psa'/></query>";
+
+pub(crate) fn address(text: &str) -> Address {
+    Address::parse(text).unwrap()
+}
+
+pub(crate) fn stanza(text: &str) -> Stanza {
+    let element = Element::parse(
+        text.as_bytes(),
+        ContentNamespace::Client,
+        &xml::Limits::unlimited(),
+    )
+    .unwrap();
+    let from = stanza::address_attribute(&element, "from").unwrap();
+    let to = stanza::address_attribute(&element, "to").unwrap();
+    Stanza::new(element, from, to, None).unwrap()
+}
+
+impl Home {
+    pub(crate) fn new(presence: presence::Settings, flags: Flags) -> Home {
+        let item = |contact: &str, relation| roster::ItemRow {
+            contact: address(contact),
+            name: String::new(),
+            groups: Vec::new(),
+            relation,
+            ask: false,
+            approved: false,
+            version: 1,
+        };
+        let saved = Saved {
+            standing: Standing::Known,
+            flags,
+            roster: roster::Stored {
+                version: 1,
+                complete_since: 1,
+                items: vec![
+                    item("benvolio@montague.lit", Relation::Both),
+                    item("juliet@capulet.lit", Relation::Both),
+                    item("nurse@capulet.lit", Relation::Both),
+                ],
+                ..roster::Stored::default()
+            },
+            ..Saved::default()
+        };
+        Home::of("romeo@montague.lit", presence, saved)
+    }
+
+    pub(crate) fn of(name: &str, presence: presence::Settings, saved: Saved) -> Home {
+        let settings = Settings {
+            presence,
+            ..settings()
+        };
+        Home {
+            account: Account::new(address(name), saved).unwrap(),
+            settings,
+            now: Moment::from_micros(1_000_000),
+            seen: Vec::new(),
+            wakes: Vec::new(),
+            mailboxes: Vec::new(),
+            tokens: 0,
+        }
+    }
+
+    /// Tells the account something; gives what it wants to happen.
+    pub(crate) fn tell(&mut self, input: Input) -> Vec<String> {
+        let mut out: Decision<Change, Effect> = Decision::default();
+        let mut context = Context {
+            now: self.now,
+            wall: Timestamp::from_unix_micros(0),
+            random: &mut Dice(&mut self.tokens),
+            settings: &self.settings,
+        };
+        self.account.handle(&mut context, input, &mut out);
+        let mut seen = Vec::new();
+        for effect in out.effects {
+            match effect {
+                Effect::Push { session, entry, .. } => {
+                    let name = self.mailboxes.iter().find(|(id, ..)| *id == session).unwrap();
+                    seen.push(format!("{}< {}", name.1, text(&entry.parcel)));
+                }
+                Effect::Route { parcel, .. } => seen.push(format!("> {}", text(parcel.parcel()))),
+                Effect::Watch(domain) => seen.push(format!("watch {domain}")),
+                Effect::Unwatch(domain) => seen.push(format!("unwatch {domain}")),
+                Effect::WakeAt(key, at) => self.wakes.push((at, key)),
+                Effect::Learn(hash, wants) => self.settings.presence.capabilities.learn(hash, wants),
+                _ => {}
+            }
+        }
+        self.seen.extend(seen.iter().cloned());
+        seen
+    }
+
+    pub(crate) fn id(&self, resource: &str) -> SessionId {
+        self.mailboxes
+            .iter()
+            .rev()
+            .find(|(_, name, _)| name == resource)
+            .unwrap()
+            .0
+    }
+
+    /// A client binds a resource.
+    pub(crate) fn connects(&mut self, resource: &str) {
+        let session = SessionId(self.mailboxes.len() as u64 + 1);
+        let mailbox = Mailbox::new(Limits {
+            stanzas: 1_000,
+            bytes: 1_000_000,
+        });
+        self.mailboxes
+            .push((session, resource.to_owned(), Arc::clone(&mailbox)));
+        self.tell(Input::Bind {
+            session,
+            resource: Some(resource.to_owned()),
+            mailbox,
+        });
+    }
+
+    /// A client sends.
+    pub(crate) fn says(&mut self, resource: &str, text: &str) -> Vec<String> {
+        let sent = stanza(text);
+        let from = self.account.address().with_resource(resource).unwrap();
+        let stanza = Stanza::new(sent.element().clone(), Some(from), sent.to().cloned(), None).unwrap();
+        self.tell(Input::Outbound {
+            session: self.id(resource),
+            stanza,
+            receipt: None,
+        })
+    }
+
+    /// Something arrives.
+    pub(crate) fn arrives(&mut self, text: &str) -> Vec<String> {
+        self.tell(Input::Inbound {
+            parcel: Parcel::new(stanza(text)),
+            receipt: None,
+        })
+    }
+
+    pub(crate) fn path(&mut self, domain: &str, path: Path) -> Vec<String> {
+        self.tell(Input::Path {
+            domain: address(domain),
+            path,
+        })
+    }
+
+    /// Time passes, with what the account wanted to be woken for.
+    pub(crate) fn passes(&mut self, time: Duration) -> Vec<String> {
+        let end = self.now + time;
+        let mut seen = Vec::new();
+        loop {
+            self.wakes.sort();
+            let Some((at, key)) = self.wakes.first().copied().filter(|(at, _)| *at <= end) else {
+                break;
+            };
+            self.wakes.remove(0);
+            self.now = self.now.max(at);
+            seen.extend(self.tell(Input::Wake(key)));
+        }
+        self.now = end;
+        seen
+    }
+
+    /// A client with presence that has answered that it asks for annotations.
+    pub(crate) fn interested(&mut self, resource: &str) {
+        self.connects(resource);
+        let hash = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='NPSAVER'/>";
+        self.says(
+            resource,
+            &format!(
+                "<presence xmlns='jabber:client'>{}</presence>",
+                hash.replace("NPSAVER", &ver())
+            ),
+        );
+    }
+
+    /// Everybody knows what the hash of [`Home::interested`] means.
+    pub(crate) fn knows_the_hash(&mut self) {
+        let presence = stanza(&format!(
+            "<presence xmlns='jabber:client'><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='{}'/></presence>",
+            ver()
+        ));
+        let claim = presence::Claim::of(&presence).unwrap();
+        let answer = xml::Tree::parse(WANTS.as_bytes(), "", &xml::Limits::unlimited()).unwrap();
+        let presence::Answer::Verified(hash, wants) = claim.answered(&answer) else {
+            panic!("not verified")
+        };
+        self.settings.presence.capabilities.learn(hash, wants);
+    }
+}
+
+/// The hash of [`WANTS`]: SHA-1 of `urn:xmpp:psa<`.
+fn ver() -> String {
+    "34PFyQ9p0Fl3JpuuIUS4YbTDV3Y=".to_owned()
+}
+
+fn text(parcel: &Parcel) -> String {
+    String::from_utf8(parcel.to_bytes())
+        .unwrap()
+        .replace(" xmlns='jabber:client'", "")
+}
+
+fn settings() -> Settings {
+    Settings {
+        facts: features::Facts::default(),
+        local_domains: vec!["montague.lit".to_owned()],
+        resources_max: 10,
+        waiting_max: (10, 10_000),
+        directed_max: 10,
+        settle_after: Duration::from_secs(1),
+        stranger_subscriptions: None,
+        stranger_messages: None,
+        presence: presence::Settings::default(),
+        roster: roster::Limits::default(),
+        privacy: privacy::Limits::default(),
+    }
+}

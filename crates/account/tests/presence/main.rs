@@ -1,0 +1,11 @@
+//! What the account does for the presence engine, stanza by stanza: pokes in all modes, attention, decloaking, annotations.
+
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
+
+mod home;
+mod links;
+mod policies;
