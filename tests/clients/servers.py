@@ -36,6 +36,7 @@ class Server:
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="balcony-clients-"))
         self.directory.chmod(0o755)
         self.port, self.tls_port = free_port(), free_port()
+        self.http_port, self.https_port = free_port(), free_port()
         self.process = None
         self.log = self.directory / "log"
         self.certificate = self.directory / "cert.pem"
@@ -132,8 +133,9 @@ listen_tls = []
 [components]
 listen = []
 [http]
-listen = []
-listen_tls = []
+listen = ["127.0.0.1:{self.http_port}"]
+listen_tls = ["127.0.0.1:{self.https_port}"]
+trusted_proxies = ["127.0.0.1"]
 [metrics]
 listen = "127.0.0.1:{free_port()}"
 [limits]

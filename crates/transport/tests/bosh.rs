@@ -265,3 +265,49 @@ async fn pages_of_other_sites_may_ask_as_far_as_they_are_allowed() {
         assert!(head.starts_with("HTTP/1.1 413 "), "{head}");
     });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn xep0156_2_each_host_says_where_clients_connect() {
+    let server = Server::start(behind_a_proxy());
+    let strict = Server::start(settings(Encryption::Required));
+    let ask = |mut line: Line, host: &str, path: &str| {
+        line.say(&format!(
+            "GET /.well-known/{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        ));
+        line.hear_all()
+    };
+    tokio::task::block_in_place(|| {
+        let told = ask(Line::dial(server.http), "montague.lit", "host-meta");
+        assert!(told.starts_with("HTTP/1.1 200 "), "{told}");
+        assert!(told.contains("access-control-allow-origin: *\r\n"), "{told}");
+        for link in [
+            "<Link rel='urn:xmpp:alt-connections:websocket' href='wss://montague.lit/xmpp-websocket'/>",
+            "<Link rel='urn:xmpp:alt-connections:xbosh' href='https://montague.lit/http-bind'/>",
+        ] {
+            assert!(told.contains(link), "{told}");
+        }
+        let mut direct = Line::dial(strict.https);
+        direct.secure("capulet.lit");
+        let told = ask(direct, "capulet.lit:5281", "host-meta.json");
+        assert!(told.contains("content-type: application/json\r\n"), "{told}");
+        assert!(
+            told.contains(r#""href":"wss://capulet.lit:5281/xmpp-websocket""#),
+            "{told}"
+        );
+        assert!(
+            told.contains(r#""rel":"urn:xmpp:alt-connections:xbosh""#),
+            "{told}"
+        );
+        for (line, host) in [
+            (Line::dial(server.http), "other.lit"),
+            (Line::dial(server.http), "a b"),
+            (Line::dial(strict.http), "montague.lit"),
+        ] {
+            let told = ask(line, host, "host-meta");
+            assert!(
+                told.starts_with("HTTP/1.1 404 ") || told.starts_with("HTTP/1.1 400 "),
+                "{told}"
+            );
+        }
+    });
+}

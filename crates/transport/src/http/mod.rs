@@ -6,6 +6,7 @@
 mod bosh;
 mod cross_origin;
 mod forwarded;
+mod host_meta;
 mod origins;
 mod web_socket;
 
@@ -166,6 +167,10 @@ pub(crate) enum Protection {
 impl Place {
     async fn answer(self: Arc<Place>, request: Request<Incoming>) -> Answer {
         let settings = self.clients.settings();
+        if let Some(form) = host_meta::Form::at(request.uri().path()) {
+            let asker = self.asker(&settings.http, &request);
+            return host_meta::answer(form, &settings, &asker, &request);
+        }
         let path = Some(request.uri().path());
         if settings.http.web_socket.as_deref() == path {
             return web_socket::answer(&self, &settings, request);

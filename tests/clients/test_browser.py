@@ -1,0 +1,60 @@
+"""Converse.js in a browser, over WebSocket and over BOSH: a login, a chat, a network that goes and comes back."""
+
+import asyncio
+import urllib.parse
+
+import browser
+from relay import Relay
+from scenario import Scenario
+
+
+class InTheBrowser(Scenario):
+    people = ("romeo", "juliet")
+
+    async def asyncSetUp(self):
+        await super().asyncSetUp()
+        self.address = self.enterContext(browser.site())
+        self.browser = await self.enterAsyncContext(browser.Browser())
+        self.network = await self.enterAsyncContext(Relay(self.server.https_port))
+
+    async def converse(self, transport, url):
+        """A page in which romeo has logged in."""
+        asked = {"jid": self.user("romeo"), "password": "secret", "transport": transport,
+                 "url": f"{url[0]}://127.0.0.1:{self.network.port}{url[1]}"}
+        page = await self.browser.page(f"{self.address}?{urllib.parse.urlencode(asked)}")
+        await page.until("window.events.includes('connected')")
+        await page.until("api.connection.connected()")
+        return page
+
+    async def day(self, transport, *url):
+        juliet = await self.client("juliet")
+        page = await self.converse(transport, url)
+        romeo = self.user("romeo")
+
+        # Both ways.
+        await page.chat(self.user("juliet"), "art thou there?")
+        heard = await juliet.hears(lambda stanza: stanza["body"] == "art thou there?")
+        self.assertEqual(heard["from"].bare, romeo)
+        juliet.chat(romeo, "ay me")
+        await page.shows("ay me")
+
+        # The network goes, and he misses it; what was said meanwhile is there once it is back, and once only.
+        self.network.cut()
+        juliet.chat(romeo, "said to the night")
+        await asyncio.wait_for(self.network.missed.wait(), browser.PATIENCE)
+        self.network.restore()
+        await page.shows("said to the night")
+        await page.chat(self.user("juliet"), "I am back")
+        await juliet.hears(lambda stanza: stanza["body"] == "I am back")
+        self.assertEqual(await page.texts("ay me"), 1)
+        self.assertEqual(await page.texts("said to the night"), 1)
+        return await page.evaluate("window.events")
+
+    async def test_rfc7395_over_websocket(self):
+        events = await self.day("websocket_url", "wss", "/xmpp-websocket")
+        self.assertIn("reconnected", events)
+
+    async def test_xep0124_over_bosh(self):
+        # The session outlives its connections: what was lost on the way is asked for again.
+        events = await self.day("bosh_service_url", "https", "/http-bind")
+        self.assertNotIn("will-reconnect", events)
