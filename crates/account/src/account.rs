@@ -261,6 +261,11 @@ impl Account {
                 let views: Vec<SessionView> = self.sessions.iter().map(view).collect();
                 out.effects.push(Effect::Answer(Box::new(move || answer(views))));
             }
+            AdminRequest::ExplainPrivacy(question, answer) => {
+                let explanation = self.explain_privacy(&question);
+                out.effects
+                    .push(Effect::Answer(Box::new(move || answer(explanation))));
+            }
             AdminRequest::End(resource, error, answer) => {
                 let chosen = |session: &&Session| {
                     resource

@@ -3,12 +3,12 @@
 //! [`Passed`] can be made nowhere else, and the effects that carry stanzas take nothing else. So a new path that forgets
 //! to ask does not compile.
 
-use privacy::{Denial, Direction, ListName, Question, Verdict};
+use privacy::{Denial, Direction, Explanation, ListName, Question, Verdict};
 use stanza::{Address, Kind, Parcel, PresenceType, Stanza};
 
-use crate::SessionId;
 use crate::account::Account;
 use crate::session::Session;
+use crate::{PrivacyQuestion, SessionId};
 
 /// A parcel that may go on.
 #[derive(Debug, Clone)]
@@ -168,6 +168,21 @@ impl Account {
             Verdict::Pass(_) => Ok(Passed(parcel)),
             Verdict::Deny(denial) => Err(Box::new(Refused { parcel, denial })),
         }
+    }
+
+    /// What the door says to such a stanza, and why (`balcony privacy explain`).
+    pub(crate) fn explain_privacy(&self, asked: &PrivacyQuestion) -> Explanation {
+        let session = self.sessions.iter().find(|session| {
+            asked.resource.is_some() && session.address.resourcepart() == asked.resource.as_deref()
+        });
+        let question = Question {
+            account: &self.address,
+            active: session.and_then(|session| session.active_list.as_ref()),
+            direction: asked.direction,
+            kind: asked.kind,
+            other: &asked.other,
+        };
+        self.privacy.explain(&question, &self.roster)
     }
 
     fn ask(&self, active: Option<&ListName>, direction: Direction, kind: Kind, other: &Address) -> Verdict {

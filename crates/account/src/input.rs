@@ -109,6 +109,8 @@ pub enum End {
 pub enum AdminRequest {
     /// Its sessions.
     Sessions(Box<dyn FnOnce(Vec<SessionView>) + Send>),
+    /// Why its privacy lists let a stanza pass, or not.
+    ExplainPrivacy(PrivacyQuestion, Box<dyn FnOnce(privacy::Explanation) + Send>),
     /// End the session with this resource, or all, with this error: gives how many.
     End(Option<String>, StreamError, Box<dyn FnOnce(usize) + Send>),
     /// The account is about to be removed: end all its subscriptions, in both directions (XEP-0077 §3.2).
@@ -123,12 +125,26 @@ impl std::fmt::Debug for AdminRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             AdminRequest::Sessions(_) => "Sessions",
+            AdminRequest::ExplainPrivacy(..) => "ExplainPrivacy",
             AdminRequest::End(..) => "End",
             AdminRequest::CancelSubscriptions(_) => "CancelSubscriptions",
             AdminRequest::Expel(..) => "Expel",
             AdminRequest::SetFlags(_) => "SetFlags",
         })
     }
+}
+
+/// What an operator wants to have explained: a stanza between a user and somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PrivacyQuestion {
+    /// The user's session that sends it or is to get it, whose active list applies.
+    pub resource: Option<String>,
+    /// Which way it goes.
+    pub direction: privacy::Direction,
+    /// What it is.
+    pub kind: stanza::Kind,
+    /// The other side.
+    pub other: Address,
 }
 
 /// One session as an operator sees it.

@@ -25,6 +25,6 @@ pub use account::Account;
 pub use answers::HOST_FEATURES;
 pub use door::Passed;
 pub use input::{
-    AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Path, Saved,
-    SessionId, SessionView, Settings, Standing, Unavailable, WaitingRow,
+    AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Path,
+    PrivacyQuestion, Saved, SessionId, SessionView, Settings, Standing, Unavailable, WaitingRow,
 };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use account::{AdminRequest, Flags, Input, SessionView};
+use account::{AdminRequest, Flags, Input, PrivacyQuestion, SessionView};
 use features::{Action, Setback};
 use sasl::{Password, Salt};
 use stanza::{Address, StreamCondition, StreamError};
@@ -187,6 +187,17 @@ impl Router {
             return;
         }
         let request = Input::Admin(AdminRequest::Sessions(answer));
+        self.work(|worker| self.deliver(account, request, Priority::Control, worker));
+    }
+
+    /// Asks an account, at home or not, what its privacy lists say to a stanza. Without an answer it cannot be loaded.
+    pub fn explain_privacy(
+        self: &Arc<Self>,
+        account: &Address,
+        question: PrivacyQuestion,
+        answer: Box<dyn FnOnce(privacy::Explanation) + Send>,
+    ) {
+        let request = Input::Admin(AdminRequest::ExplainPrivacy(question, answer));
         self.work(|worker| self.deliver(account, request, Priority::Control, worker));
     }
 

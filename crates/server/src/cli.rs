@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::admin::AccountSetting;
+use crate::admin::{AccountSetting, StanzaKind};
 use crate::config::{AccountName, HostName};
 use crate::report::Report;
 use crate::terminal::PasswordSource;
@@ -53,6 +53,26 @@ pub enum Command {
     /// See who is connected, and end sessions
     #[command(subcommand)]
     Session(SessionCommand),
+    /// See what privacy lists and blocking do
+    #[command(subcommand)]
+    Privacy(PrivacyCommand),
+}
+
+/// What can be asked of privacy lists.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum PrivacyCommand {
+    /// Say whether a stanza would pass, and which rule decides, at the sender and at the recipient
+    Explain {
+        /// Who would send it: romeo@montague.lit, or one session of his
+        #[arg(value_name = "FROM")]
+        from: String,
+        /// Who would get it
+        #[arg(value_name = "TO")]
+        to: String,
+        /// What it would be
+        #[arg(value_name = "KIND")]
+        kind: StanzaKind,
+    },
 }
 
 /// What can be done with sessions.

@@ -16,8 +16,9 @@ use tokio::sync::mpsc;
 pub use client::{Client, ClientError};
 pub use listener::{Listener, serve};
 pub use request::{
-    Account, AccountDetails, AccountFlag, AccountSetting, HostStatus, ListenerStatus, Password, Refusal,
-    RefusalKind, Reloaded, Reply, Request, Session, Status, TraceRequest, Traced,
+    Account, AccountDetails, AccountFlag, AccountSetting, HostStatus, ListenerStatus, Password,
+    PrivacyVerdict, Refusal, RefusalKind, Reloaded, Reply, Request, Session, StanzaKind, Status,
+    TraceRequest, Traced, Way,
 };
 
 /// What comes of a request.

@@ -62,11 +62,63 @@ pub enum Request {
         /// Whose.
         account: Option<AccountName>,
     },
+    /// Would this stanza pass the privacy lists of both sides?
+    PrivacyExplain {
+        /// Who sends it.
+        from: String,
+        /// Who is to get it.
+        to: String,
+        /// What it is.
+        kind: StanzaKind,
+    },
     /// One session ends, or all of an account.
     SessionKick {
         /// A full address, or a bare one for all.
         session: String,
     },
+}
+
+/// What privacy lists tell apart (XEP-0016 §2.1), and requests, which they see as neither.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum StanzaKind {
+    /// A message.
+    Message,
+    /// A question.
+    Iq,
+    /// That somebody is there, or not.
+    Presence,
+    /// A wish to see somebody's presence.
+    Subscribe,
+}
+
+/// What one side of a stanza's way says to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PrivacyVerdict {
+    /// Whose lists were asked.
+    pub account: AccountName,
+    /// Which way the stanza goes, seen from there.
+    pub direction: Way,
+    /// Whether it passes.
+    pub passes: bool,
+    /// The list that applies.
+    pub list: Option<String>,
+    /// Whether that list is active in the session, rather than the default.
+    pub active: bool,
+    /// The order of the rule that decides.
+    pub order: Option<u32>,
+    /// All of it, in words.
+    pub explanation: String,
+}
+
+/// Which way a stanza goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Way {
+    /// From the user.
+    Out,
+    /// To the user.
+    In,
 }
 
 /// A setting of one account and its value.
@@ -150,6 +202,11 @@ pub enum Reply {
     Ended {
         /// How many.
         sessions: usize,
+    },
+    /// What the lists of the sender, and then of the recipient, say to a stanza.
+    PrivacyExplained {
+        /// One for each side that has its lists here.
+        verdicts: Vec<PrivacyVerdict>,
     },
     /// Accounts, in the order of their addresses.
     Accounts {

@@ -90,7 +90,14 @@ pub(super) fn account(
                 say(account.account.to_string());
             }
         }
-        (Reply::Status(_) | Reply::Sessions { .. } | Reply::Ended { .. } | Reply::Reloaded(_), _) => {
+        (
+            Reply::Status(_)
+            | Reply::Sessions { .. }
+            | Reply::Ended { .. }
+            | Reply::PrivacyExplained { .. }
+            | Reply::Reloaded(_),
+            _,
+        ) => {
             return Err(misunderstood(&reply));
         }
     }

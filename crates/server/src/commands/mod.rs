@@ -3,6 +3,7 @@
 mod account;
 mod check;
 mod life;
+mod privacy;
 mod session;
 mod status;
 mod trace;
@@ -41,6 +42,7 @@ pub fn perform(arguments: &Arguments) -> Exit {
         Command::Drain { r#final } => life::drain(arguments, *r#final, output),
         Command::Status => status::status(arguments, output),
         Command::Account(command) => account::account(arguments, command, output),
+        Command::Privacy(command) => privacy::privacy(arguments, command, output),
         Command::Session(command) => session::session(arguments, command, output),
     };
     outcome.unwrap_or_else(|report| {
@@ -116,6 +118,7 @@ fn misunderstood(reply: &Reply) -> Report {
         Reply::Account(_) => "account",
         Reply::Sessions { .. } => "sessions",
         Reply::Ended { .. } => "ended",
+        Reply::PrivacyExplained { .. } => "privacy_explained",
         Reply::Reloaded(_) => "reloaded",
     };
     Report::failed(

@@ -26,7 +26,12 @@ pub(super) fn session(
         (Reply::Ended { sessions: 1 }, Output::People) => say("1 session was ended"),
         (Reply::Ended { sessions }, Output::People) => say(format!("{sessions} sessions were ended")),
         (
-            Reply::Done | Reply::Status(_) | Reply::Accounts { .. } | Reply::Account(_) | Reply::Reloaded(_),
+            Reply::Done
+            | Reply::Status(_)
+            | Reply::Accounts { .. }
+            | Reply::Account(_)
+            | Reply::PrivacyExplained { .. }
+            | Reply::Reloaded(_),
             _,
         ) => {
             return Err(misunderstood(&reply));

@@ -11,6 +11,7 @@ use stanza::Address;
 use tokio::sync::{mpsc, oneshot};
 use transport::System;
 
+use super::explanation::explain;
 use super::reload::Reloader;
 use super::run::Ending;
 use super::trace;
@@ -53,6 +54,7 @@ impl Admin for Running {
                     Ok(Reply::Sessions { sessions })
                 }
                 Request::SessionKick { session } => self.kick(&session).await,
+                Request::PrivacyExplain { from, to, kind } => explain(&self.router, &from, &to, kind).await,
                 Request::Reload => self.reload().await,
                 Request::Drain { r#final: is_final } => {
                     let ending = if is_final { Ending::Final } else { Ending::Restart };
@@ -81,7 +83,12 @@ impl Admin for Offline {
     }
 
     fn perform(&self, request: Request) -> Pin<Box<dyn Future<Output = Outcome> + Send + '_>> {
-        Box::pin(accounts(&self.router, request))
+        Box::pin(async move {
+            if let Request::PrivacyExplain { from, to, kind } = request {
+                return explain(&self.router, &from, &to, kind).await;
+            }
+            accounts(&self.router, request).await
+        })
     }
 }
 
@@ -227,12 +234,13 @@ async fn accounts(router: &Arc<Router>, request: Request) -> Outcome {
         | Request::Reload
         | Request::Drain { .. }
         | Request::SessionList { .. }
+        | Request::PrivacyExplain { .. }
         | Request::SessionKick { .. } => Err(Refusal::new(RefusalKind::Failed, "no server runs", "")),
     }
 }
 
 /// What the store has of an account.
-async fn view(router: &Arc<Router>, account: &AccountName) -> Result<AccountView, Refusal> {
+pub(super) async fn view(router: &Arc<Router>, account: &AccountName) -> Result<AccountView, Refusal> {
     let address = local(router, account)?;
     let host = address.domainpart().to_owned();
     let accounts = ask(|done| router.store().list_accounts(Some(host), done)).await?;

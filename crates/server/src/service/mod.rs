@@ -2,6 +2,7 @@
 
 mod administration;
 mod development;
+mod explanation;
 mod federation;
 mod figures;
 mod notify;

@@ -1,0 +1,89 @@
+"""Privacy lists and blocking, two views of one thing, seen from both sides; and why, as an operator asks."""
+
+import json
+
+from client import settled
+from scenario import Scenario
+from servers import chosen, Balcony
+
+
+class Privacy(Scenario):
+    async def client(self, person, **options):
+        client = await super().client(person, **options)
+        client.register_plugin("xep_0016")
+        return client
+
+    async def friends(self):
+        romeo, juliet = await self.client("romeo"), await self.client("juliet")
+        for asks, answers in ((romeo, juliet), (juliet, romeo)):
+            asks.send_presence_subscription(answers.boundjid.bare)
+            await answers.hears_presence("subscribe", asks.boundjid.bare)
+            answers.send_presence_subscription(asks.boundjid.bare, ptype="subscribed")
+            await asks.hears_presence("available", answers.boundjid.bare)
+        await settled(romeo, juliet)
+        for client in (romeo, juliet):
+            client.heard.clear()
+        return romeo, juliet
+
+    def explain(self, sender, recipient, kind):
+        command = (self.server.binary, "privacy", "explain", str(sender), str(recipient), kind)
+        told = self.server.run(*command, "--json", "--config", "balcony.toml")
+        self.assertTrue(self.server.run(*command, "--config", "balcony.toml"))
+        return json.loads(told)["verdicts"]
+
+    async def test_a_list_against_messages_lets_presence_pass(self):
+        romeo, juliet = await self.friends()
+        lists = juliet.plugin["xep_0016"]
+        await lists.edit_list("silence", [{"value": romeo.boundjid.bare, "type": "jid", "action": "deny", "order": "1",
+                                           "message": True}])
+        romeo.chat(juliet.boundjid.bare, "a list that nobody uses")
+        await juliet.hears_body("a list that nobody uses")
+        await lists.make_default("silence")
+        romeo.chat(juliet.boundjid.bare, "dost thou hear?")
+        error = await romeo.hears(lambda s: s.name == "message" and s["type"] == "error")
+        self.assertEqual(error["error"]["condition"], "service-unavailable")
+        romeo.send_presence(pshow="away")
+        await juliet.hears_presence("available", romeo.boundjid.full, show="away")
+        self.assertFalse(juliet.heard_any(lambda s: s.name == "message"))
+
+        answer = await lists.get_privacy_lists()
+        self.assertEqual(answer["privacy"]["default"]["name"], "silence")
+        await lists.remove_default()
+        await lists.remove_list("silence")
+        romeo.chat(juliet.boundjid.bare, "and now?")
+        await juliet.hears_body("and now?")
+
+    async def test_a_block_shows_in_the_default_list_and_ends_there(self):
+        romeo, juliet = await self.friends()
+        await juliet.plugin["xep_0191"].block({romeo.boundjid.bare})
+        await romeo.hears_presence("unavailable", juliet.boundjid.full)
+        answer = await juliet.plugin["xep_0016"].get_privacy_lists()
+        self.assertTrue(answer["privacy"]["default"]["name"])
+        romeo.chat(juliet.boundjid.bare, "hello?")
+        await romeo.hears(lambda s: s.name == "message" and s["type"] == "error")
+        await juliet.plugin["xep_0191"].unblock({romeo.boundjid.bare})
+        await romeo.hears_presence("available", juliet.boundjid.full)
+        romeo.chat(juliet.boundjid.bare, "hello again")
+        await juliet.hears_body("hello again")
+
+    async def test_an_operator_is_told_which_rule_decides(self):
+        if chosen() is not Balcony:
+            return
+        romeo, juliet = await self.friends()
+        for verdict in self.explain(romeo.boundjid.bare, juliet.boundjid.bare, "message"):
+            self.assertTrue(verdict["passes"])
+            self.assertIsNone(verdict["list"])
+        await juliet.plugin["xep_0191"].block({romeo.boundjid.bare})
+        out, into = self.explain(romeo.boundjid.full, juliet.boundjid.bare, "message")
+        self.assertEqual((out["direction"], out["passes"]), ("out", True))
+        self.assertEqual((into["direction"], into["passes"], into["account"]), ("in", False, juliet.boundjid.bare))
+        self.assertIn(romeo.boundjid.bare, into["explanation"])
+        out, into = self.explain(juliet.boundjid.bare, romeo.boundjid.bare, "iq")
+        self.assertEqual((out["passes"], into["passes"]), (False, True))
+        # An active list binds its session alone.
+        lists = romeo.plugin["xep_0016"]
+        await lists.edit_list("nobody", [{"value": "", "action": "deny", "order": "7"}])
+        await lists.activate("nobody")
+        out, _ = self.explain(romeo.boundjid.full, "nurse@capulet.lit", "message") + [None]
+        self.assertEqual((out["list"], out["active"], out["order"], out["passes"]), ("nobody", True, 7, False))
+        self.assertTrue(self.explain(romeo.boundjid.bare, "nurse@capulet.lit", "message")[0]["passes"])
