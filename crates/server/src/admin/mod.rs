@@ -87,6 +87,7 @@ mod tests {
                 | Request::SessionKick { .. }
                 | Request::Reload
                 | Request::Drain { .. }
+                | Request::PrivacyExplain { .. }
                 | Request::Status => Err(Refusal::new(RefusalKind::Failed, "not in this test", "")),
             };
             Box::pin(std::future::ready(outcome))
