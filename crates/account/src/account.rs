@@ -9,7 +9,7 @@ use stanza::{Address, Condition, Stanza, StanzaError, StreamCondition, StreamErr
 use stream_management::{Entry, Mailbox, Receipt, Signal};
 
 use crate::answers::Pending;
-use crate::input::{Flags, Key, Standing};
+use crate::input::{Flags, Key, PauseEnd, Standing};
 use crate::session::Session;
 use crate::waiting::Waiting;
 use crate::{AdminRequest, Change, Effect, End, Input, Saved, SessionId, SessionView, Settings};
@@ -62,6 +62,8 @@ pub struct Account {
     pub(crate) reprobe: BTreeSet<Address>,
     /// Calls for the user's attention.
     pub(crate) attention: presence::Attention,
+    /// When a [`Key::Expire`] is due.
+    pub(crate) expire_at: Option<Moment>,
 }
 
 impl Account {
@@ -89,6 +91,7 @@ impl Account {
             domains: BTreeMap::new(),
             reprobe: BTreeSet::new(),
             attention: presence::Attention::default(),
+            expire_at: None,
             address,
         })
     }
@@ -98,9 +101,19 @@ impl Account {
         &self.address
     }
 
-    /// How many resources are connected.
-    pub fn session_count(&self) -> usize {
-        self.sessions.len()
+    /// How many resources are connected, and how many wait for their client.
+    pub fn session_count(&self) -> (usize, usize) {
+        let paused = self.sessions.iter().filter(|session| session.pause.is_some());
+        let paused = paused.count();
+        (self.sessions.len() - paused, paused)
+    }
+
+    /// Stanzas that wait for its clients or are not acknowledged by them, and their bytes.
+    pub fn load(&self) -> (usize, usize) {
+        let loads = self.sessions.iter().map(|session| session.mailbox.load());
+        loads.fold((0, 0), |(stanzas, bytes), load| {
+            (stanzas + load.0, bytes + load.1)
+        })
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -128,6 +141,12 @@ impl Account {
         mailbox: Arc<Mailbox>,
         out: &mut Out,
     ) {
+        if self.sessions.len() >= context.settings.resources_max
+            && let Some(longest) = self.longest_paused()
+        {
+            // A client that lost its session without resuming it is not kept out by what it left behind.
+            self.give_up(context, longest, PauseEnd::Replaced, out);
+        }
         let refusal = if !self.exists() || self.flags.disabled {
             Some(StanzaError::new(Condition::NotAllowed))
         } else if self.sessions.len() >= context.settings.resources_max {
@@ -183,7 +202,9 @@ impl Account {
         error: StreamError,
         out: &mut Out,
     ) {
-        if let Some(session) = self.remove_session(context, id, out) {
+        if self.session(id).is_some_and(Session::has_no_connection) {
+            self.give_up(context, id, PauseEnd::Replaced, out);
+        } else if let Some(session) = self.remove_session(context, id, out) {
             out.effects.push(Effect::Signal {
                 mailbox: Arc::clone(&session.mailbox),
                 signal: Signal::Close(error),
@@ -192,23 +213,40 @@ impl Account {
         }
     }
 
-    /// The connection of a session is gone: what its client does not have goes where it belongs.
+    /// The connection of a session is gone. The session waits for its client, if that was promised; otherwise what the
+    /// client does not have goes where it belongs.
     fn ended(
         &mut self,
         context: &mut Context<'_, Settings>,
         id: SessionId,
-        mailbox: &Mailbox,
+        mailbox: &Arc<Mailbox>,
+        end: End,
         out: &mut Out,
     ) {
-        self.remove_session(context, id, out);
-        self.ending.retain(|(other, _)| *other != id);
-        for entry in mailbox.close() {
-            self.undelivered(context, entry, out);
+        let sessions = self.sessions.iter().map(|session| (session.id, &session.mailbox));
+        let ending = self.ending.iter().map(|(id, mailbox)| (*id, mailbox));
+        let mut others = sessions.chain(ending).filter(|(other, _)| *other != id);
+        if others.any(|(_, other)| Arc::ptr_eq(other, mailbox)) {
+            // Another connection went on with the session.
+            return;
+        }
+        if end == End::Lost && self.pause_if_promised(context, id, out) {
+            return;
+        }
+        let session = self.remove_session(context, id, out);
+        let place = self.ending.iter().position(|(other, _)| *other == id);
+        let ending = place.map(|place| self.ending.remove(place).1);
+        // A connection that was just given a session may not have got to know its mailbox.
+        let own = session.map(|session| session.mailbox).or(ending);
+        for mailbox in own.iter().chain([mailbox]) {
+            for entry in mailbox.close() {
+                self.undelivered(context, entry, out);
+            }
         }
     }
 
     /// From here on nobody finds the session, and whoever holds its presence is told.
-    fn remove_session(
+    pub(crate) fn remove_session(
         &mut self,
         context: &mut Context<'_, Settings>,
         id: SessionId,
@@ -219,6 +257,12 @@ impl Account {
         let session = self.sessions.remove(place);
         self.poked_client_left(&session.address, out);
         self.unwatch(out);
+        if let Some(promise) = &session.promise {
+            out.effects.push(Effect::Former {
+                id: promise.id.clone(),
+                mailbox: Arc::clone(&session.mailbox),
+            });
+        }
         self.note_departure(context, out);
         Some(session)
     }
@@ -301,6 +345,9 @@ impl Account {
                     .push(Effect::Answer(Box::new(move || answer(ids.len()))));
             }
             AdminRequest::SetFlags(flags) => self.flags = flags,
+            AdminRequest::Suspend => self.suspend(context, out),
+            AdminRequest::Keep(answer) => self.keep(context, answer, out),
+            AdminRequest::Restore(sessions) => self.restore(context, sessions, out),
         }
     }
 }
@@ -311,6 +358,7 @@ fn view(session: &Session) -> SessionView {
         priority: session.priority(),
         waiting: session.mailbox.load().0,
         since: session.since,
+        paused: session.pause.map(|pause| pause.since_wall),
     }
 }
 
@@ -349,6 +397,7 @@ impl Machine for Account {
             Input::Released(released) => self.released(released, out),
             Input::Undelivered(entry) => self.undelivered(context, *entry, out),
             Input::Overflowed(id) => {
+                let Some(id) = self.current(id) else { return };
                 let error = StreamError::new(StreamCondition::ResourceConstraint)
                     .text("the client does not read fast enough");
                 self.end_session(context, id, error, out);
@@ -356,8 +405,18 @@ impl Machine for Account {
             Input::Ended {
                 session,
                 mailbox,
-                end: End::Closed | End::Lost,
-            } => self.ended(context, session, &mailbox, out),
+                end,
+            } => self.ended(context, session, &mailbox, end, out),
+            Input::Resumable { session, id, time } => self.resumable(session, id, time),
+            Input::Resume {
+                session,
+                id,
+                handled,
+                mailbox,
+            } => self.resume(context, session, id, handled, mailbox, out),
+            Input::Paused { session, cause } => self.pause(context, session, cause, None, out),
+            Input::Continued(session) => self.end_pause(context, session, out),
+            Input::Wake(Key::Expire) => self.expire(context, out),
             Input::Waiting(rows) => self.waiting_arrived(context, rows, out),
             Input::Loaded(loaded) => self.loaded(context, loaded, out),
             Input::Wake(Key::Settle) => self.settle_overdue(context, out),

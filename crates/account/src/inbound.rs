@@ -79,7 +79,7 @@ impl Account {
         let Kind::Message(kind) = parcel.parcel().stanza().kind() else {
             return;
         };
-        match fate(self.addressed(&parcel), self.at_home(), kind) {
+        match self.fate_of(&parcel, kind) {
             Fate::ToThatOne | Fate::ToMostAvailable | Fate::ToAll => {
                 self.deliver(context, &parcel, receipt, None, out);
             }
@@ -106,7 +106,7 @@ impl Account {
         let Kind::Message(kind) = parcel.parcel().stanza().kind() else {
             return false;
         };
-        match fate(self.addressed(&parcel), self.at_home(), kind) {
+        match self.fate_of(&parcel, kind) {
             Fate::ToThatOne | Fate::ToMostAvailable | Fate::ToAll => {
                 self.deliver(context, &parcel, None, Some(row), out);
                 true
@@ -135,7 +135,7 @@ impl Account {
             return;
         };
         let highest = self.sessions.iter().filter_map(Session::priority).max();
-        match fate(self.addressed(parcel), self.at_home(), kind) {
+        match self.fate_of(parcel, kind) {
             Fate::ToThatOne => {
                 let to = parcel.parcel().to().cloned();
                 self.deliver_to(
@@ -176,6 +176,12 @@ impl Account {
             parcel.parcel().stanza().kind(),
             Kind::Message(MessageType::Chat | MessageType::Normal)
         );
+        let (receipt, row) = match row {
+            None if storable && self.all_are_away(parcel, &chosen) => {
+                self.keep_for_later(context, parcel, receipt, out)
+            }
+            None | Some(_) => (receipt, row),
+        };
         let wants_settling = storable && receipt.is_some() && row.is_none();
         let mut recipients = self
             .sessions
@@ -203,6 +209,21 @@ impl Account {
         if wants_settling {
             self.settle_later(context, out);
         }
+    }
+
+    /// Whether a stanza would only go into mailboxes that nobody empties now.
+    fn all_are_away(&self, parcel: &Passed, chosen: impl Fn(&Session) -> bool) -> bool {
+        let is_away = |session: &Session| session.pause.is_some();
+        // Nearly always nobody is.
+        if !self.sessions.iter().any(is_away) {
+            return false;
+        }
+        let mut recipients = self
+            .sessions
+            .iter()
+            .filter(|session| chosen(session) && self.admits(session, parcel))
+            .peekable();
+        recipients.peek().is_some() && recipients.all(is_away)
     }
 
     /// A stanza that no list of anybody at home lets pass is answered like one to nobody.
@@ -300,6 +321,11 @@ impl Account {
             || from.as_str() == self.address.domainpart()
             || self.shows_presence_to(from)
             || session.directed_to(from)
+    }
+
+    /// RFC 6121 §8.5, for a message as it is addressed and those who are at home now.
+    pub(crate) fn fate_of(&self, parcel: &Passed, kind: MessageType) -> Fate {
+        fate(self.addressed(parcel), self.at_home(), kind)
     }
 
     fn addressed(&self, parcel: &Passed) -> Addressed {

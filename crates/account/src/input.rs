@@ -8,7 +8,7 @@ use machine::{Moment, Rate, Timestamp};
 use stanza::{Address, Parcel, Stanza, StreamError};
 use stream_management::{Entry, EntryId, Mailbox, Receipt, Released, Signal, StoredId};
 
-use crate::Passed;
+use crate::{KeptSession, Passed};
 
 /// Names one session of the server for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +57,35 @@ pub enum Input {
         /// How it ended.
         end: End,
     },
+    /// From now on the session can be resumed (XEP-0198 §5).
+    Resumable {
+        /// The session.
+        session: SessionId,
+        /// The unguessable name under which it can.
+        id: String,
+        /// For how long after its connection broke.
+        time: Duration,
+    },
+    /// Another connection wants to go on with a session (XEP-0198 §5). Answered by a signal to its mailbox.
+    Resume {
+        /// Of the new connection: the session is known by it from now on.
+        session: SessionId,
+        /// Under which name it can be resumed.
+        id: String,
+        /// So many stanzas has the client handled.
+        handled: u32,
+        /// Where the answer is put.
+        mailbox: Arc<Mailbox>,
+    },
+    /// A session's client said that it will not be there for a while, and its connection remains (BOSH).
+    Paused {
+        /// The session.
+        session: SessionId,
+        /// Why.
+        cause: PauseCause,
+    },
+    /// A session that was paused so is back.
+    Continued(SessionId),
     /// What [`Effect::LoadWaiting`] asked for.
     Waiting(Result<Vec<WaitingRow>, Unavailable>),
     /// What [`Effect::Load`] or [`Effect::Act`] asked for.
@@ -96,12 +125,56 @@ pub struct Loaded {
     pub outcome: Result<Option<Vec<u8>>, Setback>,
 }
 
+/// Why a session is paused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseCause {
+    /// The connection broke, and the session can be resumed (XEP-0198 §5).
+    ConnectionLost,
+    /// The client asked for it (XEP-0124 §12).
+    Asked,
+}
+
+/// How the pause of a session ended; a label of `xmpp_sm_pause_seconds`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PauseEnd {
+    /// The client came back.
+    Resumed,
+    /// The client did not come back in time, or too much waited for it.
+    Expired,
+    /// Another session has its resource, or somebody has ended it.
+    Replaced,
+}
+
+/// Where what a client did not acknowledge has gone; a label of `xmpp_sm_redelivered_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redelivered {
+    /// To the client, once more or to another of the user's.
+    Client,
+    /// To the store.
+    Offline,
+    /// Back to its sender.
+    Bounced,
+}
+
+/// Something that is only counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tally {
+    /// A session is paused.
+    Paused,
+    /// It is no longer.
+    PauseEnded(PauseEnd, Duration),
+    /// A session goes on with another connection.
+    Resumed,
+    /// So many stanzas that a client did not acknowledge have gone there.
+    Redelivered(Redelivered, usize),
+}
+
 /// How a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     /// The client closed its stream.
     Closed,
-    /// The connection broke, or was broken.
+    /// The connection broke: the session may be resumed, if that was agreed upon.
     Lost,
 }
 
@@ -119,6 +192,12 @@ pub enum AdminRequest {
     Expel(StreamError, Box<dyn FnOnce(usize) + Send>),
     /// Its flags were changed in the store.
     SetFlags(Flags),
+    /// The server stops for a while: sessions that can be resumed lose their connections, the others end.
+    Suspend,
+    /// The server stops: gives what is to be kept of the sessions that wait to be resumed, which are forgotten here.
+    Keep(Box<dyn FnOnce(Vec<KeptSession>) + Send>),
+    /// The server has started: sessions that were kept wait again to be resumed.
+    Restore(Vec<(SessionId, KeptSession)>),
 }
 
 impl std::fmt::Debug for AdminRequest {
@@ -130,6 +209,9 @@ impl std::fmt::Debug for AdminRequest {
             AdminRequest::CancelSubscriptions(_) => "CancelSubscriptions",
             AdminRequest::Expel(..) => "Expel",
             AdminRequest::SetFlags(_) => "SetFlags",
+            AdminRequest::Suspend => "Suspend",
+            AdminRequest::Keep(_) => "Keep",
+            AdminRequest::Restore(_) => "Restore",
         })
     }
 }
@@ -158,6 +240,8 @@ pub struct SessionView {
     pub waiting: usize,
     /// When it was bound.
     pub since: Timestamp,
+    /// Since when it is paused, if it is.
+    pub paused: Option<Timestamp>,
 }
 
 /// Moments an account can ask for.
@@ -171,6 +255,8 @@ pub enum Key {
     Annotate,
     /// Contacts of domains that are back are asked for their presence.
     Reprobe,
+    /// Sessions that were not resumed end.
+    Expire,
 }
 
 /// What an account wants to be kept.
@@ -309,6 +395,22 @@ pub enum Effect {
     },
     /// What clients with this hash want has been verified.
     Learn(presence::Hash, bool),
+    /// A session that could be resumed is over: who asks for it learns for a while what was handled (XEP-0198 §5).
+    Former {
+        /// The name under which it could be resumed.
+        id: String,
+        /// Its mailbox, closed, which still knows.
+        mailbox: Arc<Mailbox>,
+    },
+    /// No session here is known by this name: answer what is known of a former one.
+    NotHere {
+        /// The name.
+        id: String,
+        /// Where the answer is put.
+        mailbox: Arc<Mailbox>,
+    },
+    /// To be counted.
+    Count(Tally),
     /// A stanza ended here without anybody being told.
     Dropped(DropReason),
     /// Call this once all before it has happened.
@@ -361,6 +463,10 @@ pub struct Settings {
     pub directed_max: usize,
     /// How long a stanza may stay unsettled before it gets a durable copy (`sm.settle_after`).
     pub settle_after: Duration,
+    /// A session that was away for longer gets what it missed with the time of its arrival (`sm.delay_stamp_after`).
+    pub delay_stamp_after: Duration,
+    /// What may wait for one session.
+    pub mailbox: stream_management::Limits,
     /// Subscription requests that one user may send to people who are not subscribed to anything of the user's.
     pub stranger_subscriptions: Option<Rate>,
     /// Messages that one user may send to people who are no contacts.

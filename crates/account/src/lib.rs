@@ -13,8 +13,10 @@ mod door;
 mod inbound;
 mod input;
 mod interest;
+mod kept;
 mod lists;
 mod outbound;
+mod pause;
 mod poke;
 mod presence;
 mod session;
@@ -25,6 +27,8 @@ pub use account::Account;
 pub use answers::HOST_FEATURES;
 pub use door::Passed;
 pub use input::{
-    AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Path,
-    PrivacyQuestion, Saved, SessionId, SessionView, Settings, Standing, Unavailable, WaitingRow,
+    AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Path, PauseCause,
+    PauseEnd, PrivacyQuestion, Redelivered, Saved, SessionId, SessionView, Settings, Standing, Tally,
+    Unavailable, WaitingRow,
 };
+pub use kept::{KeptSession, KeptStanza};

@@ -21,11 +21,11 @@ impl Account {
         receipt: Option<Receipt>,
         out: &mut Out,
     ) {
-        if self.session(id).is_none() {
+        let Some(id) = self.current(id) else {
             // The session was ended with this still under way. Nobody is there to be told, and it is not acknowledged: the
             // receipt is left open, so that a client that counts knows what to send again.
             return;
-        }
+        };
         match stanza.kind() {
             Kind::Message(kind) => self.outbound_message(context, id, stanza, kind, receipt, out),
             Kind::Iq(kind) => {

@@ -445,7 +445,7 @@ impl Account {
 }
 
 /// The `<priority/>` of a presence; 0 when there is none, `None` when it is no `xs:byte` (RFC 6121 §4.7.2.3).
-fn priority(stanza: &Stanza) -> Option<Priority> {
+pub(crate) fn priority(stanza: &Stanza) -> Option<Priority> {
     stanza
         .content_child("priority")
         .map_or(Some(0), |child: Child<'_>| child.text().trim().parse().ok())

@@ -8,12 +8,20 @@ use privacy::ListName;
 use stanza::{Address, Stanza};
 use stream_management::Mailbox;
 
-use crate::SessionId;
 use crate::interest::Interest;
+use crate::pause::{Pause, Promise};
+use crate::{PauseCause, SessionId};
 
 /// A connected resource (RFC 6120 §7).
 pub(crate) struct Session {
+    /// Of the connection that has it, or had it last.
     pub(crate) id: SessionId,
+    /// Connections before that: what they had counted may still be on its way.
+    pub(crate) former: Vec<SessionId>,
+    /// How it can be resumed, if it can.
+    pub(crate) promise: Option<Promise>,
+    /// Present while it has no connection, or a connection that is at rest.
+    pub(crate) pause: Option<Pause>,
     /// The full address.
     pub(crate) address: Address,
     pub(crate) mailbox: Arc<Mailbox>,
@@ -47,6 +55,9 @@ impl Session {
     pub(crate) fn new(id: SessionId, address: Address, mailbox: Arc<Mailbox>, since: Timestamp) -> Session {
         Session {
             id,
+            former: Vec::new(),
+            promise: None,
+            pause: None,
             address,
             mailbox,
             since,
@@ -59,6 +70,12 @@ impl Session {
             interest: Interest::default(),
             received: presence::Received::default(),
         }
+    }
+
+    /// Whether nobody would take what is said to it.
+    pub(crate) fn has_no_connection(&self) -> bool {
+        self.pause
+            .is_some_and(|pause| pause.cause == PauseCause::ConnectionLost)
     }
 
     /// The priority of an available resource.

@@ -5,14 +5,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use machine::{Context, Timestamp};
-use stanza::{Address, Condition, Kind, MessageType, Parcel, Stanza, namespace};
+use stanza::{Address, Condition, Kind, MessageType, Parcel, namespace};
 use stream_management::{Copies, Entry, EntryId, Receipt, Released, StoredId};
-use xml::{ContentNamespace, Element};
 
 use crate::account::{Account, Out, settle};
+use crate::delivery::Fate;
 use crate::door::Passed;
-use crate::input::{Key, Unavailable, WaitingRow};
-use crate::{Change, Effect, Settings};
+use crate::input::{Key, Redelivered, Tally, Unavailable, WaitingRow};
+use crate::kept::parse;
+use crate::pause::late_stamp;
+use crate::{Change, Effect, SessionId, Settings};
 
 /// What an account knows of its rows.
 pub(crate) struct Waiting {
@@ -44,6 +46,11 @@ impl Waiting {
             in_flight: BTreeMap::new(),
             loading: None,
         }
+    }
+
+    /// A row whose stanza is in a mailbox that outlived the process.
+    pub(crate) fn in_mailbox(&mut self, row: StoredId, bytes: usize) {
+        self.in_flight.insert(row, bytes);
     }
 
     pub(crate) fn is_loading(&self) -> bool {
@@ -193,19 +200,41 @@ impl Account {
             }
             return;
         }
-        let parcel = Passed::delivered_before(entry.parcel);
+        let is_late = context.now.since(entry.pushed) >= context.settings.delay_stamp_after;
+        let stamp = is_late
+            .then(|| late_stamp(context, self.address.domainpart(), &entry))
+            .flatten();
+        let parcel = match stamp {
+            Some(stamp) => entry.parcel.with_appended(&stamp),
+            None => entry.parcel,
+        };
+        let parcel = Passed::delivered_before(parcel);
         match parcel.parcel().stanza().kind() {
-            Kind::Message(MessageType::Normal | MessageType::Chat) => match entry.stored {
-                Some(row) => {
-                    let bytes = self.waiting.in_flight.remove(&row).unwrap_or_default();
-                    if self.deliver_stored(context, parcel, row, out) {
-                        self.waiting.in_flight.insert(row, bytes);
+            Kind::Message(kind @ (MessageType::Normal | MessageType::Chat)) => {
+                let whereto = match entry.stored {
+                    Some(row) => {
+                        let bytes = self.waiting.in_flight.remove(&row).unwrap_or_default();
+                        if self.deliver_stored(context, parcel, row, out) {
+                            self.waiting.in_flight.insert(row, bytes);
+                            Redelivered::Client
+                        } else {
+                            Redelivered::Offline
+                        }
                     }
-                }
-                None => self.deliver_message(context, parcel, entry.receipt, out),
-            },
+                    None => {
+                        let whereto = self.redelivery(&parcel, kind);
+                        self.deliver_message(context, parcel, entry.receipt, out);
+                        whereto
+                    }
+                };
+                out.effects.push(Effect::Count(Tally::Redelivered(whereto, 1)));
+            }
             Kind::Message(MessageType::Groupchat) | Kind::Iq(_) => {
-                self.reply(parcel.parcel().error(Condition::RecipientUnavailable), out);
+                if let Some(answer) = parcel.parcel().error(Condition::RecipientUnavailable) {
+                    self.reply(Some(answer), out);
+                    let bounced = Tally::Redelivered(Redelivered::Bounced, 1);
+                    out.effects.push(Effect::Count(bounced));
+                }
                 settle(entry.receipt, out);
             }
             Kind::Message(MessageType::Headline | MessageType::Error) | Kind::Presence(_) => {
@@ -217,20 +246,48 @@ impl Account {
     /// Promises that are open for too long get a durable copy.
     pub(crate) fn settle_overdue(&mut self, context: &mut Context<'_, Settings>, out: &mut Out) {
         self.settle_at = None;
+        let latest = context.now.before(context.settings.settle_after);
+        if self.keep_open_ones(context, |_, entry| entry.pushed <= latest, out) {
+            self.settle_later(context, out);
+        }
+    }
+
+    /// What a session that was just paused has not acknowledged gets a durable copy at once. What others have got too is
+    /// more likely to be acknowledged by them.
+    pub(crate) fn settle_paused(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        out: &mut Out,
+    ) {
+        self.keep_open_ones(
+            context,
+            |session, entry| session == id && entry.copies.is_none(),
+            out,
+        );
+    }
+
+    /// Gives a durable copy to what is not settled and due. True when something is open that was not due.
+    fn keep_open_ones(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        is_due: impl Fn(SessionId, &Entry) -> bool,
+        out: &mut Out,
+    ) -> bool {
         let mut still_open = false;
         // Copies of one stanza in several mailboxes share one row.
         let mut stored: Vec<(Receipt, StoredId)> = Vec::new();
         for place in 0..self.sessions.len() {
-            let Some(mailbox) = self
+            let Some((id, mailbox)) = self
                 .sessions
                 .get(place)
-                .map(|session| Arc::clone(&session.mailbox))
+                .map(|session| (session.id, Arc::clone(&session.mailbox)))
             else {
                 break;
             };
             let mut rows: Vec<(EntryId, StoredId)> = Vec::new();
             for (entry, unsettled) in mailbox.unsettled() {
-                if unsettled.pushed + context.settings.settle_after > context.now {
+                if !is_due(id, &unsettled) {
                     still_open = true;
                     continue;
                 }
@@ -252,8 +309,35 @@ impl Account {
                 out.effects.push(Effect::MarkStored { mailbox, rows });
             }
         }
-        if still_open {
-            self.settle_later(context, out);
+        still_open
+    }
+
+    /// A message for sessions that are all away is durable before it goes into their mailboxes, like one for nobody at
+    /// home. Gives what is left of the promise, and the row.
+    pub(crate) fn keep_for_later(
+        &mut self,
+        context: &Context<'_, Settings>,
+        parcel: &Passed,
+        receipt: Option<Receipt>,
+        out: &mut Out,
+    ) -> (Option<Receipt>, Option<StoredId>) {
+        if receipt.is_none() && !worth_storing(parcel.parcel()) {
+            return (None, None);
+        }
+        let row = self.keep_copy(context, parcel.parcel(), out);
+        out.effects.push(Effect::Kept {
+            parcel: parcel.clone(),
+            receipt,
+        });
+        (None, Some(row))
+    }
+
+    /// Where a message goes that has not arrived and has no row.
+    fn redelivery(&self, parcel: &Passed, kind: MessageType) -> Redelivered {
+        match self.fate_of(parcel, kind) {
+            Fate::ToThatOne | Fate::ToMostAvailable | Fate::ToAll => Redelivered::Client,
+            Fate::Store => Redelivered::Offline,
+            Fate::Bounce(_) | Fate::Drop => Redelivered::Bounced,
         }
     }
 
@@ -306,10 +390,14 @@ fn worth_storing(parcel: &Parcel) -> bool {
 
 /// A row as it is delivered: with the time at which it came (XEP-0203; ATT-05).
 fn late_copy(row: &WaitingRow, account: &Address) -> Option<Parcel> {
-    let element = Element::parse(&row.bytes, ContentNamespace::Client, &xml::Limits::unlimited()).ok()?;
-    let from = stanza::address_attribute(&element, "from").ok()?;
-    let to = stanza::address_attribute(&element, "to").ok()?;
-    let stanza = Stanza::new(element, from, to, None).ok()?;
+    let stanza = parse(&row.bytes)?;
+    // It was late already when it was stored, and says since when.
+    let is_stamped = stanza
+        .child(namespace::DELAY, "delay")
+        .is_some_and(|delay| delay.to_tree().attribute("from") == Some(account.domainpart()));
+    if is_stamped {
+        return Some(Parcel::new(stanza));
+    }
     let delay = format!(
         "<delay xmlns='{}' from='{}' stamp='{}'/>",
         namespace::DELAY,

@@ -204,6 +204,7 @@ fn settings() -> Settings {
             },
         )]),
         encryption: Encryption::Required,
+        resume_timeout: std::time::Duration::from_secs(300),
         limits: Limits {
             unauthenticated: xml::Limits::default(),
             authenticated: xml::Limits::default(),

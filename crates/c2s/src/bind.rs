@@ -1,14 +1,14 @@
-//! Binding a resource (RFC 6120 §7).
+//! Binding a resource (RFC 6120 §7), or going on with an earlier session instead (XEP-0198 §5).
 
 use std::sync::Arc;
 
-use stanza::namespace::BIND;
+use stanza::namespace::{BIND, STREAM_MANAGEMENT};
 use stanza::{Address, Condition, IqType, Kind, Stanza, StanzaError, StreamCondition};
-use stream_management::{Mailbox, Signal};
-use xml::{Element, escape_text};
+use stream_management::{Loan, Mailbox, NotResumed, Resumption, Signal};
+use xml::{Element, escape_attribute, escape_text};
 
 use crate::Effect;
-use crate::bound::Bound;
+use crate::bound::{Bound, too_high};
 use crate::phase::{Phase, Stop, Turn, is_stanza};
 
 /// Refused requests on one stream; then it ends with `policy-violation` (RFC 6120 §7.7.3 wants five to ten).
@@ -24,8 +24,17 @@ pub(crate) struct Bind {
 
 /// A request that the account has not answered yet.
 struct Request {
+    /// Of the IQ, or of the session that is to be resumed.
     id: String,
-    mailbox: Arc<Mailbox>,
+    kind: Asked,
+    mailbox: Loan,
+}
+
+/// What the account was asked for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Resource,
+    Resumption,
 }
 
 impl Bind {
@@ -44,7 +53,7 @@ impl Bind {
     }
 
     /// The mailbox that was offered to the account.
-    pub(crate) fn mailbox(&self) -> Option<&Arc<Mailbox>> {
+    pub(crate) fn mailbox(&self) -> Option<&Loan> {
         self.request.as_ref().map(|request| &request.mailbox)
     }
 
@@ -58,6 +67,10 @@ impl Bind {
         element: &Element,
         turn: &mut Turn<'_, '_>,
     ) -> Result<Phase, Stop> {
+        if element.is(STREAM_MANAGEMENT, "resume") {
+            self.resume(element, turn)?;
+            return Ok(Phase::Bind(self));
+        }
         let Some(id) = self.bind_request(element) else {
             turn.premature(element)?;
             return Ok(Phase::Bind(self));
@@ -66,12 +79,17 @@ impl Bind {
             Ok(resource) => {
                 let mailbox = Mailbox::new(turn.context.settings.limits.mailbox);
                 let account = self.account.clone();
+                let loan = mailbox.lend();
                 turn.effect(Effect::Bind {
                     account,
                     resource,
-                    mailbox: Arc::clone(&mailbox),
+                    mailbox,
                 });
-                self.request = Some(Request { id, mailbox });
+                self.request = Some(Request {
+                    id,
+                    kind: Asked::Resource,
+                    mailbox: loan,
+                });
             }
             Err(condition) => self.refuse(&id, condition.into(), turn)?,
         }
@@ -88,6 +106,18 @@ impl Bind {
             return Ok(Phase::Bind(self));
         };
         match signal {
+            // Said by mistake to somebody who asked for the other.
+            Signal::Bound(_) | Signal::NotBound(_) if request.kind == Asked::Resumption => {
+                Ok(Phase::Bind(self))
+            }
+            Signal::Resumed(_) | Signal::NotResumed(_) if request.kind == Asked::Resource => {
+                Ok(Phase::Bind(self))
+            }
+            Signal::Resumed(resumption) => Ok(self.resumed(&request.id, *resumption, turn)),
+            Signal::NotResumed(why) => {
+                self.not_resumed(why, turn)?;
+                Ok(Phase::Bind(self))
+            }
             Signal::Bound(address) => {
                 let mut payload = format!("<bind xmlns='{BIND}'><jid>").into_bytes();
                 escape_text(&mut payload, address.as_str());
@@ -104,10 +134,57 @@ impl Bind {
                 Ok(Phase::Bind(self))
             }
             Signal::Close(error) => Err(Stop::Error(error)),
+            Signal::Suspend => Err(StreamCondition::SystemShutdown.into()),
             Signal::AckDue => {
                 self.request = Some(request);
                 Ok(Phase::Bind(self))
             }
+        }
+    }
+
+    /// The client wants to go on with an earlier session (XEP-0198 §5).
+    fn resume(&mut self, element: &Element, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
+        let handled = element.attribute("h").and_then(|h| h.parse().ok());
+        let previous = element.attribute("previd").map(|id| id.into_owned());
+        let (Some(handled), Some(id)) = (handled, previous) else {
+            turn.management_failed(Condition::BadRequest, None);
+            return self.count_refusal();
+        };
+        let mailbox = Mailbox::new(turn.context.settings.limits.mailbox);
+        self.request = Some(Request {
+            id: id.clone(),
+            kind: Asked::Resumption,
+            mailbox: mailbox.lend(),
+        });
+        turn.effect(Effect::Resume {
+            account: self.account.clone(),
+            id,
+            handled,
+            mailbox,
+        });
+        Ok(())
+    }
+
+    /// The session goes on here. What the client has not handled follows from its mailbox.
+    fn resumed(self: Box<Self>, id: &str, resumption: Resumption, turn: &mut Turn<'_, '_>) -> Phase {
+        let handled = resumption.handled;
+        let resumed = format!("<resumed xmlns='{STREAM_MANAGEMENT}' h='{handled}' previd='");
+        turn.out.bytes.extend_from_slice(resumed.as_bytes());
+        escape_attribute(&mut turn.out.bytes, id);
+        turn.out.bytes.extend_from_slice(b"'/>");
+        turn.effect(Effect::Resumed(Arc::clone(resumption.loan.mailbox())));
+        let address = resumption.address.clone();
+        Phase::Bound(Box::new(Bound::resumed(address, self.lang, resumption)))
+    }
+
+    /// The client may bind a resource now, or try another session.
+    fn not_resumed(&mut self, why: NotResumed, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
+        match why {
+            NotResumed::Unknown(handled) => {
+                turn.management_failed(Condition::ItemNotFound, handled);
+                self.count_refusal()
+            }
+            NotResumed::TooHigh(fault) => Err(too_high(fault)),
         }
     }
 
@@ -147,6 +224,10 @@ impl Bind {
         let mut payload = Vec::new();
         error.write(&mut payload);
         answer(id, IqType::Error, &payload, turn);
+        self.count_refusal()
+    }
+
+    fn count_refusal(&mut self) -> Result<(), Stop> {
         self.refusals += 1;
         if self.refusals >= REFUSALS_MAX {
             return Err(Stop::error(

@@ -1,13 +1,14 @@
 //! A bound client: its stanzas are judged, addressed and routed (RFC 6120 §8.1), and counted (XEP-0198).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use stanza::namespace::{BIND, CLIENT, SESSION, STREAM_MANAGEMENT};
 use stanza::{
     Address, Condition, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError, StreamCondition,
     StreamError, Unfit,
 };
-use stream_management::{Drained, Entry, Mailbox, Receipt, Signal, TooHigh};
+use stream_management::{Drained, Entry, Loan, Receipt, Resumption, Signal, TooHigh};
 use xml::{Attribute, Element};
 
 use crate::phase::{Stop, Turn, unexpected};
@@ -23,7 +24,7 @@ pub(crate) struct Bound {
     account: Address,
     /// The language of stanzas that name none (RFC 6120 §4.7.4).
     lang: Option<Arc<str>>,
-    mailbox: Arc<Mailbox>,
+    mailbox: Loan,
     recipients: Recipients,
     /// Present once stream management is enabled.
     requests: Option<Requests>,
@@ -31,10 +32,12 @@ pub(crate) struct Bound {
     asked: usize,
     /// IQ requests of the client that were not answered yet, as far as can be told by counting.
     unanswered: usize,
+    /// So many stanzas come once more after a resumption, and were taken before.
+    repeated: usize,
 }
 
 impl Bound {
-    pub(crate) fn new(me: Address, lang: Option<Arc<str>>, mailbox: Arc<Mailbox>) -> Bound {
+    pub(crate) fn new(me: Address, lang: Option<Arc<str>>, mailbox: Loan) -> Bound {
         let account = me.to_bare();
         Bound {
             me,
@@ -45,6 +48,16 @@ impl Bound {
             requests: None,
             asked: 0,
             unanswered: 0,
+            repeated: 0,
+        }
+    }
+
+    /// A session that goes on (XEP-0198 §5).
+    pub(crate) fn resumed(me: Address, lang: Option<Arc<str>>, resumption: Resumption) -> Bound {
+        Bound {
+            requests: Some(Requests::default()),
+            repeated: resumption.repeated,
+            ..Bound::new(me, lang, resumption.loan)
         }
     }
 
@@ -52,7 +65,7 @@ impl Bound {
         &self.me
     }
 
-    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+    pub(crate) fn mailbox(&self) -> &Loan {
         &self.mailbox
     }
 
@@ -71,8 +84,10 @@ impl Bound {
                 Ok(())
             }
             Signal::Close(error) => Err(Stop::Error(error)),
+            Signal::Suspend if self.requests.is_some() => Err(Stop::Unfinished),
+            Signal::Suspend => Err(StreamCondition::SystemShutdown.into()),
             // The answer to a request that was answered before.
-            Signal::Bound(_) | Signal::NotBound(_) => Ok(()),
+            Signal::Bound(_) | Signal::NotBound(_) | Signal::Resumed(_) | Signal::NotResumed(_) => Ok(()),
         }
     }
 
@@ -159,7 +174,19 @@ impl Bound {
         if judged == Err(Unfit::NotAStanza) {
             return Err(StreamCondition::UnsupportedStanzaType.into());
         }
-        let receipt = self.requests.is_some().then(|| self.mailbox.count_received());
+        if self.repeated > 0 {
+            // It was counted and taken when it came first; its client could not know.
+            self.repeated -= 1;
+            return Ok(());
+        }
+        let receipt = match self.requests {
+            Some(_) => match self.mailbox.count_received() {
+                Some(receipt) => Some(receipt),
+                // The session goes on elsewhere, and there this stanza comes once more.
+                None => return Err(StreamCondition::Conflict.into()),
+            },
+            None => None,
+        };
         let Ok(sort) = judged else {
             return self.refuse(&element, Condition::BadRequest, receipt, turn);
         };
@@ -274,16 +301,12 @@ impl Bound {
     fn management(&mut self, element: &Element, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
         match (element.name(), &mut self.requests) {
             ("enable", None) => {
-                self.mailbox.enable_counting();
-                self.requests = Some(Requests::default());
-                turn.out
-                    .bytes
-                    .extend_from_slice(format!("<enabled xmlns='{STREAM_MANAGEMENT}'/>").as_bytes());
+                self.enable(element, turn);
                 Ok(())
             }
             ("enable", Some(_)) => {
                 // XEP-0198 §3: at most one attempt, and a second one ends the stream.
-                turn.management_failed(Condition::UnexpectedRequest);
+                turn.management_failed(Condition::UnexpectedRequest, None);
                 Err(Stop::error(
                     StreamCondition::PolicyViolation,
                     "Stream management is enabled already.",
@@ -299,11 +322,30 @@ impl Bound {
             }
             ("a", Some(requests)) => acknowledged(element, &self.mailbox, requests, turn),
             ("r" | "a" | "resume", _) => {
-                turn.management_failed(Condition::UnexpectedRequest);
+                turn.management_failed(Condition::UnexpectedRequest, None);
                 Ok(())
             }
             _ => Err(unexpected(element, turn)),
         }
+    }
+
+    /// Counting begins (XEP-0198 §3), and resumption is promised where it is wanted (§5).
+    fn enable(&mut self, element: &Element, turn: &mut Turn<'_, '_>) {
+        self.mailbox.enable_counting();
+        self.requests = Some(Requests::default());
+        let time = resumption_time(element, turn.context.settings.resume_timeout);
+        let resumption = match time {
+            Some(time) => {
+                let id = turn.context.token();
+                let seconds = time.as_secs();
+                let promise = format!(" id='{id}' resume='true' max='{seconds}'");
+                turn.effect(Effect::Resumable { id, time });
+                promise
+            }
+            None => String::new(),
+        };
+        let enabled = format!("<enabled xmlns='{STREAM_MANAGEMENT}'{resumption}/>");
+        turn.out.bytes.extend_from_slice(enabled.as_bytes());
     }
 
     fn write_acknowledgement(&self, handled: u32, out: &mut Output) {
@@ -333,10 +375,19 @@ fn judge(element: &Element) -> Result<Sort, Unfit> {
     })
 }
 
+/// How long the session can be resumed: as long as the client prefers, and no longer than we want (XEP-0198 §3).
+fn resumption_time(enable: &Element, longest: Duration) -> Option<Duration> {
+    // XML Schema Part 2 §3.2.2.1
+    let is_wanted = matches!(enable.attribute("resume").as_deref(), Some("true" | "1"));
+    let preferred = enable.attribute("max").and_then(|max| max.parse().ok());
+    let time = preferred.map_or(longest, |seconds| longest.min(Duration::from_secs(seconds)));
+    (is_wanted && time.as_secs() > 0).then_some(time)
+}
+
 /// The client says what it has (XEP-0198 §4).
 fn acknowledged(
     element: &Element,
-    mailbox: &Mailbox,
+    mailbox: &Loan,
     requests: &mut Requests,
     turn: &mut Turn<'_, '_>,
 ) -> Result<(), Stop> {
@@ -356,19 +407,20 @@ fn acknowledged(
             }
             Ok(())
         }
-        Err(TooHigh { handled, sent }) => {
-            // XEP-0198 §6
-            let too_high = format!(
-                "<handled-count-too-high xmlns='{STREAM_MANAGEMENT}' h='{handled}' send-count='{sent}'/>"
-            );
-            let text = format!("You acknowledged {handled} stanzas, but were sent {sent}.");
-            Err(Stop::Error(
-                StreamError::new(StreamCondition::UndefinedCondition)
-                    .text(text)
-                    .application(too_high),
-            ))
-        }
+        Err(fault) => Err(too_high(fault)),
     }
+}
+
+/// XEP-0198 §6
+pub(crate) fn too_high(TooHigh { handled, sent }: TooHigh) -> Stop {
+    let too_high =
+        format!("<handled-count-too-high xmlns='{STREAM_MANAGEMENT}' h='{handled}' send-count='{sent}'/>");
+    let text = format!("You acknowledged {handled} stanzas, but were sent {sent}.");
+    Stop::Error(
+        StreamError::new(StreamCondition::UndefinedCondition)
+            .text(text)
+            .application(too_high),
+    )
 }
 
 /// The kind of error that answers an element; `None` where none may (RFC 6120 §8.2.3 rule 4, §8.3.1 rule 8). A type that

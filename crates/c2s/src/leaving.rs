@@ -4,10 +4,8 @@
 //! steps: first what waits in its mailbox is written, and a client that has closed the stream itself gets the answers to
 //! what it asked, if they come soon; then everything is closed. Nothing is read any more.
 
-use std::sync::Arc;
-
 use stanza::Address;
-use stream_management::{Drained, Mailbox, Signal};
+use stream_management::{Drained, Loan, Signal};
 
 use crate::bound::Bound;
 use crate::phase::Stop;
@@ -47,7 +45,7 @@ impl Leaving {
         self.bound.address()
     }
 
-    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+    pub(crate) fn mailbox(&self) -> &Loan {
         self.bound.mailbox()
     }
 
@@ -71,8 +69,13 @@ impl Leaving {
         match signal {
             // The account has given up this session: nothing will come any more.
             Signal::Close(_) => self.is_patient = false,
-            // The last acknowledgement will say it.
-            Signal::AckDue | Signal::Bound(_) | Signal::NotBound(_) => {}
+            // The last acknowledgement will say it; and who has closed the stream has ended the session.
+            Signal::AckDue
+            | Signal::Bound(_)
+            | Signal::NotBound(_)
+            | Signal::Resumed(_)
+            | Signal::NotResumed(_)
+            | Signal::Suspend => {}
         }
     }
 
@@ -94,9 +97,6 @@ impl Leaving {
 
     /// Why the stream ends, when nothing can be said any more.
     pub(crate) fn into_ending(self) -> Ending {
-        match self.stop {
-            Stop::Error(error) => Ending::Error(error),
-            Stop::Said(ending) => ending,
-        }
+        self.stop.into_ending()
     }
 }

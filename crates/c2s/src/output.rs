@@ -1,6 +1,7 @@
 //! What a session wants to happen.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sasl::{Mechanism, Password, PasswordPolicy, SaslError};
 use stanza::{Address, Stanza, StreamError};
@@ -61,6 +62,29 @@ pub enum Effect {
         /// Where its stanzas are put.
         mailbox: Arc<Mailbox>,
     },
+    /// From now on the session may be resumed under this unguessable name, for so long after its connection broke
+    /// (XEP-0198 §5).
+    Resumable {
+        /// The name.
+        id: String,
+        /// How long.
+        time: Duration,
+    },
+    /// The client wants to go on with an earlier session of its account (XEP-0198 §5). Answered by
+    /// [`Signal::Resumed`](stream_management::Signal::Resumed) or `NotResumed` through the mailbox, which serves for
+    /// nothing else.
+    Resume {
+        /// The bare address.
+        account: Address,
+        /// Under which name it may be resumed.
+        id: String,
+        /// So many stanzas has the client handled.
+        handled: u32,
+        /// Where the answer is put.
+        mailbox: Arc<Mailbox>,
+    },
+    /// The session goes on here, with its own mailbox.
+    Resumed(Arc<Mailbox>),
     /// Carry a stanza on. `from` is the full address of the client; without `to` it is for the account itself
     /// (RFC 6120 §10.3).
     Route {
@@ -94,7 +118,7 @@ pub struct LoginAttempt {
 pub enum Ending {
     /// The client closed its stream (RFC 6120 §4.4).
     Finished,
-    /// The connection ended in the middle of the stream.
+    /// The connection ended in the middle of the stream: the session may be resumed.
     Lost,
     /// We ended it. The client was told so, unless a TLS handshake was going on.
     Error(StreamError),

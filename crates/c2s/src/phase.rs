@@ -49,12 +49,25 @@ pub(crate) enum Stop {
     Error(StreamError),
     /// All is said but the closing tag.
     Said(Ending),
+    /// The connection ends, and the stream does not: it can be resumed (XEP-0198 §7).
+    Unfinished,
 }
 
 impl Stop {
     /// An error with words for whoever wrote the client.
     pub(crate) fn error(condition: StreamCondition, text: &str) -> Stop {
         Stop::Error(StreamError::new(condition).text(text))
+    }
+}
+
+impl Stop {
+    /// How the connection ended, when nothing can be said any more.
+    pub(crate) fn into_ending(self) -> Ending {
+        match self {
+            Stop::Error(error) => Ending::Error(error),
+            Stop::Said(ending) => ending,
+            Stop::Unfinished => Ending::Lost,
+        }
     }
 }
 
@@ -112,11 +125,13 @@ impl Turn<'_, '_> {
         ))
     }
 
-    /// The answer to stream management at the wrong time (XEP-0198 §6).
-    pub(crate) fn management_failed(&mut self, condition: Condition) {
+    /// Stream management that does not come about (XEP-0198 §6), with the last known count of a session that is over.
+    pub(crate) fn management_failed(&mut self, condition: Condition, handled: Option<u32>) {
         let name = condition.as_str();
-        let failed =
-            format!("<failed xmlns='{STREAM_MANAGEMENT}'><{name} xmlns='{STANZA_ERRORS}'/></failed>");
+        let handled = handled.map_or(String::new(), |handled| format!(" h='{handled}'"));
+        let failed = format!(
+            "<failed xmlns='{STREAM_MANAGEMENT}'{handled}><{name} xmlns='{STANZA_ERRORS}'/></failed>"
+        );
         self.out.bytes.extend_from_slice(failed.as_bytes());
     }
 
@@ -130,8 +145,7 @@ impl Turn<'_, '_> {
             ));
         }
         match (element.namespace(), element.name()) {
-            (STREAM_MANAGEMENT, "resume") => self.management_failed(Condition::FeatureNotImplemented),
-            (STREAM_MANAGEMENT, _) => self.management_failed(Condition::UnexpectedRequest),
+            (STREAM_MANAGEMENT, _) => self.management_failed(Condition::UnexpectedRequest, None),
             _ => return Err(unexpected(element, self)),
         }
         Ok(())

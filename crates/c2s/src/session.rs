@@ -1,12 +1,10 @@
 //! The session itself: takes inputs, feeds the framer, hands frames to the state it is in.
 
-use std::sync::Arc;
-
 use machine::Context;
 use stanza::namespace::FRAMING;
 use stanza::{Address, StreamCondition, StreamError, Target};
 use stream::{Framing, xml_fault};
-use stream_management::{Drained, Mailbox, Signal};
+use stream_management::{Drained, Loan, Signal};
 use xml::{ContentNamespace, Element, Frame, Framer, StreamHeader};
 
 use crate::leaving::{Leaving, Time};
@@ -161,8 +159,9 @@ impl Session {
         Some(host.domainpart())
     }
 
-    /// The mailbox that is lent to this connection, from [`Effect::Bind`] to the end. Its signals are inputs.
-    pub fn mailbox(&self) -> Option<&Arc<Mailbox>> {
+    /// The mailbox that is lent to this connection, from [`Effect::Bind`] or [`Effect::Resume`] to the end. Its signals
+    /// are inputs.
+    pub fn mailbox(&self) -> Option<&Loan> {
         match &self.phase {
             Phase::Bind(bind) => bind.mailbox(),
             Phase::Bound(bound) => Some(bound.mailbox()),
@@ -528,11 +527,7 @@ impl Session {
             }
             // RFC 6120 §5.4.3.2: nothing can be said here.
             Phase::Handshake(_) => {
-                let ending = match stop {
-                    Stop::Error(error) => Ending::Error(error),
-                    Stop::Said(ending) => ending,
-                };
-                return self.ended(ending, out);
+                return self.ended(stop.into_ending(), out);
             }
             Phase::Bound(bound) => {
                 self.phase = Phase::Leaving(Box::new(Leaving::new(bound, stop)));
@@ -545,15 +540,15 @@ impl Session {
 
     /// Ends an open stream (RFC 6120 §4.4, §4.9.1.1).
     fn close(&mut self, stop: Stop, out: &mut Output) {
-        let ending = match stop {
+        match &stop {
             Stop::Error(error) => {
-                self.wire.framing.write_error(&error, &mut out.bytes);
-                Ending::Error(error)
+                self.wire.framing.write_error(error, &mut out.bytes);
+                self.wire.framing.write_closing(&mut out.bytes);
             }
-            Stop::Said(ending) => ending,
-        };
-        self.wire.framing.write_closing(&mut out.bytes);
-        self.ended(ending, out);
+            Stop::Said(_) => self.wire.framing.write_closing(&mut out.bytes),
+            Stop::Unfinished => {}
+        }
+        self.ended(stop.into_ending(), out);
     }
 
     fn ended(&mut self, ending: Ending, out: &mut Output) {

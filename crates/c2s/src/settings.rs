@@ -1,6 +1,7 @@
 //! What a session reads of the configuration.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use features::Registration;
 use sasl::{PasswordPolicy, UnknownAccounts};
@@ -13,6 +14,8 @@ pub struct Settings {
     pub hosts: BTreeMap<Address, Host>,
     /// Whether clients must, may or cannot use STARTTLS.
     pub encryption: Encryption,
+    /// How long a session whose connection broke can be resumed (XEP-0198 §5); no time at all: it cannot.
+    pub resume_timeout: Duration,
     /// How much a client may send and leave waiting.
     pub limits: Limits,
 }

@@ -24,6 +24,17 @@ impl Moment {
     }
 }
 
+impl Moment {
+    /// This long before, or the origin.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Moment {
+        Moment(
+            self.0
+                .saturating_sub(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
 impl Add<Duration> for Moment {
     type Output = Moment;
 
@@ -48,6 +59,20 @@ impl Timestamp {
     /// Microseconds since 1970-01-01T00:00:00Z.
     pub fn as_unix_micros(self) -> i64 {
         self.0
+    }
+
+    /// This long before.
+    #[must_use]
+    pub fn before(self, duration: Duration) -> Timestamp {
+        Timestamp(
+            self.0
+                .saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
+        )
+    }
+
+    /// How long ago `earlier` was; zero when it was not.
+    pub fn since(self, earlier: Timestamp) -> Duration {
+        Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
     /// `CCYY-MM-DDThh:mm:ss.sssZ` (XEP-0082 §3.2).

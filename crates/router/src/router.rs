@@ -18,6 +18,7 @@ use turns::{Gone, LoadFailure, Priority, Slot, Worker};
 use crate::counters::{Counter, Counters};
 use crate::federation::{Attached, Connections, Federation, Links};
 use crate::hosts::Hosts;
+use crate::resumption::Resumptions;
 use crate::store::Store;
 use crate::surroundings::Surroundings;
 use crate::trace::{Border, Passing, Sink, Watchers};
@@ -49,6 +50,19 @@ pub enum Destination {
     Elsewhere,
 }
 
+/// The sessions of one host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct HostSessions {
+    /// With a connection.
+    pub active: usize,
+    /// Without, waiting for their clients.
+    pub paused: usize,
+    /// What waits in their mailboxes, or is not acknowledged.
+    pub unacknowledged_stanzas: usize,
+    /// The bytes of that.
+    pub unacknowledged_bytes: usize,
+}
+
 /// Finds machines, carries effects, answers for hosts.
 pub struct Router {
     pub(crate) accounts: HashMap<Address, Arc<AccountSlot>>,
@@ -56,6 +70,7 @@ pub struct Router {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) counters: Counters,
+    pub(crate) resumptions: Resumptions,
     pub(crate) next_session: AtomicU64,
     watchers: Watchers,
     pub(crate) links: Links,
@@ -76,6 +91,7 @@ impl Router {
             store,
             surroundings,
             counters: Counters::default(),
+            resumptions: Resumptions::default(),
             next_session: AtomicU64::new(1),
             watchers: Watchers::default(),
             links: Links::default(),
@@ -130,19 +146,27 @@ impl Router {
     }
 
     /// Bound sessions of each host.
-    pub fn sessions_by_host(&self) -> BTreeMap<String, usize> {
-        let mut counts: BTreeMap<String, usize> = self
+    pub fn sessions_by_host(&self) -> BTreeMap<String, HostSessions> {
+        let mut counts: BTreeMap<String, HostSessions> = self
             .settings
             .load()
             .hosts
             .domains()
-            .map(|domain| (domain.to_owned(), 0))
+            .map(|domain| (domain.to_owned(), HostSessions::default()))
             .collect();
         for (address, slot) in &self.accounts.pin() {
             // One that has its turn right now is counted at the next look.
-            let sessions = slot.look(Account::session_count).unwrap_or_default();
-            if sessions > 0 {
-                *counts.entry(address.domainpart().to_owned()).or_default() += sessions;
+            let Some(((active, paused), (stanzas, bytes))) =
+                slot.look(|account| (account.session_count(), account.load()))
+            else {
+                continue;
+            };
+            if active + paused > 0 {
+                let host = counts.entry(address.domainpart().to_owned()).or_default();
+                host.active += active;
+                host.paused += paused;
+                host.unacknowledged_stanzas += stanzas;
+                host.unacknowledged_bytes += bytes;
             }
         }
         counts

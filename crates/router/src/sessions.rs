@@ -14,12 +14,17 @@ use crate::trace::Border;
 /// One bound or binding session, as its connection holds it.
 #[derive(Clone)]
 pub struct SessionHandle {
-    slot: Arc<AccountSlot>,
-    session: SessionId,
-    mailbox: Arc<Mailbox>,
+    pub(crate) slot: Arc<AccountSlot>,
+    pub(crate) session: SessionId,
+    pub(crate) mailbox: Arc<Mailbox>,
 }
 
 impl SessionHandle {
+    /// It goes on with an earlier session, whose mailbox this is.
+    pub fn takes(&mut self, mailbox: Arc<Mailbox>) {
+        self.mailbox = mailbox;
+    }
+
     /// Its name.
     pub fn id(&self) -> SessionId {
         self.session

@@ -5,10 +5,11 @@ use std::sync::{Arc, Weak};
 use account::{Account, Change, Effect, Input, Key, Loaded, Unavailable};
 use machine::{Context, Random};
 use stanza::{Condition, ErrorKind, IqType, Kind, Parcel, Stanza, StanzaError};
-use stream_management::Released;
+use stream_management::{Released, Signal};
 use turns::{CommitFailed, CommitId, Death, Limits, Priority, Refusal, Worker, World};
 
 use crate::counters::{Counter, Direction};
+use crate::resumption;
 use crate::router::{AccountSlot, Router, settle};
 use crate::surroundings::{Alarm, Surroundings};
 use crate::trace::Border;
@@ -114,6 +115,12 @@ impl World<Account> for Router {
                 .presence
                 .capabilities
                 .learn(hash, wants),
+            Effect::Former { id, mailbox } => self.resumptions.remember(slot.key().clone(), id, mailbox),
+            Effect::NotHere { id, mailbox } => {
+                let answer = self.resumptions.not_here(slot.key(), &id);
+                mailbox.signal(Signal::NotResumed(answer));
+            }
+            Effect::Count(tally) => self.resumptions.count(tally),
             Effect::Dropped(reason) => self.counters.add(Counter::Dropped(reason), 1),
             Effect::Answer(answer) => answer.give(),
             Effect::Watch(domain) => router.watch(slot.key(), &domain, worker),
@@ -162,8 +169,11 @@ impl World<Account> for Router {
             Effect::Answer(answer) => answer.give(),
             // The account that is loaded anew holds no presence that it could watch over.
             Effect::Watch(domain) | Effect::Unwatch(domain) => router.unwatch(slot.key(), &domain, worker),
+            Effect::NotHere { mailbox, .. } => resumption::refuse(&mailbox),
             // These concerned only the machine that is gone.
-            Effect::Signal { .. }
+            Effect::Former { .. }
+            | Effect::Count(_)
+            | Effect::Signal { .. }
             | Effect::MarkStored { .. }
             | Effect::WakeAt(..)
             | Effect::LoadWaiting
@@ -198,7 +208,8 @@ impl World<Account> for Router {
                 }
                 // Otherwise the session is gone with its account: nobody is there to be told, and nothing is acknowledged.
             }
-            Input::Bind { mailbox, .. } => mailbox.signal(stream_management::Signal::NotBound(error)),
+            Input::Bind { mailbox, .. } => mailbox.signal(Signal::NotBound(error)),
+            Input::Resume { mailbox, .. } => resumption::refuse(&mailbox),
             Input::Undelivered(entry) => {
                 slot.world().bounce(&entry.parcel, error, worker);
                 settle(entry.receipt);
@@ -206,6 +217,9 @@ impl World<Account> for Router {
             Input::Ended { mailbox, .. } => slot.world().salvage(slot.key(), &mailbox, worker),
             // Rows that could not be deleted are delivered again; the rest concerned a machine that is gone.
             Input::Released(_)
+            | Input::Resumable { .. }
+            | Input::Paused { .. }
+            | Input::Continued(_)
             | Input::Overflowed(_)
             | Input::Waiting(_)
             | Input::Loaded(_)

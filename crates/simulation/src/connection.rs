@@ -228,7 +228,7 @@ impl Connection {
         if !self.session.may_drain() || self.wire.len() >= WINDOW_BYTES {
             return false;
         }
-        let Some(mailbox) = self.session.mailbox().map(Arc::clone) else {
+        let Some(mailbox) = self.session.mailbox().cloned() else {
             return false;
         };
         let bytes_max = self.wire.len() + WRITE_BYTES;
@@ -309,6 +309,24 @@ impl Connection {
             } => {
                 self.handle = Some(hall.router.bind(&account, resource, mailbox, worker));
             }
+            Effect::Resumable { id, time } => {
+                if let Some(handle) = &self.handle {
+                    hall.router.resumable(handle, id, time, worker);
+                }
+            }
+            Effect::Resume {
+                account,
+                id,
+                handled,
+                mailbox,
+            } => {
+                self.handle = Some(hall.router.resume(&account, &id, handled, mailbox, worker));
+            }
+            Effect::Resumed(mailbox) => {
+                if let Some(handle) = &mut self.handle {
+                    handle.takes(mailbox);
+                }
+            }
             Effect::LookUp { account } => {
                 let answer = Arc::clone(&self.answer);
                 let done = move |login| *answer.lock() = Some(Answer::Credentials(lookup(login)));
@@ -346,10 +364,9 @@ impl Connection {
             Effect::StartTls => self.awaits_tls = true,
             Effect::Close(ending) => {
                 if let Some(handle) = self.handle.take() {
-                    let end = if ending == Ending::Finished {
-                        End::Closed
-                    } else {
-                        End::Lost
+                    let end = match ending {
+                        Ending::Lost => End::Lost,
+                        Ending::Finished | Ending::Error(_) | Ending::PeerError(_) => End::Closed,
                     };
                     hall.router.end(&handle, end, worker);
                 }

@@ -24,6 +24,10 @@ pub struct Settings {
     pub settle_after: Duration,
     /// `psa`, `poke`, `attention`, `decloak`.
     pub presence: presence::Settings,
+    /// `sm.resume_timeout`.
+    pub resume_timeout: Duration,
+    /// `sm.delay_stamp_after`.
+    pub delay_stamp_after: Duration,
     /// `limits`.
     pub limits: Limits,
 }
@@ -79,6 +83,8 @@ impl Default for Settings {
             iterations: NonZeroU32::MIN,
             settle_after: Duration::from_secs(1),
             presence: presence::Settings::default(),
+            resume_timeout: Duration::from_secs(300),
+            delay_stamp_after: Duration::from_secs(10),
             limits: Limits::default(),
         }
     }
@@ -134,6 +140,7 @@ impl Settings {
                 .filter_map(|(domain, passwords)| self.door(domain, *passwords))
                 .collect(),
             encryption: self.encryption,
+            resume_timeout: self.resume_timeout,
             limits: c2s::Limits {
                 authenticated: xml::Limits {
                     stanza_bytes: limits.stanza_bytes,
@@ -196,6 +203,11 @@ impl Settings {
                 waiting_max: (limits.offline_messages, limits.offline_bytes),
                 directed_max: limits.directed_presences,
                 settle_after: self.settle_after,
+                delay_stamp_after: self.delay_stamp_after,
+                mailbox: stream_management::Limits {
+                    stanzas: limits.mailbox_stanzas,
+                    bytes: limits.mailbox_bytes,
+                },
                 stranger_subscriptions: None,
                 stranger_messages: None,
                 presence: self.presence.clone(),

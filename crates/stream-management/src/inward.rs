@@ -57,6 +57,15 @@ pub(crate) struct Inward {
 }
 
 impl Inward {
+    /// Goes on where an earlier count stopped: so much was received, modulo 2³², and all of it settled.
+    pub(crate) fn going_on(handled: u32) -> Inward {
+        Inward {
+            received: u64::from(handled),
+            settled: u64::from(handled),
+            ..Inward::default()
+        }
+    }
+
     /// Counts one stanza and gives its place.
     pub(crate) fn count(&mut self) -> u64 {
         self.received += 1;
@@ -89,6 +98,11 @@ impl Inward {
     /// The peer asks (`<r/>`): remembers what is owed beyond what can be told now.
     pub(crate) fn asked(&mut self) {
         self.owed = (self.settled < self.received).then_some(self.received);
+    }
+
+    /// Nobody waits for an answer: who goes on with a session is told the count by that.
+    pub(crate) fn not_asked(&mut self) {
+        self.owed = None;
     }
 
     /// Whether an answer owed since an earlier `<r/>` is due; asking clears it.

@@ -6,9 +6,13 @@
 //! pushing, draining and acknowledging need no turn of the account.
 
 mod inward;
+mod loan;
 mod mailbox;
 mod outward;
+mod restored;
 
 pub use inward::Receipt;
+pub use loan::{Loan, NotResumed, Resumption};
 pub use mailbox::{Limits, Mailbox, Signal};
 pub use outward::{Copies, Drained, Entry, EntryId, PushError, Released, Remains, StoredId, TooHigh};
+pub use restored::{Kept, KeptEntry};

@@ -9,7 +9,9 @@ use stanza::{Address, StanzaError, StreamError, Target};
 
 use crate::Receipt;
 use crate::inward::Inward;
+use crate::loan::{Loan, NotResumed, Resumption};
 use crate::outward::{Drained, Entry, EntryId, Outward, PushError, Released, Remains, StoredId, TooHigh};
+use crate::restored::{Kept, KeptEntry};
 
 /// How much may wait for one peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,22 +33,69 @@ pub enum Signal {
     Close(StreamError),
     /// The answer owed to an earlier `<r/>` can be given: look at [`Mailbox::handled`].
     AckDue,
+    /// The session goes on here: from now on its own mailbox is lent to this connection (XEP-0198 §5).
+    Resumed(Box<Resumption>),
+    /// The session does not go on here.
+    NotResumed(NotResumed),
+    /// The server stops for a while and keeps the session: the connection is to be closed, but not the stream.
+    Suspend,
 }
 
 /// The ordered output of one session and the count of its input. Shared by the account, which fills it, and the
 /// connection, which empties it.
 pub struct Mailbox {
     limits: Limits,
-    outward: Mutex<Outside>,
-    inward: Mutex<Inward>,
+    pub(crate) outward: Mutex<Outside>,
+    pub(crate) inward: Mutex<Inside>,
 }
 
 #[derive(Default)]
-struct Outside {
-    queue: Outward,
+pub(crate) struct Outside {
+    pub(crate) queue: Outward,
     signals: VecDeque<Signal>,
     ack_due: bool,
     waker: Option<Waker>,
+    /// How often the mailbox was lent: older loans are over.
+    pub(crate) tenure: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Inside {
+    pub(crate) count: Inward,
+    /// As outside.
+    pub(crate) tenure: u64,
+}
+
+impl Outside {
+    /// Ready when there is something to write, a signal, or an owed acknowledgement; otherwise the task is woken later.
+    pub(crate) fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.queue.waiting() > 0 || !self.signals.is_empty() || self.ack_due {
+            return Poll::Ready(());
+        }
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(context.waker()),
+            None => self.waker = Some(context.waker().clone()),
+        }
+        Poll::Pending
+    }
+
+    /// The loan before, if there was one, is over; its holder is to be woken.
+    fn begin_tenure(&mut self) -> (u64, Option<Waker>) {
+        self.tenure += 1;
+        (self.tenure, self.waker.take())
+    }
+
+    pub(crate) fn take_signal(&mut self) -> Option<Signal> {
+        if std::mem::take(&mut self.ack_due) {
+            return Some(Signal::AckDue);
+        }
+        let signal = self.signals.pop_front();
+        if self.signals.is_empty() {
+            // Signals are rare, idle sessions are many.
+            self.signals = VecDeque::new();
+        }
+        signal
+    }
 }
 
 impl Mailbox {
@@ -120,19 +169,95 @@ impl Mailbox {
         self.outward.lock().queue.close()
     }
 
+    /// Lends the mailbox to a connection. Who had it before is told that its time is over, and can do nothing with it
+    /// any more.
+    pub fn lend(self: &Arc<Self>) -> Loan {
+        let (tenure, waker) = self.outward.lock().begin_tenure();
+        self.inward.lock().tenure = tenure;
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        Loan::new(Arc::clone(self), tenure)
+    }
+
+    /// Lends the mailbox of the session at `address` to another connection of the same client, which has handled `h` stanzas (XEP-0198 §5): what it
+    /// has not handled will be drained once more.
+    ///
+    /// # Errors
+    /// When it was sent fewer. Then nothing has changed.
+    pub fn lend_again(self: &Arc<Self>, address: Address, h: u32) -> Result<(Resumption, Released), TooHigh> {
+        let mut receipts = Vec::new();
+        let (released, (tenure, waker)) = {
+            let mut outside = self.outward.lock();
+            let released = outside.queue.resume(h, &mut receipts)?;
+            // What was to be said to the old connection is none of the new one's business.
+            outside.signals = VecDeque::new();
+            outside.ack_due = false;
+            (released, outside.begin_tenure())
+        };
+        settle_all(receipts);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        let loan = Loan::new(Arc::clone(self), tenure);
+        let mut inside = self.inward.lock();
+        inside.tenure = tenure;
+        inside.count.not_asked();
+        let (handled, repeated) = inside.count.resumption_point();
+        let resumption = Resumption {
+            address,
+            loan,
+            handled,
+            repeated,
+        };
+        Ok((resumption, released))
+    }
+
+    /// Changes waiting copies: what `late` gives is put in before the end of the stanza.
+    pub fn append(&self, late: impl FnMut(&Entry) -> Option<Vec<u8>>) {
+        self.outward.lock().queue.append(late);
+    }
+
+    /// All that another process needs to go on with this mailbox. Promises to senders that are still open are not part
+    /// of it: those senders will send again.
+    pub fn keep(&self) -> Kept {
+        let (acknowledged, entries) = {
+            let outside = self.outward.lock();
+            let entries = outside.queue.entries();
+            let kept = |(_, entry): &(EntryId, Entry)| KeptEntry {
+                parcel: entry.parcel.clone(),
+                storable: entry.storable,
+                stored: entry.stored,
+                pushed: entry.pushed,
+            };
+            (outside.queue.acknowledged(), entries.map(kept).collect())
+        };
+        Kept {
+            acknowledged,
+            handled: self.handled(),
+            entries,
+        }
+    }
+
+    /// A mailbox that goes on where one of an earlier process stopped. It is lent to nobody.
+    pub fn restored(limits: Limits, kept: Kept) -> Arc<Mailbox> {
+        let mut outside = Outside::default();
+        outside.queue.restore(kept.acknowledged, kept.entries);
+        Arc::new(Mailbox {
+            limits,
+            outward: Mutex::new(outside),
+            inward: Mutex::new(Inside {
+                count: Inward::going_on(kept.handled),
+                tenure: 0,
+            }),
+        })
+    }
+
     // ---- the connection's side ----
 
     /// Ready when there is something to write, a signal, or an owed acknowledgement; otherwise the task is woken later.
     pub fn poll_work(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut outside = self.outward.lock();
-        if outside.queue.waiting() > 0 || !outside.signals.is_empty() || outside.ack_due {
-            return Poll::Ready(());
-        }
-        match &mut outside.waker {
-            Some(waker) => waker.clone_from(context.waker()),
-            None => outside.waker = Some(context.waker().clone()),
-        }
-        Poll::Pending
+        self.outward.lock().poll_work(context)
     }
 
     /// Writes waiting stanzas into `out` until it holds `bytes_max` bytes or `stanzas_max` were written.
@@ -145,16 +270,7 @@ impl Mailbox {
 
     /// The next signal.
     pub fn take_signal(&self) -> Option<Signal> {
-        let mut outside = self.outward.lock();
-        if std::mem::take(&mut outside.ack_due) {
-            return Some(Signal::AckDue);
-        }
-        let signal = outside.signals.pop_front();
-        if outside.signals.is_empty() {
-            // Signals are rare, idle sessions are many.
-            outside.signals = VecDeque::new();
-        }
-        signal
+        self.outward.lock().take_signal()
     }
 
     /// The next `stanzas` that were drained are written to the socket. Without stream management they are delivered by
@@ -217,38 +333,38 @@ impl Mailbox {
 
     /// Counts one stanza of the peer.
     pub fn count_received(self: &Arc<Self>) -> Receipt {
-        let place = self.inward.lock().count();
+        let place = self.inward.lock().count.count();
         Receipt::new(Arc::clone(self), place)
     }
 
     /// The peer asks for an acknowledgement (`<r/>`): gives the `h` of now. If more was received than is settled, a
     /// [`Signal::AckDue`] follows once it is.
     pub fn asked(&self) -> u32 {
-        let mut inward = self.inward.lock();
-        inward.asked();
-        inward.handled()
+        let count = &mut self.inward.lock().count;
+        count.asked();
+        count.handled()
     }
 
     /// The settled prefix of what the peer sent, modulo 2³².
     pub fn handled(&self) -> u32 {
-        self.inward.lock().handled()
+        self.inward.lock().count.handled()
     }
 
     /// Where the peer goes on after a break: the `h` to tell it, and how many stanzas after that were received all the
     /// same. It sends those first, and they are not to be taken twice.
     pub fn resumption_point(&self) -> (u32, usize) {
-        self.inward.lock().resumption_point()
+        self.inward.lock().count.resumption_point()
     }
 
     /// Stanzas of the peer whose fate is open.
     pub fn open_receipts(&self) -> usize {
-        self.inward.lock().open()
+        self.inward.lock().count.open()
     }
 
     pub(crate) fn settle(&self, place: u64) {
         let due = {
-            let mut inward = self.inward.lock();
-            inward.settle(place) && inward.take_due()
+            let count = &mut self.inward.lock().count;
+            count.settle(place) && count.take_due()
         };
         if due {
             let mut outside = self.outward.lock();
@@ -270,7 +386,7 @@ impl std::fmt::Debug for Mailbox {
 }
 
 /// Receipts belong to other mailboxes, whose locks are taken only when ours is released.
-fn settle_all(receipts: Vec<Receipt>) {
+pub(crate) fn settle_all(receipts: Vec<Receipt>) {
     for receipt in receipts {
         receipt.settle();
     }

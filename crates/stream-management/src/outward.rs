@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use machine::Moment;
 use stanza::{IqType, Kind, Parcel, Target};
 
+use crate::restored::KeptEntry;
 use crate::{Limits, Receipt};
 
 /// Names an entry of one mailbox for as long as it is there.
@@ -292,6 +293,46 @@ impl Outward {
         }
         self.handed = 0;
         Ok(released)
+    }
+
+    /// Puts bytes in before the end of the entries for which there are some.
+    pub(crate) fn append(&mut self, mut late: impl FnMut(&Entry) -> Option<Vec<u8>>) {
+        for (_, entry) in &mut self.entries {
+            if let Some(bytes) = late(entry) {
+                self.bytes -= entry.parcel.byte_len();
+                entry.parcel = entry.parcel.clone().with_appended(&bytes);
+                self.bytes += entry.parcel.byte_len();
+            }
+        }
+    }
+
+    /// What the peer has acknowledged, modulo 2³².
+    pub(crate) fn acknowledged(&self) -> u32 {
+        self.counted.map_or(0, |counted| counted.acknowledged)
+    }
+
+    /// Goes on, counted, where an earlier queue stopped.
+    pub(crate) fn restore(&mut self, acknowledged: u32, entries: Vec<KeptEntry>) {
+        self.counted = Some(Counted {
+            acknowledged,
+            uncounted: 0,
+        });
+        for kept in entries {
+            let id = EntryId(self.next_id);
+            self.next_id += 1;
+            self.bytes += kept.parcel.byte_len();
+            let entry = Entry {
+                parcel: kept.parcel,
+                receipt: None,
+                storable: kept.storable,
+                stored: kept.stored,
+                copies: None,
+                pushed: kept.pushed,
+            };
+            self.entries.push_back((id, entry));
+        }
+        // The client may have had all of it: only its own count tells.
+        self.handed = self.entries.len();
     }
 
     /// The session is over: gives all that the peer does not surely have, in order.

@@ -578,6 +578,22 @@ impl Connection {
                         resource,
                         mailbox,
                     } => *handle = Some(router.bind(&account, resource, mailbox, worker)),
+                    Effect::Resumable { id, time } => {
+                        if let Some(handle) = &*handle {
+                            router.resumable(handle, id, time, worker);
+                        }
+                    }
+                    Effect::Resume {
+                        account,
+                        id,
+                        handled,
+                        mailbox,
+                    } => *handle = Some(router.resume(&account, &id, handled, mailbox, worker)),
+                    Effect::Resumed(mailbox) => {
+                        if let Some(handle) = &mut *handle {
+                            handle.takes(mailbox);
+                        }
+                    }
                     Effect::LookUp { account } => *answer = Some(clients.look_up(account)),
                     Effect::CheckPassword {
                         account,
@@ -607,10 +623,10 @@ impl Connection {
         };
         self.take_delivered();
         if let Some(handle) = self.handle.take() {
-            let end = if ending == Ending::Finished {
-                End::Closed
-            } else {
-                End::Lost
+            // XEP-0198 §7: a stream that was closed, by whomever, is not resumed.
+            let end = match ending {
+                Ending::Lost => End::Lost,
+                Ending::Finished | Ending::Error(_) | Ending::PeerError(_) => End::Closed,
             };
             let router = self.clients.router();
             router.work(|worker| router.end(&handle, end, worker));

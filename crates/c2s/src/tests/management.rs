@@ -1,4 +1,4 @@
-//! Stream management without resumption (XEP-0198).
+//! Stream management (XEP-0198).
 
 use super::world::BIND_ORCHARD;
 use super::{HEADER, World};
@@ -6,6 +6,8 @@ use crate::{Ending, Input};
 
 const R: &str = "<r xmlns='urn:xmpp:sm:3'/>";
 const ENABLE: &str = "<enable xmlns='urn:xmpp:sm:3'/>";
+
+const RESUME: &str = "<resume xmlns='urn:xmpp:sm:3' h='0' previd='x'/>";
 
 fn a(h: u32) -> String {
     format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>")
@@ -24,17 +26,11 @@ fn xep0198_3_enabling_before_binding_fails_and_the_stream_lives() {
     for mut world in [opened, World::logged_in()] {
         assert_eq!(world.talk(ENABLE), failed("unexpected-request"));
         assert_eq!(world.talk(R), failed("unexpected-request"));
-        let resume = "<resume xmlns='urn:xmpp:sm:3' h='0' previd='x'/>";
-        assert_eq!(world.talk(resume), failed("feature-not-implemented"));
         assert_eq!(world.ending, None);
     }
-}
-
-#[test]
-fn xep0198_3_resumption_is_not_promised() {
-    let mut world = World::bound();
-    let answer = world.talk("<enable xmlns='urn:xmpp:sm:3' resume='true' max='600'/>");
-    assert_eq!(answer, "<enabled xmlns='urn:xmpp:sm:3'/>");
+    let mut opened = World::encrypted();
+    opened.talk(HEADER);
+    assert_eq!(opened.talk(RESUME), failed("unexpected-request"));
 }
 
 #[test]

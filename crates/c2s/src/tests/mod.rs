@@ -8,6 +8,7 @@ mod management;
 mod opening;
 mod properties;
 mod registration;
+mod resumption;
 mod stanzas;
 mod world;
 

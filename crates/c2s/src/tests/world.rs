@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -57,6 +58,7 @@ pub(crate) enum Ask {
     CheckPassword(String),
     Bind(String, Option<String>),
     Register(String),
+    Resume(String, String, u32),
 }
 
 /// How the world answers what the session asks for.
@@ -79,6 +81,7 @@ pub(crate) struct World {
     pub(crate) attempts: Vec<LoginAttempt>,
     pub(crate) routed: Vec<(Stanza, Option<Receipt>)>,
     pub(crate) released: usize,
+    pub(crate) promises: Vec<(String, Duration)>,
     pub(crate) ending: Option<Ending>,
     pub(crate) mailbox: Option<Arc<Mailbox>>,
     passwords: Option<Password>,
@@ -131,6 +134,7 @@ pub(crate) fn settings(encryption: Encryption) -> Settings {
             ),
         ]),
         encryption,
+        resume_timeout: Duration::from_secs(300),
         limits: Limits {
             unauthenticated: small.clone(),
             authenticated: xml::Limits {
@@ -167,6 +171,7 @@ impl World {
             attempts: Vec::new(),
             routed: Vec::new(),
             released: 0,
+            promises: Vec::new(),
             ending: None,
             mailbox: None,
             passwords: None,
@@ -214,6 +219,10 @@ impl World {
     pub(crate) fn settling(mut self) -> World {
         self.settles = true;
         self
+    }
+
+    pub(crate) fn settles(&mut self) {
+        self.settles = true;
     }
 
     pub(crate) fn by_hand(mut self) -> World {
@@ -307,7 +316,7 @@ impl World {
                 mailbox,
             } => {
                 self.asked.push(Ask::Bind(account.to_string(), resource.clone()));
-                assert!(Arc::ptr_eq(self.session.mailbox().unwrap(), &mailbox));
+                assert!(Arc::ptr_eq(self.session.mailbox().unwrap().mailbox(), &mailbox));
                 self.mailbox = Some(mailbox);
                 if self.answers == Answers::AtOnce {
                     let full = account
@@ -316,6 +325,17 @@ impl World {
                     self.input(Input::Signal(Signal::Bound(full)));
                 }
             }
+            Effect::Resumable { id, time } => self.promises.push((id, time)),
+            Effect::Resume {
+                account,
+                id,
+                handled,
+                mailbox,
+            } => {
+                self.asked.push(Ask::Resume(account.to_string(), id, handled));
+                self.mailbox = Some(mailbox);
+            }
+            Effect::Resumed(mailbox) => self.mailbox = Some(mailbox),
             Effect::Route { stanza, receipt } => {
                 if self.settles {
                     receipt.iter().for_each(Receipt::settle);
@@ -348,13 +368,13 @@ impl World {
 
     /// What the task of the connection does when its mailbox has work.
     pub(crate) fn drain(&mut self) {
-        let Some(mailbox) = self.mailbox.clone() else {
-            return;
-        };
-        while let Some(signal) = mailbox.take_signal() {
+        while let Some(signal) = self.session.mailbox().and_then(|mailbox| mailbox.take_signal()) {
             self.signal(signal);
         }
         while self.session.may_drain() {
+            let Some(mailbox) = self.session.mailbox().cloned() else {
+                return;
+            };
             let drained = mailbox.drain(&mut self.said, self.session.target(), usize::MAX, 4);
             if drained.stanzas > 0 || self.session.stage() == Stage::Leaving {
                 self.input_alone(Input::Drained(drained));

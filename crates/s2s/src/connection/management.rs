@@ -204,8 +204,12 @@ impl Open {
                 Ok(())
             }
             Signal::Close(error) => Err(Stop::Error(error)),
-            // Nothing is bound here.
-            Signal::Bound(_) | Signal::NotBound(_) => Ok(()),
+            // Nothing is bound here, and what is resumed is given otherwise.
+            Signal::Bound(_)
+            | Signal::NotBound(_)
+            | Signal::Resumed(_)
+            | Signal::NotResumed(_)
+            | Signal::Suspend => Ok(()),
         }
     }
 

@@ -335,6 +335,9 @@ pub struct Session {
     pub waiting: usize,
     /// Since when (UTC).
     pub since: String,
+    /// Since when its client is away and may come back to it (UTC), if it is.
+    #[serde(default)]
+    pub paused: Option<String>,
 }
 
 /// Why a request was not carried out.

@@ -50,8 +50,12 @@ pub(super) fn line(session: &Session) -> String {
         0 => String::new(),
         waiting => format!(", {waiting} stanzas wait"),
     };
+    let paused = match &session.paused {
+        Some(paused) => format!(", paused since {paused}"),
+        None => String::new(),
+    };
     format!(
-        "{}  {presence}, since {}{waiting}",
+        "{}  {presence}, since {}{paused}{waiting}",
         session.address, session.since
     )
 }

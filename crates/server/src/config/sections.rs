@@ -313,12 +313,13 @@ section! {
     /// Stream management.
     pub struct Sm {
         /// How long a session whose connection broke waits to be resumed. Longer is kinder to phones, and costs memory.
-        resume_timeout: Duration = Duration::from_secs(300), effect later;
+        /// Nothing (`"0s"`): sessions cannot be resumed.
+        resume_timeout: Duration = Duration::from_secs(300);
         /// An acknowledgement promises that nothing is lost. What could not be handed to its recipient within this time is
         /// written to disk, so that the acknowledgement can be given.
         settle_after: Duration = Duration::from_secs(1);
         /// A session that was away for longer gets what it missed with the time of its arrival (XEP-0203).
-        delay_stamp_after: Duration = Duration::from_secs(10), effect later;
+        delay_stamp_after: Duration = Duration::from_secs(10);
     }
 }
 

@@ -117,6 +117,7 @@ impl Running {
             priority: view.priority,
             waiting: view.waiting,
             since: view.since.to_xmpp(),
+            paused: view.paused.map(|paused| paused.to_xmpp()),
         };
         Ok(views.into_iter().map(session).collect())
     }
@@ -166,7 +167,7 @@ impl Running {
                     .iter()
                     .filter(|account| account.address.domainpart() == host)
                     .count() as u64,
-                sessions: sessions as u64,
+                sessions: (sessions.active + sessions.paused) as u64,
                 host,
             })
             .collect();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use account::DropReason;
-use router::{Counter, Direction, Router};
+use account::{DropReason, PauseEnd, Redelivered};
+use router::{Counter, Direction, PAUSE_SECONDS, ResumeResult, Resumptions, Router};
 use stanza::{Condition, IqType, Kind, MessageType, PresenceType};
 use storage::{Database, Operation};
 use transport::tls::Certificates;
@@ -23,6 +23,8 @@ pub(super) fn register(
     registry.register(move |families| stanzas(families, &for_stanzas));
     let clients = Arc::clone(clients);
     registry.register(move |families| sessions(families, &for_sessions, &clients));
+    let for_resumptions = Arc::clone(router);
+    registry.register(move |families| resumptions(families, for_resumptions.resumptions()));
     let certificates = Arc::clone(certificates);
     registry.register(move |families| expiry(families, &certificates));
     let store = Arc::clone(store);
@@ -73,7 +75,19 @@ fn sessions(families: &mut Families, router: &Router, clients: &Clients) {
     let mut rows = families.gauge("xmpp_sessions", "Bound resources.");
     let by_host = router.sessions_by_host();
     for (host, sessions) in &by_host {
-        rows.row(&[("vhost", host), ("state", "active")], *sessions as u64);
+        rows.row(&[("vhost", host), ("state", "active")], sessions.active);
+        rows.row(&[("vhost", host), ("state", "paused_sm")], sessions.paused);
+    }
+    let mut rows = families.gauge(
+        "xmpp_sm_unacked_stanzas",
+        "Stanzas that wait for clients or are not acknowledged by them.",
+    );
+    for (host, sessions) in &by_host {
+        rows.row(&[("vhost", host)], sessions.unacknowledged_stanzas);
+    }
+    let mut rows = families.gauge("xmpp_sm_unacked_bytes", "The bytes of these stanzas.");
+    for (host, sessions) in &by_host {
+        rows.row(&[("vhost", host)], sessions.unacknowledged_bytes);
     }
     let (all, preauth) = clients.connections();
     let mut rows = families.gauge("xmpp_c2s_connections", "Open client connections.");
@@ -111,6 +125,48 @@ fn sessions(families: &mut Families, router: &Router, clients: &Clients) {
     families
         .gauge("xmpp_accounts_in_memory", "Accounts that are held in memory.")
         .row(&[], router.accounts_in_memory() as u64);
+}
+
+fn resumptions(families: &mut Families, resumptions: &Resumptions) {
+    let mut rows = families.counter(
+        "xmpp_sm_resume_total",
+        "Clients that wanted to go on with an earlier session.",
+    );
+    for (result, name) in [
+        (ResumeResult::Ok, "ok"),
+        (ResumeResult::Expired, "expired"),
+        (ResumeResult::Unknown, "unknown"),
+        (ResumeResult::Auth, "auth"),
+    ] {
+        rows.row(&[("result", name)], resumptions.results(result));
+    }
+    let mut rows = families.histogram("xmpp_sm_pause_seconds", "How long sessions were paused.");
+    for (end, name) in [
+        (PauseEnd::Resumed, "resumed"),
+        (PauseEnd::Expired, "expired"),
+        (PauseEnd::Replaced, "replaced"),
+    ] {
+        let times = resumptions.pauses(end);
+        rows.observations(
+            &[("end", name)],
+            Histogram {
+                bounds: &PAUSE_SECONDS,
+                counts: &times.counts,
+                sum: times.sum.as_secs_f64(),
+            },
+        );
+    }
+    let mut rows = families.counter(
+        "xmpp_sm_redelivered_total",
+        "Stanzas that went elsewhere, or again, because a client had not acknowledged them.",
+    );
+    for (whereto, name) in [
+        (Redelivered::Client, "client"),
+        (Redelivered::Offline, "offline"),
+        (Redelivered::Bounced, "bounced"),
+    ] {
+        rows.row(&[("to", name)], resumptions.redelivered(whereto));
+    }
 }
 
 fn expiry(families: &mut Families, certificates: &Certificates) {

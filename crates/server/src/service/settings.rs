@@ -62,6 +62,8 @@ pub(super) fn of_router(
         waiting_max: (limits.offline_messages, limits.offline_bytes.0),
         directed_max: limits.directed_presences,
         settle_after: configuration.sm.settle_after,
+        delay_stamp_after: configuration.sm.delay_stamp_after,
+        mailbox: mailbox(limits),
         stranger_subscriptions: limits.stranger_subscriptions.on().copied().map(rate),
         stranger_messages: limits.stranger_messages.on().copied().map(rate),
         presence: of_presence(configuration)?,
@@ -146,15 +148,13 @@ pub(super) fn of_clients(
     let session = c2s::Settings {
         hosts,
         encryption,
+        resume_timeout: configuration.sm.resume_timeout,
         limits: c2s::Limits {
             unauthenticated,
             authenticated,
             unauthenticated_bytes: limits.unauthenticated_bytes.0,
             login_attempts: limits.login_attempts,
-            mailbox: stream_management::Limits {
-                stanzas: limits.mailbox_stanzas,
-                bytes: limits.mailbox_bytes.0,
-            },
+            mailbox: mailbox(limits),
             unacknowledged_stanzas: limits.unacknowledged_stanzas,
         },
     };
@@ -258,6 +258,14 @@ fn of_presence(configuration: &Configuration) -> Result<presence::Settings, Repo
             rate: configuration.decloak.rate.on().copied().map(rate),
         },
     })
+}
+
+/// What may wait for one session.
+fn mailbox(limits: &config::Limits) -> stream_management::Limits {
+    stream_management::Limits {
+        stanzas: limits.mailbox_stanzas,
+        bytes: limits.mailbox_bytes.0,
+    }
 }
 
 /// Whether clients may make accounts at a host.

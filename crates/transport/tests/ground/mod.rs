@@ -166,6 +166,7 @@ pub fn settings(encryption: Encryption) -> transport::Settings {
                 .map(|name| (Address::domain(name).unwrap(), host.clone()))
                 .collect::<BTreeMap<_, _>>(),
             encryption,
+            resume_timeout: std::time::Duration::from_secs(300),
             limits: c2s::Limits {
                 unauthenticated: xml::Limits::default(),
                 authenticated: xml::Limits::default(),
@@ -224,6 +225,11 @@ fn router_settings() -> router::Settings {
             waiting_max: (1_000, 10 << 20),
             directed_max: 100,
             settle_after: Duration::from_secs(1),
+            delay_stamp_after: Duration::from_secs(10),
+            mailbox: stream_management::Limits {
+                stanzas: 1_000,
+                bytes: 1 << 20,
+            },
             stranger_subscriptions: None,
             stranger_messages: None,
             presence: presence::Settings::default(),

@@ -1,0 +1,227 @@
+//! Sessions that outlive the process (`docs/architecture.md`, restart): what is kept of them, and how they come back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use machine::{Context, Timestamp};
+use stanza::{Address, Parcel, Stanza, StreamCondition, StreamError};
+use stream_management::{Kept, KeptEntry, Mailbox, Signal, StoredId};
+use xml::{ContentNamespace, Element};
+
+use crate::account::{Account, Out};
+use crate::input::PauseCause;
+use crate::pause::{Pause, Promise};
+use crate::session::{Available, Session};
+use crate::{Effect, SessionId, Settings};
+
+/// A paused session, in a form that can be written down.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptSession {
+    /// Its full address.
+    pub address: Address,
+    /// The unguessable name under which it can be resumed.
+    pub id: String,
+    /// For how long.
+    pub time: Duration,
+    /// When it was bound.
+    pub since: Timestamp,
+    /// Since when it is paused.
+    pub paused: Timestamp,
+    /// What it broadcast last, in the namespace of clients.
+    pub presence: Option<Vec<u8>>,
+    /// Whether it asked for the roster.
+    pub interested: bool,
+    /// Whether it asked for the blocklist.
+    pub knows_blocklist: bool,
+    /// The privacy list it made active.
+    pub active_list: Option<String>,
+    /// Whether it has ever used privacy lists.
+    pub uses_lists: bool,
+    /// To whom it sent directed presence, and what.
+    pub directed: Vec<(Address, Vec<u8>)>,
+    /// What its client has acknowledged.
+    pub acknowledged: u32,
+    /// What was handled of what its client sent.
+    pub handled: u32,
+    /// What its client has not acknowledged, in order.
+    pub waiting: Vec<KeptStanza>,
+}
+
+/// A stanza that waits for a paused session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptStanza {
+    /// In the namespace of clients.
+    pub bytes: Vec<u8>,
+    /// When it came.
+    pub received: Timestamp,
+    /// Whether it may be stored when it cannot be delivered.
+    pub storable: bool,
+    /// The row that holds a durable copy.
+    pub stored: Option<StoredId>,
+}
+
+impl Account {
+    /// The server stops for a while (`docs/architecture.md`, restart).
+    pub(crate) fn suspend(&mut self, context: &mut Context<'_, Settings>, out: &mut Out) {
+        let ids: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();
+        for id in ids {
+            let Some(session) = self.session(id) else { continue };
+            match (&session.promise, &session.pause) {
+                (Some(_), Some(_)) => {}
+                (Some(_), None) => out.effects.push(Effect::Signal {
+                    mailbox: Arc::clone(&session.mailbox),
+                    signal: Signal::Suspend,
+                }),
+                (None, _) => {
+                    let error = StreamError::new(StreamCondition::SystemShutdown);
+                    self.end_session(context, id, error, out);
+                }
+            }
+        }
+    }
+
+    /// Gives the paused sessions away: nobody learns that they are gone, because they come back.
+    pub(crate) fn keep(
+        &mut self,
+        context: &Context<'_, Settings>,
+        answer: Box<dyn FnOnce(Vec<KeptSession>) + Send>,
+        out: &mut Out,
+    ) {
+        let (now, wall) = (context.now, context.wall);
+        let (kept, rest) = std::mem::take(&mut self.sessions)
+            .into_iter()
+            .partition(|session| session.pause.is_some() && session.promise.is_some());
+        self.sessions = rest;
+        let kept: Vec<Session> = kept;
+        // Only when all that was decided is durable is it known which stanza has a row.
+        let give = move || {
+            let write = |session: Session| {
+                let written = written(&session, now, wall);
+                session.mailbox.close();
+                written
+            };
+            answer(kept.into_iter().filter_map(write).collect());
+        };
+        out.effects.push(Effect::Answer(Box::new(give)));
+    }
+
+    /// Sessions of an earlier process wait again for their clients, as long as they were promised, from now on: no
+    /// client could come while the server was away.
+    pub(crate) fn restore(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        sessions: Vec<(SessionId, KeptSession)>,
+        out: &mut Out,
+    ) {
+        for (id, kept) in sessions {
+            let time = kept.time;
+            if !self.exists() || self.flags.disabled || self.session_at(&kept.address).is_some() {
+                continue;
+            }
+            let Some(session) = self.read(context, id, kept) else {
+                continue;
+            };
+            self.sessions.push(session);
+            self.expire_at(context.now + time, out);
+        }
+    }
+
+    fn read(&mut self, context: &Context<'_, Settings>, id: SessionId, kept: KeptSession) -> Option<Session> {
+        let now = context.now;
+        let age = |at: Timestamp| context.wall.since(at);
+        let mut entries = Vec::new();
+        for stanza in &kept.waiting {
+            entries.push(KeptEntry {
+                parcel: Parcel::new(parse(&stanza.bytes)?),
+                storable: stanza.storable,
+                stored: stanza.stored,
+                pushed: now.before(age(stanza.received)),
+            });
+            if let Some(row) = stanza.stored {
+                self.waiting.in_mailbox(row, stanza.bytes.len());
+            }
+        }
+        let mailbox = Mailbox::restored(
+            context.settings.mailbox,
+            Kept {
+                acknowledged: kept.acknowledged,
+                handled: kept.handled,
+                entries,
+            },
+        );
+        let presence = match &kept.presence {
+            Some(bytes) => {
+                let stanza = parse(bytes)?;
+                let priority = crate::presence::priority(&stanza)?;
+                Some(Available { stanza, priority })
+            }
+            None => None,
+        };
+        let directed = kept
+            .directed
+            .iter()
+            .map(|(to, bytes)| Some((to.clone(), parse(bytes)?)))
+            .collect::<Option<_>>()?;
+        let pause = Pause {
+            cause: PauseCause::ConnectionLost,
+            since: now.before(age(kept.paused)),
+            since_wall: kept.paused,
+            until: Some(now + kept.time),
+        };
+        Some(Session {
+            former: Vec::new(),
+            promise: Some(Promise {
+                id: kept.id,
+                time: kept.time,
+            }),
+            pause: Some(pause),
+            presence,
+            interested: kept.interested,
+            knows_blocklist: kept.knows_blocklist,
+            active_list: kept.active_list.as_deref().map(privacy::ListName::new),
+            uses_lists: kept.uses_lists,
+            directed,
+            ..Session::new(id, kept.address, mailbox, kept.since)
+        })
+    }
+}
+
+fn written(session: &Session, now: machine::Moment, wall: Timestamp) -> Option<KeptSession> {
+    let promise = session.promise.as_ref()?;
+    let kept = session.mailbox.keep();
+    let bytes = |stanza: &Stanza| Parcel::new(stanza.clone()).to_bytes();
+    let waiting = |entry: &KeptEntry| KeptStanza {
+        bytes: entry.parcel.to_bytes(),
+        received: wall.before(now.since(entry.pushed)),
+        storable: entry.storable,
+        stored: entry.stored,
+    };
+    Some(KeptSession {
+        address: session.address.clone(),
+        id: promise.id.clone(),
+        time: promise.time,
+        since: session.since,
+        paused: session.pause.map_or(wall, |pause| pause.since_wall),
+        presence: session.presence.as_ref().map(|presence| bytes(&presence.stanza)),
+        interested: session.interested,
+        knows_blocklist: session.knows_blocklist,
+        active_list: session.active_list.as_ref().map(|name| name.as_str().to_owned()),
+        uses_lists: session.uses_lists,
+        directed: session
+            .directed
+            .iter()
+            .map(|(to, stanza)| (to.clone(), bytes(stanza)))
+            .collect(),
+        acknowledged: kept.acknowledged,
+        handled: kept.handled,
+        waiting: kept.entries.iter().map(waiting).collect(),
+    })
+}
+
+/// A stanza as it was written down.
+pub(crate) fn parse(bytes: &[u8]) -> Option<Stanza> {
+    let element = Element::parse(bytes, ContentNamespace::Client, &xml::Limits::unlimited()).ok()?;
+    let from = stanza::address_attribute(&element, "from").ok()?;
+    let to = stanza::address_attribute(&element, "to").ok()?;
+    Stanza::new(element, from, to, None).ok()
+}

@@ -1,0 +1,233 @@
+//! Sessions that go on with another connection (XEP-0198 §5), as the router sees them: who may ask, what is known of
+//! those that are over, how many there were, and what becomes of them while the server is not there.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use account::{AdminRequest, Input, KeptSession, PauseEnd, Redelivered, Tally};
+use parking_lot::Mutex;
+use stanza::Address;
+use stream_management::{Mailbox, NotResumed, Signal};
+use turns::{Gone, Priority, Worker};
+
+use crate::router::Router;
+use crate::sessions::SessionHandle;
+
+/// Sessions that are over, and of which is known what was handled of what their clients sent. The oldest is forgotten
+/// first; its client then sends once more what it does not know of.
+const FORMER_MAX: usize = 4_096;
+
+/// Upper bounds of the buckets in which pauses are counted, in seconds.
+pub const PAUSE_SECONDS: [f64; 9] = [1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0];
+
+/// What became of a wish to resume; a label of `xmpp_sm_resume_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResumeResult {
+    /// The session goes on.
+    Ok,
+    /// There was such a session, and it is over.
+    Expired,
+    /// There is and was none of this account.
+    Unknown,
+    /// It was a session of another account.
+    Auth,
+}
+
+/// How long pauses lasted that ended in one way.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PauseTimes {
+    /// How many in each bucket of [`PAUSE_SECONDS`], each for itself, and beyond.
+    pub counts: [u64; PAUSE_SECONDS.len() + 1],
+    /// Of all of them.
+    pub sum: Duration,
+}
+
+/// What is known of sessions that went on or did not.
+#[derive(Default)]
+pub struct Resumptions {
+    former: Mutex<Former>,
+    results: [AtomicU64; 4],
+    redelivered: [AtomicU64; 3],
+    pauses: [Mutex<PauseTimes>; 3],
+}
+
+/// Sessions that are over, by the names under which they could be resumed.
+#[derive(Default)]
+struct Former {
+    by_id: BTreeMap<String, (Address, Arc<Mailbox>)>,
+    /// The oldest first.
+    ids: VecDeque<String>,
+}
+
+impl Resumptions {
+    /// Wishes that ended so.
+    pub fn results(&self, result: ResumeResult) -> u64 {
+        self.results
+            .get(result as usize)
+            .map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// Stanzas that went there because their client had not acknowledged them.
+    pub fn redelivered(&self, whereto: Redelivered) -> u64 {
+        self.redelivered
+            .get(whereto as usize)
+            .map_or(0, |count| count.load(Ordering::Relaxed))
+    }
+
+    /// How long pauses lasted that ended so.
+    pub fn pauses(&self, end: PauseEnd) -> PauseTimes {
+        self.pauses
+            .get(end as usize)
+            .map(|times| times.lock().clone())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn count(&self, tally: Tally) {
+        match tally {
+            // The gauge of sessions shows it.
+            Tally::Paused => {}
+            Tally::PauseEnded(end, lasted) => {
+                if let Some(times) = self.pauses.get(end as usize) {
+                    let seconds = lasted.as_secs_f64();
+                    let bucket = PAUSE_SECONDS.iter().take_while(|bound| seconds > **bound).count();
+                    let mut times = times.lock();
+                    times.sum += lasted;
+                    if let Some(count) = times.counts.get_mut(bucket) {
+                        *count += 1;
+                    }
+                }
+            }
+            Tally::Resumed => self.note(ResumeResult::Ok),
+            Tally::Redelivered(whereto, stanzas) => {
+                if let Some(count) = self.redelivered.get(whereto as usize) {
+                    count.fetch_add(stanzas as u64, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    fn note(&self, result: ResumeResult) {
+        if let Some(count) = self.results.get(result as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A session that could be resumed is over.
+    pub(crate) fn remember(&self, account: Address, id: String, mailbox: Arc<Mailbox>) {
+        let mut former = self.former.lock();
+        if former.ids.len() >= FORMER_MAX
+            && let Some(oldest) = former.ids.pop_front()
+        {
+            former.by_id.remove(&oldest);
+        }
+        former.ids.push_back(id.clone());
+        former.by_id.insert(id, (account, mailbox));
+    }
+
+    /// What to tell a client of this account that asks for a session which is not there.
+    pub(crate) fn not_here(&self, account: &Address, id: &str) -> NotResumed {
+        let former = self.former.lock().by_id.get(id).cloned();
+        let (result, handled) = match former {
+            Some((owner, mailbox)) if owner == *account => (ResumeResult::Expired, Some(mailbox.handled())),
+            Some(_) => (ResumeResult::Auth, None),
+            None => (ResumeResult::Unknown, None),
+        };
+        self.note(result);
+        NotResumed::Unknown(handled)
+    }
+}
+
+impl Router {
+    /// What is known of resumed sessions.
+    pub fn resumptions(&self) -> &Resumptions {
+        &self.resumptions
+    }
+
+    /// The client was promised that it can resume its session under this name, for so long.
+    pub fn resumable(&self, handle: &SessionHandle, id: String, time: Duration, worker: &mut Worker) {
+        let input = Input::Resumable {
+            session: handle.session,
+            id,
+            time,
+        };
+        // If the account is lost, so is the session, and its mailbox says so.
+        drop(handle.slot.deliver(input, Priority::Control, worker));
+    }
+
+    /// Asks an account to go on with one of its sessions; `mailbox` gets the answer. The session has the handle that
+    /// this gives, once [`SessionHandle::takes`] its own mailbox.
+    pub fn resume(
+        self: &Arc<Self>,
+        account: &Address,
+        id: &str,
+        handled: u32,
+        mailbox: Arc<Mailbox>,
+        worker: &mut Worker,
+    ) -> SessionHandle {
+        let session = self.next_session_id();
+        loop {
+            let slot = self.account_slot(account, worker);
+            let input = Input::Resume {
+                session,
+                id: id.to_owned(),
+                handled,
+                mailbox: Arc::clone(&mailbox),
+            };
+            match slot.deliver(input, Priority::Control, worker) {
+                Ok(()) => {
+                    return SessionHandle {
+                        slot,
+                        session,
+                        mailbox,
+                    };
+                }
+                Err(Gone(_)) => self.forget(&slot),
+            }
+        }
+    }
+
+    /// The server is about to stop for a while: sessions that can be resumed lose their connections, the others end.
+    pub fn suspend_all(self: &Arc<Self>) {
+        let accounts = self.addresses_in_memory();
+        self.work(|worker| {
+            for account in accounts {
+                let request = Input::Admin(AdminRequest::Suspend);
+                self.deliver(&account, request, Priority::Control, worker);
+            }
+        });
+    }
+
+    /// Takes the paused sessions of one account away, to be kept while the server is not there. What is in the store is
+    /// durable when the answer comes.
+    pub fn keep(self: &Arc<Self>, account: &Address, answer: Box<dyn FnOnce(Vec<KeptSession>) + Send>) {
+        let request = Input::Admin(AdminRequest::Keep(answer));
+        self.work(|worker| self.deliver(account, request, Priority::Control, worker));
+    }
+
+    /// Sessions that were kept wait again for their clients.
+    pub fn restore(self: &Arc<Self>, sessions: Vec<KeptSession>) {
+        let mut by_account: BTreeMap<Address, Vec<KeptSession>> = BTreeMap::new();
+        for session in sessions {
+            by_account
+                .entry(session.address.to_bare())
+                .or_default()
+                .push(session);
+        }
+        self.work(|worker| {
+            for (account, sessions) in by_account {
+                let named = sessions
+                    .into_iter()
+                    .map(|session| (self.next_session_id(), session));
+                let request = Input::Admin(AdminRequest::Restore(named.collect()));
+                self.deliver(&account, request, Priority::Control, worker);
+            }
+        });
+    }
+}
+
+/// The answer to a wish that cannot be judged: the account is not there now.
+pub(crate) fn refuse(mailbox: &Mailbox) {
+    mailbox.signal(Signal::NotResumed(NotResumed::Unknown(None)));
+}
