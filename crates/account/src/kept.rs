@@ -80,17 +80,22 @@ impl Account {
         }
     }
 
-    /// Gives the paused sessions away: nobody learns that they are gone, because they come back.
+    /// Gives the sessions away that can be resumed: nobody learns that they are gone, because they come back.
     pub(crate) fn keep(
         &mut self,
-        context: &Context<'_, Settings>,
+        context: &mut Context<'_, Settings>,
         answer: Box<dyn FnOnce(Vec<KeptSession>) + Send>,
         out: &mut Out,
     ) {
         let (now, wall) = (context.now, context.wall);
+        let ids: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();
+        for id in ids {
+            // A connection that took too long to end does not cost its session anything.
+            self.settle_paused(context, id, out);
+        }
         let (kept, rest) = std::mem::take(&mut self.sessions)
             .into_iter()
-            .partition(|session| session.pause.is_some() && session.promise.is_some());
+            .partition(|session| session.promise.is_some());
         self.sessions = rest;
         let kept: Vec<Session> = kept;
         // Only when all that was decided is durable is it known which stanza has a row.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
+use account::KeptSession;
 use c2s::{Ending, Stage, Transport};
 use machine::Moment;
 use parking_lot::Mutex;
@@ -335,16 +336,32 @@ impl World {
 
     /// The server stops as it does on SIGTERM, and starts again with what is stored.
     pub fn restart(&mut self) {
+        self.router.suspend_all();
+        self.settle();
         let open: Vec<ConnectionId> = self.connections.keys().copied().collect();
         for id in open {
             self.at(id, |connection, hall| connection.end(hall, shutdown()));
         }
+        self.come_to_rest();
+        let kept: Arc<Mutex<Vec<KeptSession>>> = Arc::default();
+        for account in self.router.addresses_in_memory() {
+            let all = Arc::clone(&kept);
+            let answer = move |sessions: Vec<KeptSession>| all.lock().extend(sessions);
+            self.router.keep(&account, Box::new(answer));
+        }
+        self.come_to_rest();
+        self.surroundings.forget();
+        self.router = router(&self.settings, &self.store, &self.surroundings);
+        let kept = std::mem::take(&mut *kept.lock());
+        self.router.restore(kept);
+    }
+
+    /// Lets everything happen, and lets time pass as long as the store has something to do.
+    fn come_to_rest(&mut self) {
         self.settle();
         while self.store.pending() > 0 && self.pass_to_next() {
             self.settle();
         }
-        self.surroundings.forget();
-        self.router = router(&self.settings, &self.store, &self.surroundings);
     }
 
     /// The server is killed, and starts again with what is stored. What the network has taken can still be read.

@@ -141,6 +141,11 @@ impl Configuration {
         self.data_dir.join("admin.sock")
     }
 
+    /// The file that keeps sessions over a restart.
+    pub fn sessions_file(&self) -> PathBuf {
+        self.data_dir.join("sessions")
+    }
+
     /// The file whose lock keeps a second server out.
     pub fn lock_file(&self) -> PathBuf {
         self.data_dir.join("lock")

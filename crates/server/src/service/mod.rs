@@ -5,6 +5,7 @@ mod development;
 mod explanation;
 mod federation;
 mod figures;
+mod kept;
 mod notify;
 mod reload;
 mod run;

@@ -6,10 +6,11 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use stanza::{StreamCondition, StreamError};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
-use super::notify;
 use super::start::{Server, start};
+use super::{kept, notify};
 use crate::config::{Configuration, Loaded};
 use crate::logging;
 use crate::metrics::State;
@@ -106,9 +107,12 @@ async fn stop(server: Server, ending: Ending) {
         listening.stop();
     }
     server.clients.stop();
-    server
-        .router
-        .end_all(&StreamError::new(StreamCondition::SystemShutdown));
+    match ending {
+        Ending::Restart => server.router.suspend_all(),
+        Ending::Final => server
+            .router
+            .end_all(&StreamError::new(StreamCondition::SystemShutdown)),
+    }
     let finished = async {
         while server.clients.connections().0 > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -120,6 +124,36 @@ async fn stop(server: Server, ending: Ending) {
             "some clients did not take their goodbye in time"
         );
     }
+    if ending == Ending::Restart {
+        keep(&server).await;
+    }
     server.store.close().await;
     info!(event = "stopped", "the server has stopped");
+}
+
+/// Writes down the sessions that clients can go on with when the server is back.
+async fn keep(server: &Server) {
+    let mut sessions = Vec::new();
+    let collected = async {
+        for account in server.router.addresses_in_memory() {
+            let (tell, told) = oneshot::channel();
+            let answer = move |kept| {
+                // Nobody waits any more when it took too long.
+                let _ = tell.send(kept);
+            };
+            server.router.keep(&account, Box::new(answer));
+            sessions.extend(told.await.unwrap_or_default());
+        }
+    };
+    if tokio::time::timeout(STOPPING_TIME, collected).await.is_err() {
+        warn!(event = "stopping", "the store is too slow to keep all sessions");
+    }
+    match kept::write(&server.sessions_file, &sessions) {
+        Ok(()) => info!(
+            event = "sessions_kept",
+            sessions = sessions.len(),
+            "sessions wait for their clients"
+        ),
+        Err(error) => error!(event = "sessions_kept", %error, "the sessions could not be kept"),
+    }
 }

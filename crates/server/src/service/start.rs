@@ -1,7 +1,7 @@
 //! From a configuration to a server that takes clients, in the order in which things can go wrong.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -16,7 +16,7 @@ use transport::{Clients, Entrance, Listen, Listening, System};
 use super::administration::{Offline, Running};
 use super::reload::{self, Reloader};
 use super::run::Ending;
-use super::{federation, figures, settings};
+use super::{federation, figures, kept, settings};
 use crate::admin::{self, Admin, ListenerStatus, Reply, Request};
 use crate::config::{Configuration, DatabaseUrl, OrOff, Sync};
 use crate::lock::Lock;
@@ -38,6 +38,8 @@ pub(super) struct Server {
     pub(super) reloader: Arc<Reloader>,
     /// How the operator wants it to stop.
     pub(super) orders: mpsc::Receiver<Ending>,
+    /// Where sessions are kept while no server runs.
+    pub(super) sessions_file: PathBuf,
     /// Held as long as the server runs.
     _lock: Lock,
 }
@@ -117,6 +119,18 @@ pub(super) async fn start(
         ));
     }
 
+    // Before the first client can come back.
+    let sessions_file = configuration.sessions_file();
+    let found = kept::load(&sessions_file);
+    for problem in &found.problems {
+        warn!(
+            event = "sessions_lost",
+            "sessions of before cannot go on: {problem}"
+        );
+    }
+    let kept_sessions = found.sessions.len();
+    router.restore(found.sessions);
+
     let mut listening = Vec::new();
     for (setting, address, entrance) in entrances(configuration) {
         let listener = listen(&clients, setting, address, entrance)?;
@@ -161,6 +175,19 @@ pub(super) async fn start(
     };
     tokio::spawn(admin::serve(socket, Arc::new(running), std::future::pending()));
 
+    if let Err(error) = kept::remove(&sessions_file) {
+        return Err(Report::failed(
+            format!("cannot remove {}: {error}", sessions_file.display()),
+            "The server must be able to write its data directory.",
+        ));
+    }
+    if kept_sessions > 0 {
+        info!(
+            event = "sessions_restored",
+            sessions = kept_sessions,
+            "sessions of before wait for their clients"
+        );
+    }
     health.set(State::Serving);
     for listener in &listeners {
         info!(event = "listening", setting = %listener.setting, address = %listener.address, "listening");
@@ -179,6 +206,7 @@ pub(super) async fn start(
         system,
         reloader,
         orders,
+        sessions_file,
         _lock: lock,
     })
 }
