@@ -243,6 +243,11 @@ fn settings() -> Settings {
         waiting_max: (10, 10_000),
         directed_max: 10,
         settle_after: Duration::from_secs(1),
+        delay_stamp_after: Duration::from_secs(10),
+        mailbox: stream_management::Limits {
+            stanzas: 1_000,
+            bytes: 1 << 20,
+        },
         stranger_subscriptions: None,
         stranger_messages: None,
         presence: presence::Settings::default(),
