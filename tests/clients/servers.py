@@ -152,6 +152,51 @@ stranger_subscriptions = "off"
                  stdin=f"{password}\n")
 
 
+class Nginx:
+    """nginx from Debian's package with the example of deploy/, in front of a server, as nobody in particular."""
+
+    def __init__(self, server):
+        self.server, self.port = server, free_port()
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="balcony-nginx-"))
+        d = self.directory
+        example = (ROOT / "deploy/proxy/nginx.conf").read_text()
+        for there, here in (("127.0.0.1:5280", f"127.0.0.1:{server.http_port}"),
+                            ("listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;"),
+                            ("    listen [::]:443 ssl;\n", ""),
+                            ("/etc/ssl/montague.lit.pem", f"{d}/cert.pem"),
+                            ("/etc/ssl/montague.lit.key", f"{d}/key.pem")):
+            if there not in example:
+                raise Failed(f"deploy/proxy/nginx.conf has no {there}")
+            example = example.replace(there, here)
+        paths = "".join(f"{kind}_temp_path {d}/{kind};\n"
+                        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        (d / "nginx.conf").write_text(
+            f"daemon off;\npid {d}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{paths}{example}}}\n")
+        for name in ("cert.pem", "key.pem"):
+            shutil.copy(server.directory / name, d / name)
+            (d / name).chmod(0o644)
+        d.chmod(0o777)
+
+    def __enter__(self):
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+        self.process = subprocess.Popen([*nobody, "/usr/sbin/nginx", "-p", self.directory, "-c",
+                                         self.directory / "nginx.conf"], stdin=subprocess.DEVNULL)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+                return self
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    raise Failed("nginx does not listen") from None
+                time.sleep(0.02)
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
 class Prosody(Server):
     """Prosody from Debian's package, with what it offers by default."""
 

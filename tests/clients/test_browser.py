@@ -1,11 +1,16 @@
 """Converse.js in a browser, over WebSocket and over BOSH: a login, a chat, a network that goes and comes back."""
 
 import asyncio
+import http.client
+import json
+import socket
+import ssl
 import urllib.parse
 
 import browser
 from relay import Relay
 from scenario import Scenario
+from servers import DOMAIN, Nginx
 
 
 class InTheBrowser(Scenario):
@@ -15,7 +20,6 @@ class InTheBrowser(Scenario):
         await super().asyncSetUp()
         self.address = self.enterContext(browser.site())
         self.browser = await self.enterAsyncContext(browser.Browser())
-        self.network = await self.enterAsyncContext(Relay(self.server.https_port))
 
     async def converse(self, transport, url):
         """A page in which romeo has logged in."""
@@ -26,7 +30,8 @@ class InTheBrowser(Scenario):
         await page.until("api.connection.connected()")
         return page
 
-    async def day(self, transport, *url):
+    async def day(self, port, transport, *url):
+        self.network = await self.enterAsyncContext(Relay(port))
         juliet = await self.client("juliet")
         page = await self.converse(transport, url)
         romeo = self.user("romeo")
@@ -51,10 +56,27 @@ class InTheBrowser(Scenario):
         return await page.evaluate("window.events")
 
     async def test_rfc7395_over_websocket(self):
-        events = await self.day("websocket_url", "wss", "/xmpp-websocket")
+        events = await self.day(self.server.https_port, "websocket_url", "wss", "/xmpp-websocket")
         self.assertIn("reconnected", events)
 
     async def test_xep0124_over_bosh(self):
         # The session outlives its connections: what was lost on the way is asked for again.
-        events = await self.day("bosh_service_url", "https", "/http-bind")
+        events = await self.day(self.server.https_port, "bosh_service_url", "https", "/http-bind")
         self.assertNotIn("will-reconnect", events)
+
+    async def test_xep0156_behind_nginx_where_host_meta_says(self):
+        nginx = self.enterContext(Nginx(self.server))
+        trust = ssl.create_default_context(cafile=self.server.certificate)
+        connection = http.client.HTTPSConnection(DOMAIN, nginx.port, context=trust)
+        connection.sock = trust.wrap_socket(
+            socket.create_connection(("127.0.0.1", nginx.port)), server_hostname=DOMAIN)
+        connection.request("GET", "/.well-known/host-meta.json")
+        answer = connection.getresponse()
+        links = {link["rel"].rsplit(":", 1)[1]: link["href"] for link in json.load(answer)["links"]}
+        connection.close()
+        self.assertEqual(links, {"websocket": f"wss://{DOMAIN}:{nginx.port}/xmpp-websocket",
+                                 "xbosh": f"https://{DOMAIN}:{nginx.port}/http-bind"})
+        for transport, relation in (("websocket_url", "websocket"), ("bosh_service_url", "xbosh")):
+            with self.subTest(transport):
+                url = urllib.parse.urlsplit(links[relation])
+                await self.day(nginx.port, transport, url.scheme, url.path)
