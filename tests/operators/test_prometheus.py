@@ -125,10 +125,10 @@ class Scraped(unittest.TestCase):
 
     @classmethod
     async def traffic(cls):
-        """Something of everything that is counted only when it happens: a login, a message to nobody."""
+        """Something of everything that is counted only when it happens: a login, a message to the host itself, which reads none."""
         cls.server.account("romeo", "secret")
         romeo = await Client(cls.server, "romeo").login()
-        romeo.chat(f"nobody@{DOMAIN}", "Is anybody there?")
+        romeo.chat(DOMAIN, "Is anybody there?")
         await romeo.hears(lambda stanza: stanza["type"] == "error")
         await romeo.logout()
 

@@ -73,6 +73,7 @@ impl Inspection<'_> {
                 });
             }
         }
+        self.services(&files);
         for problem in tls::examine(files, UnixTime::now()) {
             let setting = match problem.item {
                 tls::Item::Certificate => "certificate",
@@ -86,6 +87,23 @@ impl Inspection<'_> {
             match problem.severity() {
                 tls::Severity::Error => self.error(&key, problem.what(), &problem.advice()),
                 tls::Severity::Warning => self.warning(&key, problem.what(), &problem.advice()),
+            }
+        }
+    }
+
+    /// Room services are domains of their own for other servers, which want to see them in a certificate.
+    fn services(&mut self, files: &[CertificateFiles]) {
+        if files.is_empty() {
+            return;
+        }
+        let (certificates, _) = tls::Certificates::load(files.to_vec());
+        for service in &self.loaded.configuration.muc.services {
+            if certificates.best_for(service.as_str()).is_none() {
+                let message = format!("no certificate names {service}: other servers cannot trust it");
+                let advice = format!(
+                    "Ask your authority for a certificate with {service} beside the name of the host."
+                );
+                self.warning("muc.services", message, &advice);
             }
         }
     }
@@ -127,6 +145,19 @@ impl Inspection<'_> {
                 );
             }
             self.only_for_its_owner(key, file, &metadata);
+        }
+        for (domain, component) in &configuration.components.domains {
+            let key = format!("components.domains.\"{domain}\".secret_file");
+            let Some(file) = &component.secret_file else {
+                continue;
+            };
+            if let Some((text, metadata)) = self.read(&key, file) {
+                if text.trim_ascii().is_empty() {
+                    let advice = "Write the secret into it that the component is given, and nothing else.";
+                    self.error(&key, format!("{} is empty", file.display()), advice);
+                }
+                self.only_for_its_owner(&key, file, &metadata);
+            }
         }
     }
 

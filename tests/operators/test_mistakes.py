@@ -1,0 +1,160 @@
+"""Twenty mistakes that operators make: `balcony check` finds each and names the fix."""
+
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import unittest
+
+from servers import Balcony, free_port
+
+BALCONY = Balcony.binary
+QUIET = """
+[c2s]
+listen = []
+listen_tls = []
+[s2s]
+listen = []
+listen_tls = []
+[components]
+listen = []
+[http]
+listen = []
+listen_tls = []
+[limits]
+connections = 10
+unauthenticated_connections = 10
+"""
+HOST = '[hosts."montague.lit"]\ncertificate = "cert.pem"\nkey = "key.pem"\n'
+NO_METRICS = '[metrics]\nlisten = "off"\n'
+
+
+class Mistakes(unittest.TestCase):
+    def setUp(self):
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="balcony-mistakes-"))
+        self.addCleanup(shutil.rmtree, self.directory, True)
+        self.certificate("cert.pem", "key.pem", "montague.lit")
+
+    def certificate(self, chain, key, name, *options):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-keyout", self.directory / key, "-out", self.directory / chain, "-subj", f"/CN={name}",
+                        "-addext", f"subjectAltName=DNS:{name}", *(options or ("-days", "90"))],
+                       check=True, capture_output=True)
+        (self.directory / key).chmod(0o600)
+
+    def check(self, configuration=HOST + NO_METRICS):
+        (self.directory / "balcony.toml").write_text((QUIET if "[components" not in configuration else QUIET.replace("[components]\nlisten = []\n", "")) + configuration)
+        done = subprocess.run([BALCONY, "check"], cwd=self.directory, capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "LC_ALL": "C"})
+        return done.returncode, done.stdout + done.stderr
+
+    def finds(self, configuration, *words, code=1):
+        got, told = self.check(configuration)
+        for word in words:
+            self.assertIn(word, told)
+        self.assertEqual(got, code, told)
+
+    def test_00_without_a_mistake_there_is_nothing_to_tell(self):
+        code, told = self.check()
+        self.assertEqual(code, 0, told)
+
+    def test_01_a_key_of_another_certificate(self):
+        self.certificate("other.pem", "key.pem", "montague.lit")
+        self.finds(HOST + NO_METRICS, "key", "belong")
+
+    def test_02_an_expired_certificate(self):
+        subprocess.run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+                        self.directory / "key.pem", "-out", self.directory / "request.pem", "-subj", "/CN=montague.lit",
+                        "-addext", "subjectAltName=DNS:montague.lit"], check=True, capture_output=True)
+        (self.directory / "index.txt").write_text("")
+        (self.directory / "ca.cnf").write_text(
+            "[ca]\ndefault_ca = a\n[a]\ndatabase = index.txt\nnew_certs_dir = .\nrand_serial = yes\ndefault_md = sha256\n"
+            "policy = p\ncopy_extensions = copy\nunique_subject = no\n[p]\ncommonName = supplied\n")
+        subprocess.run(["openssl", "ca", "-batch", "-config", "ca.cnf", "-selfsign", "-in", "request.pem", "-keyfile", "key.pem",
+                        "-out", "cert.pem", "-notext", "-startdate", "20200101000000Z", "-enddate", "20200201000000Z"],
+                       cwd=self.directory, check=True, capture_output=True)
+        (self.directory / "key.pem").chmod(0o600)
+        self.finds(HOST + NO_METRICS, "expired", "2020-02-01")
+
+    def test_03_a_certificate_for_another_name(self):
+        self.certificate("cert.pem", "key.pem", "capulet.lit")
+        self.finds(HOST + NO_METRICS, "montague.lit", "capulet.lit")
+
+    def test_04_a_certificate_that_is_not_there(self):
+        (self.directory / "cert.pem").unlink()
+        self.finds(HOST + NO_METRICS, "cert.pem")
+
+    def test_05_certificate_and_key_exchanged(self):
+        self.finds(HOST.replace("cert.pem", "x").replace("key.pem", "cert.pem").replace('"x"', '"key.pem"') + NO_METRICS,
+                   "exchanged")
+
+    def test_06_a_key_that_everybody_can_read(self):
+        (self.directory / "key.pem").chmod(0o644)
+        self.directory.chmod(0o755)
+        self.finds(HOST + NO_METRICS, "chmod", code=0)
+
+    def test_07_a_slip_of_the_pen(self):
+        self.finds(HOST.replace("certificate", "certifcate") + NO_METRICS, 'Did you mean "certificate"?')
+
+    def test_08_a_setting_in_the_wrong_section(self):
+        self.finds(HOST + "require_tls = true\n" + NO_METRICS, "belongs to [c2s]")
+
+    def test_09_a_port_that_is_taken(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            port = taken.getsockname()[1]
+            self.finds(f'{HOST}[metrics]\nlisten = "127.0.0.1:{port}"\n', "Another program has it", f":{port}")
+
+    def test_10_an_address_that_this_machine_does_not_have(self):
+        self.finds(f'{HOST}[metrics]\nlisten = "192.0.2.1:9568"\n', "no address of this machine")
+
+    def test_11_a_database_that_is_not_reached(self):
+        self.finds(f'{HOST}{NO_METRICS}[storage]\nurl = "postgres://balcony@127.0.0.1:{free_port()}/balcony"\n',
+                   "cannot reach the database")
+
+    def test_12_a_file_that_is_no_database(self):
+        (self.directory / "some.db").write_text("no database, whatever its name says" * 100)
+        self.finds(f'{HOST}{NO_METRICS}[storage]\nurl = "sqlite:some.db"\n', "database")
+
+    def test_13_a_password_in_the_address_of_the_database(self):
+        code, told = self.check(f'{HOST}{NO_METRICS}[storage]\nurl = "postgres://balcony:verona@127.0.0.1/balcony"\n')
+        self.assertEqual(code, 1)
+        self.assertIn("password_file", told)
+        self.assertNotIn("verona", told)
+
+    def test_14_one_domain_twice(self):
+        self.finds(HOST + '[hosts."Montague.LIT"]\n' + NO_METRICS, "twice")
+
+    def test_15_no_host_at_all(self):
+        self.finds(NO_METRICS, "hosts")
+
+    def test_16_a_data_directory_that_cannot_be(self):
+        (self.directory / "data").write_text("a file")
+        self.finds(HOST + NO_METRICS, "data_dir")
+
+    def test_17_a_number_without_its_unit(self):
+        self.finds(HOST + NO_METRICS + '[sm]\nsettle_after = 5\n', "sm.settle_after")
+
+    def test_18_a_room_service_that_is_also_a_host(self):
+        self.finds(HOST + NO_METRICS + '[muc]\nservices = ["montague.lit"]\n', "montague.lit")
+
+    def test_19_a_room_service_that_no_certificate_names(self):
+        self.finds(HOST + NO_METRICS + '[muc]\nservices = ["rooms.montague.lit"]\n', "no certificate names rooms.montague.lit", code=0)
+
+    def test_20_a_second_server_on_the_same_data(self):
+        with Balcony() as server:
+            done = subprocess.run([BALCONY, "run", "--config", "balcony.toml"], cwd=server.directory, capture_output=True,
+                                  text=True, timeout=60)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn("is held by process", done.stderr)
+
+    def test_21_a_secret_of_a_component_that_is_not_there(self):
+        self.finds(HOST + NO_METRICS + '[components.domains."bridge.montague.lit"]\nsecret_file = "gone.secret"\n',
+                   "gone.secret")
+
+
+if __name__ == "__main__":
+    unittest.main()
