@@ -114,7 +114,7 @@ impl Account {
     }
 
     /// Another list applies to some sessions: presence is hidden and shown accordingly.
-    fn shift(&self, sender: SessionId, shift: &Shift, out: &mut Out) {
+    fn shift(&mut self, sender: SessionId, shift: &Shift, out: &mut Out) {
         let concerned = |session: &&Session| match &shift.sessions {
             Sessions::Sender => session.id == sender,
             Sessions::WithActive(name) => session.active_list.as_ref() == Some(name),
@@ -161,14 +161,28 @@ impl Account {
             }
         }
         // Directed presence is hidden too; nobody can say whether its sender would show it again.
-        for session in self.sessions.iter().filter(concerned) {
-            for other in session.directed.keys() {
-                let is_subscriber = self.shows_presence_to(other) && session.presence.is_some();
-                let hidden =
-                    shift.presence(Direction::Out, &self.address, other, &self.roster) == Turn::Hidden;
-                if hidden && !is_subscriber {
+        for place in 0..self.sessions.len() {
+            let Some(session) = self.sessions.get(place).filter(concerned) else {
+                continue;
+            };
+            let hides = |other: &Address| {
+                shift.presence(Direction::Out, &self.address, other, &self.roster) == Turn::Hidden
+            };
+            let hidden: Vec<Address> = session
+                .directed
+                .keys()
+                .filter(|other| hides(other))
+                .cloned()
+                .collect();
+            for other in &hidden {
+                let is_told = session.presence.is_some() && other.is_bare() && self.shows_presence_to(other);
+                if !is_told {
                     say_goodbye(session, other, out);
                 }
+            }
+            // RFC 6121 §4.6.3 rule 3: who was told goodbye is not told so again when the session ends.
+            if let Some(session) = self.sessions.get_mut(place) {
+                session.directed.retain(|other, _| !hidden.contains(other));
             }
         }
     }

@@ -421,25 +421,35 @@ impl Account {
         }
     }
 
-    /// See [`show_presence_to`](Self::show_presence_to). Directed presence does not outlive it (RFC 6121 §4.6.1).
+    /// See [`show_presence_to`](Self::show_presence_to). Directed presence does not outlive it (RFC 6121 §4.6.1, DCL-12);
+    /// its end is addressed as it was (DCL-11).
     pub(crate) fn hide_presence_from(&mut self, contact: &Address, out: &mut Out) {
         for place in 0..self.sessions.len() {
             let Some(session) = self.sessions.get_mut(place) else {
                 break;
             };
+            let is_available = session.presence.is_some();
+            let mut told: Vec<Address> = session
+                .directed
+                .keys()
+                .filter(|to| to.same_bare(contact) && !(is_available && to.is_bare()))
+                .cloned()
+                .collect();
             session.directed.retain(|to, _| !to.same_bare(contact));
-            if session.presence.is_none() {
-                continue;
+            if is_available {
+                told.push(contact.clone());
             }
-            let gone = Stanza::build(
-                Kind::Presence(PresenceType::Unavailable),
-                Some(&session.address),
-                Some(contact),
-                None,
-                b"",
-            );
-            let id = session.id;
-            self.send_presence(id, Parcel::new(gone), out);
+            let (id, from) = (session.id, session.address.clone());
+            for to in &told {
+                let gone = Stanza::build(
+                    Kind::Presence(PresenceType::Unavailable),
+                    Some(&from),
+                    Some(to),
+                    None,
+                    b"",
+                );
+                self.send_presence(id, Parcel::new(gone), out);
+            }
         }
     }
 }

@@ -3,19 +3,12 @@
 use std::time::Duration;
 
 use c2s::Transport;
-use simulation::{Client, Dice, Login, Mechanism, Settings, Turns, World};
+use simulation::{Client, Dice, Login, Mechanism, Settings, Telling, Turns, World};
 use stanza::Address;
 
 use crate::crowd::{Acknowledges, Connected, Place};
 use crate::ledger::Ledger;
 use crate::nature::{ACCOUNTS, CONNECTIONS_MAX, MANAGEMENT, Nature, RESOURCES};
-
-/// Whether a course is told while it goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Telling {
-    Silent,
-    Aloud,
-}
 
 /// What a course has seen when all was well.
 pub(crate) struct Seen {
