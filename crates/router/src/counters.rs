@@ -20,6 +20,8 @@ pub enum Direction {
 pub enum Counter {
     /// `xmpp_stanzas_total{direction, kind}`.
     Stanzas(Direction, Kind),
+    /// The same from and to other domains (`scope="remote"`).
+    Remote(Direction, Kind),
     /// `xmpp_stanza_errors_total{kind, condition}`: errors that this server answered with.
     Errors(Kind, Condition),
     /// `xmpp_router_dropped_total{reason}`.
@@ -30,7 +32,8 @@ const KINDS: usize = 3;
 const DIRECTIONS: usize = 2;
 const CONDITIONS: usize = Condition::ALL.len();
 const REASONS: usize = 2;
-const ERRORS_AT: usize = KINDS * DIRECTIONS;
+const REMOTE_AT: usize = KINDS * DIRECTIONS;
+const ERRORS_AT: usize = REMOTE_AT + KINDS * DIRECTIONS;
 const DROPPED_AT: usize = ERRORS_AT + KINDS * CONDITIONS;
 const COUNTERS: usize = DROPPED_AT + REASONS;
 
@@ -83,6 +86,8 @@ fn index(counter: Counter) -> usize {
     match counter {
         Counter::Stanzas(Direction::In, kind) => kind_index(kind),
         Counter::Stanzas(Direction::Out, kind) => KINDS + kind_index(kind),
+        Counter::Remote(Direction::In, kind) => REMOTE_AT + kind_index(kind),
+        Counter::Remote(Direction::Out, kind) => REMOTE_AT + KINDS + kind_index(kind),
         Counter::Errors(kind, condition) => ERRORS_AT + kind_index(kind) * CONDITIONS + condition as usize,
         Counter::Dropped(DropReason::DeliveryRule) => DROPPED_AT,
         Counter::Dropped(DropReason::Privacy) => DROPPED_AT + 1,
@@ -109,6 +114,8 @@ mod tests {
             all.extend([
                 Counter::Stanzas(Direction::In, kind),
                 Counter::Stanzas(Direction::Out, kind),
+                Counter::Remote(Direction::In, kind),
+                Counter::Remote(Direction::Out, kind),
             ]);
             all.extend(
                 Condition::ALL

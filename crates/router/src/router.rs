@@ -114,6 +114,11 @@ impl Router {
         self.tell_links_of_settings();
     }
 
+    /// The clock for intervals.
+    pub fn now(&self) -> machine::Moment {
+        self.surroundings.now()
+    }
+
     /// What was counted.
     pub fn counters(&self) -> &Counters {
         &self.counters

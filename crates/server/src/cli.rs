@@ -56,6 +56,9 @@ pub enum Command {
     /// See what privacy lists and blocking do
     #[command(subcommand)]
     Privacy(PrivacyCommand),
+    /// See how other domains are reached, and why not
+    #[command(subcommand)]
+    Link(LinkCommand),
 }
 
 /// What can be asked of privacy lists.
@@ -72,6 +75,31 @@ pub enum PrivacyCommand {
         /// What it would be
         #[arg(value_name = "KIND")]
         kind: StanzaKind,
+    },
+}
+
+/// What can be done with links to other domains.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum LinkCommand {
+    /// List all links and how they are
+    List,
+    /// Tell step by step why a domain can be reached or not, and who must fix what; tries, if nothing is known
+    Explain {
+        /// Which domain
+        #[arg(value_name = "DOMAIN")]
+        domain: HostName,
+    },
+    /// Connect to a domain now, whatever was found before
+    Connect {
+        /// Which domain
+        #[arg(value_name = "DOMAIN")]
+        domain: HostName,
+    },
+    /// Close the streams to and from a domain; they come back when somebody needs them
+    Drop {
+        /// Which domain
+        #[arg(value_name = "DOMAIN")]
+        domain: HostName,
     },
 }
 

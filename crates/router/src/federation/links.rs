@@ -102,7 +102,7 @@ impl Router {
         }
         let pair = Pair::of(from, to);
         self.counters
-            .add(Counter::Stanzas(Direction::Out, parcel.stanza().kind()), 1);
+            .add(Counter::Remote(Direction::Out, parcel.stanza().kind()), 1);
         self.passes(Border::ToServer, &parcel);
         let priority = Priority::Stanza(parcel.byte_len());
         self.deliver_to_link(&pair, Input::Send { parcel, receipt }, priority, worker);

@@ -392,7 +392,7 @@ impl Router {
     /// its `to` is served here.
     fn from_elsewhere(self: &Arc<Self>, stanza: Stanza, receipt: Option<Receipt>, worker: &mut Worker) {
         self.counters
-            .add(Counter::Stanzas(Direction::In, stanza.kind()), 1);
+            .add(Counter::Remote(Direction::In, stanza.kind()), 1);
         self.passes(Border::FromServer, &stanza);
         if let Some(pair) = answers_a_host(&stanza)
             && let Some(to) = stanza.to()

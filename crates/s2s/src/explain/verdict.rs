@@ -106,6 +106,35 @@ impl Verdict {
         }
     }
 
+    /// One word for machines.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Verdict::Connected => "connected",
+            Verdict::NoSuchDomain => "no_such_domain",
+            Verdict::NoService => "no_service",
+            Verdict::DnsUnavailable => "dns_unavailable",
+            Verdict::Refused => "refused",
+            Verdict::BlackHole => "black_hole",
+            Verdict::TlsTooOld => "tls_too_old",
+            Verdict::TlsFailed(_) => "tls_failed",
+            Verdict::NoCertificate => "no_certificate",
+            Verdict::Expired => "expired",
+            Verdict::WrongName => "wrong_name",
+            Verdict::UnknownAuthority => "unknown_authority",
+            Verdict::BadCertificate(_) => "bad_certificate",
+            Verdict::DialbackRefused(_) => "dialback_refused",
+            Verdict::DialbackTimedOut => "dialback_timed_out",
+            Verdict::LoginRefused(_) => "login_refused",
+            Verdict::NoMechanism => "no_mechanism",
+            Verdict::OurPolicy => "our_policy",
+            Verdict::TheirPolicy => "their_policy",
+            Verdict::StreamError(_) => "stream_error",
+            Verdict::WrongHost(_) => "wrong_host",
+            Verdict::Interrupted(_) => "interrupted",
+            Verdict::Unknown => "unknown",
+        }
+    }
+
     /// One sentence that says who must fix what.
     pub fn sentence(&self, attempt: &Attempt) -> String {
         let (local, remote) = (&attempt.pair.local, &attempt.pair.remote);
@@ -713,5 +742,25 @@ mod tests {
             ..record(Err(CertificateFault::UnknownAuthority), None)
         };
         assert!(inbound(forged).sentence().contains("share one dialback secret"));
+    }
+}
+
+/// An obstacle as it stands in a list of steps.
+pub fn obstacle_in_words(obstacle: &Obstacle) -> String {
+    match obstacle {
+        Obstacle::Blocked => String::from("this server is told not to talk to it"),
+        Obstacle::TlsNotOffered => String::from("it offers no TLS"),
+        Obstacle::TlsRefused => String::from("it offered TLS and refused it"),
+        Obstacle::Certificate(fault) => fault.to_string(),
+        Obstacle::WrongHost(host) => format!("it says that it is {host}"),
+        Obstacle::NoMechanism => String::from("no way to authenticate that both know"),
+        Obstacle::LoginRefused(condition) => format!("it does not believe our certificate ({condition})"),
+        Obstacle::DialbackRefused(error) => format!("dialback: {}", error.as_str()),
+        Obstacle::DialbackInvalid => String::from("dialback: our key was found to be forged"),
+        Obstacle::DialbackTimedOut => String::from("dialback: no answer"),
+        Obstacle::OnePairOnly => String::from("it takes one pair of domains on a connection"),
+        Obstacle::TooManyPairs => String::from("too many pairs of domains on this connection"),
+        Obstacle::OneWay => String::from("this connection goes one way only"),
+        Obstacle::TimedOut(_) => String::from("it took too long"),
     }
 }

@@ -5,6 +5,7 @@
 //! in its own hands.
 
 mod client;
+mod links;
 mod listener;
 mod request;
 
@@ -14,6 +15,7 @@ use std::pin::Pin;
 use tokio::sync::mpsc;
 
 pub use client::{Client, ClientError};
+pub use links::{Attempt, Link, LinkStream, Lookup, Try};
 pub use listener::{Listener, serve};
 pub use request::{
     Account, AccountDetails, AccountFlag, AccountSetting, HostStatus, ListenerStatus, Password,
@@ -88,6 +90,10 @@ mod tests {
                 | Request::Reload
                 | Request::Drain { .. }
                 | Request::PrivacyExplain { .. }
+                | Request::LinkList { .. }
+                | Request::LinkExplain { .. }
+                | Request::LinkConnect { .. }
+                | Request::LinkDrop { .. }
                 | Request::Status => Err(Refusal::new(RefusalKind::Failed, "not in this test", "")),
             };
             Box::pin(std::future::ready(outcome))

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::links::Link;
 use crate::config::{AccountName, HostName};
 use crate::metrics::State;
 use crate::report::Report;
@@ -75,6 +76,26 @@ pub enum Request {
     SessionKick {
         /// A full address, or a bare one for all.
         session: String,
+    },
+    /// Links to a domain, or all.
+    LinkList {
+        /// To which.
+        domain: Option<HostName>,
+    },
+    /// Links to a domain with their last attempts. A domain that nothing is known of is tried first.
+    LinkExplain {
+        /// Which.
+        domain: HostName,
+    },
+    /// Connect to a domain now.
+    LinkConnect {
+        /// Which.
+        domain: HostName,
+    },
+    /// Close the streams to and from a domain.
+    LinkDrop {
+        /// Which.
+        domain: HostName,
     },
 }
 
@@ -207,6 +228,11 @@ pub enum Reply {
     PrivacyExplained {
         /// One for each side that has its lists here.
         verdicts: Vec<PrivacyVerdict>,
+    },
+    /// Links, in the order of their domains.
+    Links {
+        /// All that were asked for.
+        links: Vec<Link>,
     },
     /// Accounts, in the order of their addresses.
     Accounts {

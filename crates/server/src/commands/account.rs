@@ -95,7 +95,8 @@ pub(super) fn account(
             | Reply::Sessions { .. }
             | Reply::Ended { .. }
             | Reply::PrivacyExplained { .. }
-            | Reply::Reloaded(_),
+            | Reply::Reloaded(_)
+            | Reply::Links { .. },
             _,
         ) => {
             return Err(misunderstood(&reply));

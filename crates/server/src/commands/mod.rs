@@ -3,6 +3,7 @@
 mod account;
 mod check;
 mod life;
+mod link;
 mod privacy;
 mod session;
 mod status;
@@ -44,6 +45,7 @@ pub fn perform(arguments: &Arguments) -> Exit {
         Command::Account(command) => account::account(arguments, command, output),
         Command::Privacy(command) => privacy::privacy(arguments, command, output),
         Command::Session(command) => session::session(arguments, command, output),
+        Command::Link(command) => link::link(arguments, command, output),
     };
     outcome.unwrap_or_else(|report| {
         match output {
@@ -120,6 +122,7 @@ fn misunderstood(reply: &Reply) -> Report {
         Reply::Ended { .. } => "ended",
         Reply::PrivacyExplained { .. } => "privacy_explained",
         Reply::Reloaded(_) => "reloaded",
+        Reply::Links { .. } => "links",
     };
     Report::failed(
         format!("the server answered something else (\"{kind}\")"),

@@ -31,7 +31,8 @@ pub(super) fn session(
             | Reply::Accounts { .. }
             | Reply::Account(_)
             | Reply::PrivacyExplained { .. }
-            | Reply::Reloaded(_),
+            | Reply::Reloaded(_)
+            | Reply::Links { .. },
             _,
         ) => {
             return Err(misunderstood(&reply));

@@ -432,7 +432,7 @@ section! {
         listen: OrOff<SocketAddr> = OrOff::On(SocketAddr::from((Ipv4Addr::LOCALHOST, 9568)));
         /// Remote domains that get figures of their own. Others get them by traffic while there is room; the rest is
         /// counted together.
-        peers: Vec<HostName> = Vec::new(), effect later;
+        peers: Vec<HostName> = Vec::new();
     }
 }
 

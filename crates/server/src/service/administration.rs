@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use transport::System;
 
 use super::explanation::explain;
+use super::links;
 use super::reload::Reloader;
 use super::run::Ending;
 use super::trace;
@@ -67,6 +68,10 @@ impl Admin for Running {
                     details.sessions = self.sessions(Some(&account)).await?;
                     Ok(Reply::Account(details))
                 }
+                Request::LinkList { domain } => links::list(&self.router, domain.as_ref()),
+                Request::LinkExplain { domain } => links::explain(&self.router, &domain).await,
+                Request::LinkConnect { domain } => links::connect(&self.router, &domain),
+                Request::LinkDrop { domain } => links::drop_streams(&self.router, &domain),
                 Request::AccountAdd { .. }
                 | Request::AccountPassword { .. }
                 | Request::AccountList { .. }
@@ -236,7 +241,11 @@ async fn accounts(router: &Arc<Router>, request: Request) -> Outcome {
         | Request::Drain { .. }
         | Request::SessionList { .. }
         | Request::PrivacyExplain { .. }
-        | Request::SessionKick { .. } => Err(Refusal::new(RefusalKind::Failed, "no server runs", "")),
+        | Request::SessionKick { .. }
+        | Request::LinkList { .. }
+        | Request::LinkExplain { .. }
+        | Request::LinkConnect { .. }
+        | Request::LinkDrop { .. } => Err(Refusal::new(RefusalKind::Failed, "no server runs", "")),
     }
 }
 

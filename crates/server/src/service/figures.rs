@@ -1,5 +1,6 @@
 //! The rows that the running server tells at a scrape.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use account::{DropReason, PauseEnd, Redelivered};
@@ -9,6 +10,7 @@ use storage::{Database, Operation};
 use transport::tls::Certificates;
 use transport::{Clients, Limit};
 
+use super::peers;
 use crate::metrics::{Bounds, Families, Histogram, Registry};
 
 /// Registers all of them.
@@ -18,8 +20,11 @@ pub(super) fn register(
     clients: &Arc<Clients>,
     certificates: &Arc<Certificates>,
     store: &Arc<Database>,
+    named: BTreeSet<String>,
 ) {
     let (for_stanzas, for_sessions) = (Arc::clone(router), Arc::clone(router));
+    let for_peers = Arc::clone(router);
+    registry.register(move |families| peers::rows(families, &for_peers, &named));
     registry.register(move |families| stanzas(families, &for_stanzas));
     let clients = Arc::clone(clients);
     registry.register(move |families| sessions(families, &for_sessions, &clients));
@@ -32,7 +37,7 @@ pub(super) fn register(
 }
 
 /// One kind of each name; the type does not matter for what is counted.
-const KINDS: [(&str, Kind); 3] = [
+pub(super) const KINDS: [(&str, Kind); 3] = [
     ("message", Kind::Message(MessageType::Normal)),
     ("presence", Kind::Presence(PresenceType::Available)),
     ("iq", Kind::Iq(IqType::Get)),

@@ -102,7 +102,9 @@ pub(super) async fn start(
 
     let health = Health::new();
     let registry = Registry::new();
-    figures::register(&registry, &router, &clients, &certificates, &store);
+    let named = configuration.metrics.peers.iter();
+    let named = named.map(|peer| peer.as_str().to_owned()).collect();
+    figures::register(&registry, &router, &clients, &certificates, &store, named);
     let mut listeners = Vec::new();
     if let OrOff::On(address) = configuration.metrics.listen {
         let listener = metrics::Listener::bind(address).await?;

@@ -1,0 +1,217 @@
+//! `balcony link …`: how other domains are reached, and why not.
+
+use super::{Output, ask, configuration, misunderstood, say_json};
+use crate::admin::{Attempt, Link, Reply, Request, Try};
+use crate::cli::{Arguments, LinkCommand};
+use crate::report::{Exit, Report};
+use crate::terminal::say;
+
+/// Attempts that are told in full; of older ones only what came of them.
+const IN_FULL: usize = 1;
+
+pub(super) fn link(arguments: &Arguments, command: &LinkCommand, output: Output) -> Result<Exit, Report> {
+    let (request, done) = match command {
+        LinkCommand::List => (Request::LinkList { domain: None }, ""),
+        LinkCommand::Explain { domain } => (
+            Request::LinkExplain {
+                domain: domain.clone(),
+            },
+            "",
+        ),
+        LinkCommand::Connect { domain } => (
+            Request::LinkConnect {
+                domain: domain.clone(),
+            },
+            "an attempt has begun; balcony link explain tells what comes of it",
+        ),
+        LinkCommand::Drop { domain } => (
+            Request::LinkDrop {
+                domain: domain.clone(),
+            },
+            "the streams are being closed",
+        ),
+    };
+    let reply = ask(&configuration(arguments)?, &request)?;
+    match (&reply, output) {
+        (Reply::Links { .. } | Reply::Done, Output::Machines) => say_json(&reply),
+        (Reply::Done, Output::People) => say(done),
+        (Reply::Links { links }, Output::People) => match command {
+            LinkCommand::Explain { .. } => links.iter().map(explanation).for_each(say),
+            LinkCommand::List | LinkCommand::Connect { .. } | LinkCommand::Drop { .. } => {
+                links.iter().map(line).for_each(say);
+            }
+        },
+        (
+            Reply::Status(_)
+            | Reply::Accounts { .. }
+            | Reply::Account(_)
+            | Reply::Sessions { .. }
+            | Reply::Ended { .. }
+            | Reply::PrivacyExplained { .. }
+            | Reply::Reloaded(_),
+            _,
+        ) => return Err(misunderstood(&reply)),
+    }
+    Ok(Exit::Fine)
+}
+
+/// One link on one line.
+fn line(link: &Link) -> String {
+    let mut parts = vec![format!("{} for {}", link.state, span(link.seconds))];
+    parts.extend(link.cause.as_deref().map(|cause| {
+        let cause = cause.trim_end_matches('.');
+        cause.to_owned()
+    }));
+    let ways: Vec<&str> = link.streams.iter().map(|stream| stream.ways.as_str()).collect();
+    if !ways.is_empty() {
+        parts.push(format!("streams: {}", ways.join(", ")));
+    }
+    if link.connecting {
+        parts.push(String::from("connecting"));
+    }
+    if let Some(seconds) = link.retry_in_seconds.filter(|_| !link.connecting) {
+        parts.push(format!("next attempt in {}", span(seconds)));
+    }
+    if link.waiting > 0 {
+        parts.push(format!("{} stanzas wait", link.waiting));
+    }
+    format!("{} - {}  {}", link.local, link.remote, parts.join("; "))
+}
+
+/// All that is known of one link.
+fn explanation(link: &Link) -> String {
+    let mut lines = vec![line(link)];
+    for direction in ["out", "in"] {
+        let attempts = link
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.direction == direction);
+        let attempts: Vec<&Attempt> = attempts.rev().collect();
+        let title = match direction {
+            "out" => format!("From here to {}:", link.remote),
+            _ => format!("From {} to here:", link.remote),
+        };
+        lines.push(title);
+        if attempts.is_empty() {
+            lines.push(String::from("  no attempt is remembered"));
+        }
+        for (place, attempt) in attempts.iter().enumerate() {
+            lines.push(format!("  {}  {}", attempt.started, attempt.sentence));
+            if place < IN_FULL {
+                in_full(attempt, &mut lines);
+            }
+        }
+    }
+    lines.join("\n")
+}
+
+fn in_full(attempt: &Attempt, lines: &mut Vec<String>) {
+    if let Some(lookup) = &attempt.lookup {
+        let found = lookup.services.iter().chain(&lookup.addresses);
+        lines.extend(found.map(|record| format!("    DNS: {record}")));
+        lines.extend(lookup.fault.iter().map(|fault| format!("    DNS: {fault}")));
+    }
+    for Try {
+        target,
+        encryption,
+        steps,
+        milliseconds,
+    } in &attempt.tries
+    {
+        lines.push(format!("    {target}, {encryption}, {milliseconds} ms"));
+        lines.extend(steps.iter().map(|step| format!("      {step}")));
+    }
+}
+
+/// A time in its largest whole unit.
+fn span(seconds: u64) -> String {
+    match seconds {
+        0..120 => format!("{seconds} s"),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::admin::{LinkStream, Lookup};
+
+    fn down() -> Link {
+        Link {
+            local: String::from("montague.lit"),
+            remote: String::from("capulet.lit"),
+            state: String::from("down"),
+            cause: Some(String::from("The server of the domain refuses connections.")),
+            seconds: 130,
+            connecting: false,
+            retry_in_seconds: Some(20),
+            waiting: 3,
+            waiting_bytes: 900,
+            watchers: 1,
+            announced: true,
+            streams: Vec::new(),
+            attempts: vec![Attempt {
+                direction: String::from("out"),
+                started: String::from("2026-01-01T00:00:00Z"),
+                milliseconds: 7,
+                verdict: String::from("refused"),
+                sentence: String::from("Every server of capulet.lit refuses connections."),
+                lookup: Some(Lookup {
+                    services: vec![String::from("_xmpp-server 0 5 xmpp.capulet.lit:5269")],
+                    addresses: vec![String::from("xmpp.capulet.lit: 127.0.0.12")],
+                    fault: None,
+                    milliseconds: 1,
+                }),
+                tries: vec![Try {
+                    target: String::from("xmpp.capulet.lit (127.0.0.12:5269)"),
+                    encryption: String::from("starttls"),
+                    steps: vec![String::from("TCP: refused")],
+                    milliseconds: 1,
+                }],
+            }],
+        }
+    }
+
+    #[test]
+    fn a_link_stands_on_one_line() {
+        assert_eq!(
+            line(&down()),
+            "montague.lit - capulet.lit  down for 2 min; The server of the domain refuses connections; next attempt in \
+             20 s; 3 stanzas wait"
+        );
+        let up = Link {
+            state: String::from("up"),
+            cause: None,
+            retry_in_seconds: None,
+            waiting: 0,
+            streams: vec![LinkStream {
+                ways: String::from("both"),
+                broken: false,
+            }],
+            ..down()
+        };
+        assert_eq!(
+            line(&up),
+            "montague.lit - capulet.lit  up for 2 min; streams: both"
+        );
+    }
+
+    #[test]
+    fn an_explanation_names_every_step_in_both_directions() {
+        assert_eq!(
+            explanation(&down()).lines().skip(1).collect::<Vec<_>>(),
+            [
+                "From here to capulet.lit:",
+                "  2026-01-01T00:00:00Z  Every server of capulet.lit refuses connections.",
+                "    DNS: _xmpp-server 0 5 xmpp.capulet.lit:5269",
+                "    DNS: xmpp.capulet.lit: 127.0.0.12",
+                "    xmpp.capulet.lit (127.0.0.12:5269), starttls, 1 ms",
+                "      TCP: refused",
+                "From capulet.lit to here:",
+                "  no attempt is remembered",
+            ]
+        );
+    }
+}

@@ -1,0 +1,291 @@
+//! What an operator asks about other domains, answered by the running server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use router::Router;
+use s2s::explain::{self, DnsFault, TcpFault, TlsFault};
+use s2s::link::{Path, View};
+use s2s::{Method, Pair, Record, Side, Step, TlsVersion, Transport, Ways};
+use stanza::Address;
+
+use crate::admin::{self, Outcome, Refusal, RefusalKind, Reply};
+use crate::config::HostName;
+
+/// How long an attempt that was begun to explain something is waited for. Longer than any of its steps may take.
+const EXPLAIN_PATIENCE: Duration = Duration::from_secs(40);
+
+/// How often it is looked at.
+const EXPLAIN_PAUSE: Duration = Duration::from_millis(50);
+
+/// Links to a domain, or all.
+pub(super) fn list(router: &Arc<Router>, domain: Option<&HostName>) -> Outcome {
+    let links = views(router, domain).into_iter().map(|view| link(router, &view));
+    let links = links
+        .map(|link| admin::Link {
+            attempts: Vec::new(),
+            ..link
+        })
+        .collect();
+    Ok(Reply::Links { links })
+}
+
+/// Links to a domain with all that is known. Where no attempt of ours is known, one is made first.
+pub(super) async fn explain(router: &Arc<Router>, domain: &HostName) -> Outcome {
+    let is_known = |views: &[View]| {
+        views
+            .iter()
+            .flat_map(|view| &view.attempts)
+            .any(|attempt| attempt.side == Side::Outbound)
+    };
+    let mut views = views(router, Some(domain));
+    if !is_known(&views) {
+        let pair = match views.first() {
+            Some(view) => view.pair.clone(),
+            None => usual_pair(router, domain)?,
+        };
+        router.work(|worker| router.connect(&pair, worker));
+        let mut waited = Duration::ZERO;
+        while !is_known(&views) && waited < EXPLAIN_PATIENCE {
+            tokio::time::sleep(EXPLAIN_PAUSE).await;
+            waited += EXPLAIN_PAUSE;
+            views = self::views(router, Some(domain));
+        }
+    }
+    Ok(Reply::Links {
+        links: views.iter().map(|view| link(router, view)).collect(),
+    })
+}
+
+/// Connects every link to the domain, or makes one.
+pub(super) fn connect(router: &Arc<Router>, domain: &HostName) -> Outcome {
+    let mut pairs = pairs(router, domain);
+    if pairs.is_empty() {
+        pairs.push(usual_pair(router, domain)?);
+    }
+    router.work(|worker| {
+        for pair in &pairs {
+            router.connect(pair, worker);
+        }
+    });
+    Ok(Reply::Done)
+}
+
+/// Closes the streams of every link to the domain.
+pub(super) fn drop_streams(router: &Arc<Router>, domain: &HostName) -> Outcome {
+    let pairs = pairs(router, domain);
+    if pairs.is_empty() {
+        return Err(Refusal::new(
+            RefusalKind::NotFound,
+            format!("there is no link to {}", domain.as_str()),
+            "balcony link list shows all of them.",
+        ));
+    }
+    router.work(|worker| {
+        for pair in &pairs {
+            router.disconnect(pair, worker);
+        }
+    });
+    Ok(Reply::Done)
+}
+
+fn pairs(router: &Router, domain: &HostName) -> Vec<Pair> {
+    views(router, Some(domain))
+        .into_iter()
+        .map(|view| view.pair)
+        .collect()
+}
+
+fn views(router: &Router, domain: Option<&HostName>) -> Vec<View> {
+    let is_meant = |view: &View| domain.is_none_or(|domain| view.pair.remote.as_str() == domain.as_str());
+    router.links().into_iter().filter(is_meant).collect()
+}
+
+/// From the first host of the server.
+fn usual_pair(router: &Router, domain: &HostName) -> Result<Pair, Refusal> {
+    let bad = |why: String| Refusal::new(RefusalKind::BadRequest, why, "");
+    let remote = Address::domain(domain.as_str()).map_err(|error| bad(error.to_string()))?;
+    let settings = router.settings();
+    if settings.hosts.serves(&remote) {
+        return Err(bad(format!("{remote} is a host of this server")));
+    }
+    let first = settings.hosts.domains().next().unwrap_or_default();
+    let local = Address::domain(first).map_err(|error| bad(error.to_string()))?;
+    Ok(Pair { local, remote })
+}
+
+fn link(router: &Router, view: &View) -> admin::Link {
+    let now = router.now();
+    admin::Link {
+        local: view.pair.local.to_string(),
+        remote: view.pair.remote.to_string(),
+        state: view.state.as_str().to_owned(),
+        cause: view.cause.map(|cause| cause.sentence().to_owned()),
+        seconds: now.since(view.since).as_secs(),
+        connecting: view.connecting,
+        retry_in_seconds: view.retry_at.map(|at| at.since(now).as_secs()),
+        waiting: view.waiting.0,
+        waiting_bytes: view.waiting.1,
+        watchers: view.watchers,
+        announced: view.path != Path::Clear,
+        streams: view
+            .streams
+            .iter()
+            .map(|stream| admin::LinkStream {
+                ways: ways(stream.ways).to_owned(),
+                broken: stream.is_broken,
+            })
+            .collect(),
+        attempts: view.attempts.iter().map(|attempt| told(attempt)).collect(),
+    }
+}
+
+fn ways(ways: Ways) -> &'static str {
+    match ways {
+        Ways::Out => "out",
+        Ways::In => "in",
+        Ways::Both => "both",
+    }
+}
+
+fn told(attempt: &explain::Attempt) -> admin::Attempt {
+    let direction = match attempt.side {
+        Side::Outbound => "out",
+        Side::Inbound => "in",
+    };
+    admin::Attempt {
+        direction: direction.to_owned(),
+        started: attempt.started.to_xmpp(),
+        milliseconds: milliseconds(attempt.took),
+        verdict: attempt.verdict().as_str().to_owned(),
+        sentence: attempt.sentence(),
+        lookup: attempt.dns.asked.then(|| lookup(&attempt.dns)),
+        tries: attempt.tries.iter().map(one_try).collect(),
+    }
+}
+
+fn lookup(dns: &explain::Dns) -> admin::Lookup {
+    let service = |service: &explain::Service| {
+        let name = match service.transport {
+            Transport::Tcp => "_xmpp-server",
+            Transport::DirectTls => "_xmpps-server",
+        };
+        let explain::Service {
+            priority,
+            weight,
+            target,
+            port,
+            ..
+        } = service;
+        format!("{name} {priority} {weight} {target}:{port}")
+    };
+    let addresses = |(name, addresses): &(String, Vec<std::net::IpAddr>)| {
+        let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+        match addresses.is_empty() {
+            true => format!("{name}: none"),
+            false => format!("{name}: {}", addresses.join(", ")),
+        }
+    };
+    admin::Lookup {
+        services: dns.services.iter().map(service).collect(),
+        addresses: dns.addresses.iter().map(addresses).collect(),
+        fault: dns.fault.as_ref().map(|fault| match fault {
+            DnsFault::NoSuchDomain => String::from("there is no such domain"),
+            DnsFault::NoService => String::from("it names no server"),
+            DnsFault::Unavailable(why) => format!("no answer: {why}"),
+        }),
+        milliseconds: milliseconds(dns.took),
+    }
+}
+
+fn one_try(one: &explain::Try) -> admin::Try {
+    let target = match one.address {
+        Some(address) if address.to_string() == one.target => one.target.clone(),
+        Some(address) => format!("{} ({address})", one.target),
+        None => format!("{} (no address)", one.target),
+    };
+    let encryption = match one.transport {
+        Transport::Tcp => "starttls",
+        Transport::DirectTls => "tls",
+    };
+    admin::Try {
+        target,
+        encryption: encryption.to_owned(),
+        steps: steps(one),
+        milliseconds: milliseconds(one.took),
+    }
+}
+
+/// What happened on one connection, as far as it came.
+fn steps(one: &explain::Try) -> Vec<String> {
+    let mut steps = Vec::new();
+    if one.address.is_none() {
+        return steps;
+    }
+    steps.push(match &one.tcp {
+        None => String::from("TCP: connected"),
+        Some(TcpFault::Refused) => String::from("TCP: refused"),
+        Some(TcpFault::TimedOut) => String::from("TCP: no answer"),
+        Some(TcpFault::Unreachable(why)) => format!("TCP: {why}"),
+    });
+    if let Some(fault) = &one.tls {
+        steps.push(match fault {
+            TlsFault::TooOld => String::from("TLS: no version in common, 1.2 is the oldest here"),
+            TlsFault::Failed(why) => format!("TLS: {why}"),
+        });
+    }
+    if let Some(record) = &one.stream {
+        of_stream(record, &mut steps);
+    }
+    for certificate in &one.chain {
+        steps.push(format!(
+            "certificate: for {}, issued by {}, valid until {}",
+            certificate.names.join(", "),
+            certificate.issuer,
+            certificate.not_after.to_xmpp()
+        ));
+    }
+    steps
+}
+
+fn of_stream(record: &Record, steps: &mut Vec<String>) {
+    if record.step >= Step::Header {
+        let from = record.header_from.as_deref().unwrap_or("nobody");
+        steps.push(format!("stream: opened by {from}"));
+    }
+    if let Some((version, proof)) = &record.tls {
+        let version = match version {
+            TlsVersion::Tls12 => "1.2",
+            TlsVersion::Tls13 => "1.3",
+        };
+        steps.push(format!("TLS: version {version}"));
+        steps.push(match proof {
+            Ok(()) => String::from("certificate: proves the domain"),
+            Err(fault) => format!("certificate: {fault}"),
+        });
+    }
+    let mut offers = record.mechanisms.clone();
+    if record.dialback {
+        offers.push(String::from("dialback"));
+    }
+    if !offers.is_empty() {
+        steps.push(format!("authentication: {} offered", offers.join(", ")));
+    }
+    match record.method {
+        Some(Method::External) => steps.push(String::from("authentication: by certificate (SASL EXTERNAL)")),
+        Some(Method::Dialback) => steps.push(String::from("authentication: by dialback")),
+        Some(Method::CertificateByDialback) => {
+            steps.push(String::from(
+                "authentication: by certificate, in the words of dialback",
+            ));
+        }
+        None => {}
+    }
+    if let Some(obstacle) = &record.obstacle {
+        steps.push(format!("refused: {}", explain::obstacle_in_words(obstacle)));
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

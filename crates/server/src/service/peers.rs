@@ -1,0 +1,124 @@
+//! The rows about other domains. A domain has a label of its own only if `metrics.peers` names it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use router::{Counter, Direction, Router};
+use s2s::link::{StateName, View};
+
+use super::figures::KINDS;
+use crate::metrics::Families;
+
+/// The label of all domains that `metrics.peers` does not name.
+const OTHER: &str = "other";
+
+const STATES: [&str; 5] = ["connecting", "up", "idle", "suspect", "down"];
+
+/// What is told at a scrape.
+pub(super) fn rows(families: &mut Families, router: &Router, named: &BTreeSet<String>) {
+    let views = router.links();
+    links(families, &views);
+    peers(families, &views, named);
+    queues(families, &views, named);
+    let figures = router.link_figures();
+    let mut rows = families.counter(
+        "xmpp_s2s_state_changes_total",
+        "Changes of links to other domains; a reason is given for those to the worse.",
+    );
+    for ((to, reason), count) in figures.changes {
+        rows.row(&[("to", to), ("reason", reason)], count);
+    }
+    let mut rows = families.counter(
+        "xmpp_s2s_bounced_total",
+        "Stanzas to other domains that went back to their senders.",
+    );
+    for (condition, count) in figures.bounced {
+        rows.row(&[("condition", condition)], count);
+    }
+    let counters = router.counters();
+    let mut rows = families.counter("xmpp_stanzas_total", "Stanzas from and to clients.");
+    for (direction, name) in [(Direction::In, "in"), (Direction::Out, "out")] {
+        for (kind, any) in KINDS {
+            let labels = [("direction", name), ("kind", kind), ("scope", "remote")];
+            rows.row(&labels, counters.get(Counter::Remote(direction, any)));
+        }
+    }
+}
+
+/// A link counts once for each way that it is used in.
+fn links(families: &mut Families, views: &[View]) {
+    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for direction in ["out", "in"] {
+        for state in STATES {
+            counts.insert((direction, state), 0);
+        }
+    }
+    for view in views {
+        let state = state(view);
+        let carries = |way: fn(s2s::Ways) -> bool| view.streams.iter().any(|stream| way(stream.ways));
+        let (out, into) = (carries(s2s::Ways::sends), carries(s2s::Ways::receives));
+        for (direction, is_used) in [("out", out || !into), ("in", into)] {
+            if is_used {
+                *counts.entry((direction, state)).or_default() += 1;
+            }
+        }
+    }
+    let mut rows = families.gauge("xmpp_s2s_links", "Links to other domains by their state.");
+    for ((direction, state), count) in counts {
+        rows.row(&[("direction", direction), ("state", state)], count);
+    }
+}
+
+fn peers(families: &mut Families, views: &[View], named: &BTreeSet<String>) {
+    let mut rows = families.gauge(
+        "xmpp_s2s_peer_state",
+        "1 for the state that the worst link to this domain is in.",
+    );
+    for peer in named {
+        let worst = views
+            .iter()
+            .filter(|view| view.pair.remote.as_str() == peer)
+            .map(|view| (badness(view.state), state(view)))
+            .max();
+        let current = worst.map_or("idle", |(_, state)| state);
+        for state in STATES {
+            rows.row(&[("peer", peer), ("state", state)], u64::from(state == current));
+        }
+    }
+}
+
+fn queues(families: &mut Families, views: &[View], named: &BTreeSet<String>) {
+    let mut waiting: BTreeMap<&str, (u64, u64)> = BTreeMap::from([(OTHER, (0, 0))]);
+    for view in views {
+        let remote = view.pair.remote.as_str();
+        let peer = if named.contains(remote) { remote } else { OTHER };
+        let (stanzas, bytes) = waiting.entry(peer).or_default();
+        *stanzas += view.waiting.0 as u64;
+        *bytes += view.waiting.1 as u64;
+    }
+    let mut rows = families.gauge("xmpp_s2s_queue_stanzas", "Stanzas that wait for another domain.");
+    for (peer, (stanzas, _)) in &waiting {
+        rows.row(&[("peer", peer)], *stanzas);
+    }
+    let mut rows = families.gauge("xmpp_s2s_queue_bytes", "Bytes that wait for another domain.");
+    for (peer, (_, bytes)) in &waiting {
+        rows.row(&[("peer", peer)], *bytes);
+    }
+}
+
+/// A first attempt is a state of its own here: nothing is known of the domain yet.
+fn state(view: &View) -> &'static str {
+    if view.connecting && view.state == StateName::Idle {
+        "connecting"
+    } else {
+        view.state.as_str()
+    }
+}
+
+fn badness(state: StateName) -> u8 {
+    match state {
+        StateName::Idle => 0,
+        StateName::Up => 1,
+        StateName::Suspect => 2,
+        StateName::Down => 3,
+    }
+}
