@@ -109,8 +109,9 @@ impl Router {
     /// An attempt in either direction is over, for whoever asks later why it came to nothing.
     pub fn attempted(self: &Arc<Self>, attempt: Attempt, worker: &mut Worker) {
         let pair = attempt.pair.clone();
-        // What strangers try in the name of a domain that we have nothing to do with is not remembered.
-        if self.link_in_memory(&pair).is_some() {
+        // What strangers try in the name of a domain that we have nothing to do with is not remembered, nor is a
+        // connection on which nobody wanted to be believed: it came to judge a key of ours (XEP-0220 §2.3).
+        if self.link_in_memory(&pair).is_some() && !only_judged(&attempt) {
             self.tell_link(&pair, Input::Recorded(Arc::new(attempt)), worker);
         }
     }
@@ -414,6 +415,17 @@ fn answers_a_host(stanza: &Stanza) -> Option<Pair> {
     let is_domain = |address: &Address| address.as_str() == address.domainpart();
     let is_answer = matches!(stanza.kind(), Kind::Iq(IqType::Result | IqType::Error));
     (is_answer && is_domain(from) && is_domain(to)).then(|| Pair::of(to, from))
+}
+
+/// Whether the other server came, said nothing of who it is, and left in order.
+fn only_judged(attempt: &Attempt) -> bool {
+    let record = attempt.tries.last().and_then(|one| one.stream.as_ref());
+    attempt.side == Side::Inbound
+        && record.is_some_and(|record| {
+            record.method.is_none()
+                && record.obstacle.is_none()
+                && matches!(record.ending, Some(Ending::Finished(_)))
+        })
 }
 
 /// Whose link a stanza goes through.

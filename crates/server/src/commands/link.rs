@@ -62,7 +62,14 @@ fn line(link: &Link) -> String {
         let cause = cause.trim_end_matches('.');
         cause.to_owned()
     }));
-    let ways: Vec<&str> = link.streams.iter().map(|stream| stream.ways.as_str()).collect();
+    let ways: Vec<String> = link
+        .streams
+        .iter()
+        .map(|stream| match stream.broken {
+            true => format!("{} (broken)", stream.ways),
+            false => stream.ways.clone(),
+        })
+        .collect();
     if !ways.is_empty() {
         parts.push(format!("streams: {}", ways.join(", ")));
     }

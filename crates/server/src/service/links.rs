@@ -123,7 +123,11 @@ fn link(router: &Router, view: &View) -> admin::Link {
         cause: view.cause.map(|cause| cause.sentence().to_owned()),
         seconds: now.since(view.since).as_secs(),
         connecting: view.connecting,
-        retry_in_seconds: view.retry_at.map(|at| at.since(now).as_secs()),
+        // A moment that has passed is of an attempt that nobody wants any more.
+        retry_in_seconds: view
+            .retry_at
+            .filter(|at| *at > now)
+            .map(|at| at.since(now).as_secs()),
         waiting: view.waiting.0,
         waiting_bytes: view.waiting.1,
         watchers: view.watchers,
