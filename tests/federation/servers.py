@@ -1,7 +1,7 @@
 """Servers of the lab, each on an address of its own on loopback, with a domain, accounts and a directory of its own.
 
 All certificates come from one authority of the lab, unless a scenario wants otherwise. Where the others are is told by
-routes (Balcony), a private hosts file (Prosody) and Erlang's inetrc (ejabberd); nobody asks the system's resolver.
+a name server of the lab, or by routes; Prosody has a private hosts file beside it. Nobody asks the system's resolver.
 """
 
 import json
@@ -14,7 +14,10 @@ import subprocess
 import tempfile
 import time
 
+import names
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+DNS, NUMERIC_DNS = ("127.0.7.1", 5300), ("127.0.7.1", 5301)
 START_SECONDS = 90
 STOP_SECONDS = 30
 C2S, S2S, S2S_TLS, METRICS = 5222, 5269, 5270, 9568
@@ -54,10 +57,13 @@ class Lab:
         self.authority = Authority(self.directory)
         self.places = {}
         self.servers = []
+        self.domains = {}
+        self.names = [names.NameServer(DNS, self.domains), names.NameServer(NUMERIC_DNS, self.domains, numeric=True)]
 
     def server(self, kind, domain, address, **settings):
         server = kind(self, domain, address, **settings)
         self.places[domain] = (address, S2S)
+        self.domains[domain] = (address, S2S, S2S_TLS if kind is not Ejabberd else None)
         self.servers.append(server)
         return server
 
@@ -70,6 +76,8 @@ class Lab:
     def stop(self):
         for server in self.servers:
             server.kill()
+        for server in self.names:
+            server.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
@@ -78,9 +86,9 @@ class Server:
 
     user = None
 
-    def __init__(self, lab, domain, address, *, authority=None, require_tls=True, dialback=True):
+    def __init__(self, lab, domain, address, *, authority=None, require_tls=True, dialback=True, routes=False):
         self.lab, self.domain, self.address = lab, domain, address
-        self.require_tls, self.dialback = require_tls, dialback
+        self.require_tls, self.dialback, self.has_routes = require_tls, dialback, routes
         self.directory = lab.directory / domain
         self.directory.mkdir()
         self.process = None
@@ -158,7 +166,7 @@ class Balcony(Server):
     binary = pathlib.Path(os.environ.get("BALCONY", ROOT / "target/debug/balcony"))
 
     def configure(self):
-        routes = "\n".join(f'"{domain}" = "{address}:{port}"' for domain, (address, port) in self.routes().items())
+        routes = "\n".join(f'"{domain}" = "{address}:{port}"' for domain, (address, port) in self.routes().items()) if self.has_routes else ""
         authentication = "certificate-or-dialback" if self.dialback else "certificate"
         (self.directory / "balcony.toml").write_text(f"""\
 data_dir = "data"
@@ -177,8 +185,11 @@ listen_tls = ["{self.address}:{S2S_TLS}"]
 require_tls = {str(self.require_tls).lower()}
 authentication = "{authentication}"
 trusted_roots = ["{self.lab.authority.certificate}"]
+private_addresses = ["127.0.7.0/24"]
 [s2s.routes]
 {routes}
+[dns]
+servers = ["{DNS[0]}:{DNS[1]}"]
 [components]
 listen = []
 [http]
@@ -232,7 +243,8 @@ s2s_ports = {{ {S2S} }}
 s2s_direct_tls_ports = {{ {S2S_TLS} }}
 http_ports = {{}}
 https_ports = {{}}
-unbound = {{ resolvconf = false, hoststxt = "{d}/hosts" }}
+unbound = {{ resolvconf = false, hoststxt = "{d}/hosts", forward = {{ "{DNS[0]}@{DNS[1]}" }},
+  options = {{ ["do-not-query-localhost:"] = "no" }} }}
 ssl = {{ certificate = "{d}/cert.pem", key = "{d}/key.pem", cafile = "{d}/authority.pem" }}
 c2s_require_encryption = false
 s2s_require_encryption = {str(self.require_tls).lower()}
@@ -265,9 +277,10 @@ class Ejabberd(Server):
             (d / folder).mkdir()
         (d / "both.pem").write_text((d / "key.pem").read_text() + (d / "cert.pem").read_text())
         shutil.copy(self.lab.authority.certificate, d / "authority.pem")
-        hosts = "".join(f"{{host,{{{address.replace('.', ',')}}},[\"{domain}\"]}}.\n"
-                        for domain, (address, _) in self.routes().items())
-        (d / "inetrc").write_text('{lookup,["file"]}.\n' + hosts)
+        nameserver = NUMERIC_DNS[0].replace(".", ",")
+        (d / "inetrc").write_text('{lookup,[file,dns]}.\n{resolv_conf,""}.\n{hosts_file,""}.\n'
+                                  '{host,{127,0,0,1},["localhost"]}.\n'
+                                  f"{{nameserver,{{{nameserver}}},{NUMERIC_DNS[1]}}}.\n")
         tls = "required" if self.require_tls else "optional"
         dialback = "  mod_s2s_dialback: {}\n" if self.dialback else ""
         (d / "ejabberd.yml").write_text(f"""\
@@ -302,7 +315,7 @@ modules:
 ERLANG_NODE=ejabberd_lab{last}@localhost
 ERL_DIST_PORT={26000 + int(last)}
 INET_DIST_INTERFACE=127.0.0.1
-ERL_OPTIONS="-env ERL_CRASH_DUMP_BYTES 0 -kernel inetrc '\\"{d}/inetrc\\"'"
+ERL_OPTIONS="-env ERL_CRASH_DUMP_BYTES 0"
 CONTRIB_MODULES_CONF_DIR={d}/modules.d
 """)
 
@@ -316,11 +329,23 @@ CONTRIB_MODULES_CONF_DIR={d}/modules.d
         if is_first:
             d = self.directory
             for user in ("romeo", "juliet"):
-                run("setpriv", "--reuid=ejabberd", "--regid=ejabberd", "--clear-groups", "ejabberdctl",
-                    "--config-dir", d, "--spool", d / "db", "--logs", d / "log", "register", user, self.domain,
-                    "secret", cwd=d, environment={"HOME": str(d)})
+                self.register(user)
             (d / "registered").touch()
         return self
+
+    def register(self, user):
+        d = self.directory
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return run("setpriv", "--reuid=ejabberd", "--regid=ejabberd", "--clear-groups", "ejabberdctl",
+                           "--config-dir", d, "--spool", d / "db", "--logs", d / "log", "register", user, self.domain,
+                           "secret", cwd=d, environment={"HOME": str(d)})
+            except Failed:
+                # It listens before it takes commands.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
 
     @staticmethod
     def version():

@@ -1,0 +1,235 @@
+"""Two people on two servers: they talk, see each other, and go on when a server or the way between them breaks."""
+
+import asyncio
+import shutil
+import time
+import unittest
+
+from relay import Relay
+from servers import Authority, Balcony, Ejabberd, Lab, Prosody, S2S
+from wire import CLIENT, Client
+
+PING = "<ping xmlns='urn:xmpp:ping'/>"
+DISCO = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+HERE, THERE = "montague.lit", "capulet.lit"
+
+
+class Scenario(unittest.IsolatedAsyncioTestCase):
+    """Romeo at Balcony, Juliet at the peer."""
+
+    peer = Balcony
+
+    async def asyncSetUp(self):
+        asyncio.get_running_loop().set_debug(False)
+
+    def lab(self, *, here=None, there=None):
+        self.at = Lab()
+        self.addCleanup(self.at.stop)
+        self.here = self.at.server(Balcony, HERE, "127.0.7.11", **(here or {}))
+        self.there = self.at.server(self.peer, THERE, "127.0.7.12", **(there or {}))
+
+    async def people(self):
+        self.at.start()
+        self.romeo = await Client("romeo", HERE, self.here.c2s).login()
+        self.juliet = await Client("juliet", THERE, self.there.c2s).login()
+
+    async def talk(self, first, second, text="hello"):
+        first.chat(second.bare, f"{text} 1")
+        await second.hears_body(f"{text} 1", first.bare)
+        second.chat(first.jid, f"{text} 2")
+        await first.hears_body(f"{text} 2", second.bare)
+
+    def figure(self, what, value):
+        print(f"    {self.peer.version()}: {what}: {value}", flush=True)
+
+
+class Usual:
+    """What everybody does every day."""
+
+    async def test_we_write_first(self):
+        self.lab()
+        await self.people()
+        started = time.monotonic()
+        await self.talk(self.romeo, self.juliet)
+        self.figure("first message and its answer, both links opened", f"{time.monotonic() - started:.3f} s")
+
+    async def test_they_write_first(self):
+        self.lab()
+        await self.people()
+        await self.talk(self.juliet, self.romeo)
+
+    async def test_rfc6121_3_subscription_both_ways_presence_and_iq(self):
+        self.lab()
+        await self.people()
+        for asks, answers in ((self.romeo, self.juliet), (self.juliet, self.romeo)):
+            asks.send(f"<presence type='subscribe' to='{answers.bare}'/>")
+            await answers.hears_presence("subscribe", asks.bare)
+            answers.send(f"<presence type='subscribed' to='{asks.bare}'/>")
+            await asks.hears_presence("subscribed", answers.bare)
+            await asks.hears_presence("available", answers.bare)
+        for one, other in ((self.romeo, self.juliet), (self.juliet, self.romeo)):
+            self.assertEqual((await one.ask(other.jid, PING)).get("type"), "result")
+            self.assertEqual((await one.ask(other.domain, DISCO)).get("type"), "result")
+            one.send("<presence><show>away</show></presence>")
+            await other.hears(lambda s: s.findtext(CLIENT + "show") == "away" and s.get("from") == one.jid, "away")
+        await self.juliet.logout()
+        await self.romeo.hears_presence("unavailable", self.juliet.bare)
+        # Who comes back is seen again, and sees who is there (RFC 6121 §4.2, §4.3).
+        self.juliet = await Client("juliet", THERE, self.there.c2s).login()
+        await self.romeo.hears_presence("available", self.juliet.bare)
+        await self.juliet.hears_presence("available", self.romeo.bare)
+
+    async def test_rfc6120_10_4_3_there_is_no_such_domain(self):
+        self.lab()
+        await self.people()
+        answer = await self.romeo.ask("nobody@nowhere.lit", PING)
+        self.assertEqual(answer.get("type"), "error")
+        self.assertIsNotNone(answer.find(".//{urn:ietf:params:xml:ns:xmpp-stanzas}remote-server-not-found"))
+
+    async def test_xep0220_dialback_where_the_authority_is_unknown(self):
+        self.lab()
+        stranger = Authority(self.at.directory, "Stranger")
+        stranger.issue(THERE, self.there.directory)
+        await self.people()
+        await self.talk(self.romeo, self.juliet)
+
+    async def test_xep0220_dialback_where_they_write_first(self):
+        self.lab()
+        stranger = Authority(self.at.directory, "Stranger")
+        stranger.issue(THERE, self.there.directory)
+        await self.people()
+        await self.talk(self.juliet, self.romeo)
+
+    async def test_a_peer_that_restarts_in_order(self):
+        self.lab()
+        await self.people()
+        await self.talk(self.romeo, self.juliet)
+        await asyncio.to_thread(self.there.stop)
+        await asyncio.to_thread(self.there.start)
+        self.juliet = await Client("juliet", THERE, self.there.c2s).login()
+        await self.talk(self.romeo, self.juliet, "again")
+
+    async def test_no_message_is_lost_while_a_peer_is_away_for_20_s(self):
+        """Romeo writes all the time; the peer is killed in the middle, and is back after 20 s."""
+        self.lab()
+        await self.people()
+        await self.talk(self.romeo, self.juliet)
+        away = asyncio.ensure_future(self.away(20))
+        number = 0
+        while not away.done():
+            self.romeo.chat(self.juliet.bare, f"number {number}")
+            number += 1
+            await asyncio.sleep(0.2)
+        await away
+        juliet = await Client("juliet", THERE, self.there.c2s).login()
+        back = time.monotonic()
+        self.romeo.chat(juliet.bare, f"number {number}")
+        await juliet.hears_body(f"number {number}", seconds=90)
+        self.figure("its return to the first message there", f"{time.monotonic() - back:.1f} s")
+        await asyncio.sleep(1)
+        bodies = [s.findtext(CLIENT + "body") for s in self.juliet.heard + juliet.heard
+                  if s.tag == CLIENT + "message" and s.get("type") != "error"]
+        returned = {s.findtext(CLIENT + "body") for s in self.romeo.heard
+                    if s.tag == CLIENT + "message" and s.get("type") == "error"}
+        wanted = [f"number {n}" for n in range(number)]
+        arrived = set(bodies)
+        unknown = [body for body in wanted if body not in arrived and body not in returned]
+        self.figure("20 s away", f"{number} written, {len(arrived & set(wanted))} arrived, "
+                                 f"{len(returned)} returned to the sender, {len(unknown)} lost")
+        # What was on its way when the peer was killed may be with its memory; Romeo was told by nobody.
+        self.assertEqual(unknown, [])
+        last = [body for body in (s.findtext(CLIENT + "body") for s in juliet.heard) if body in wanted]
+        self.assertEqual(last, sorted(last, key=wanted.index), "in order")
+
+    async def away(self, seconds):
+        await asyncio.sleep(2)
+        await asyncio.to_thread(self.there.kill)
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(self.there.start)
+
+
+class ByCertificate:
+    """Where nobody takes dialback."""
+
+    async def test_certificates_alone_with_serverauth_as_their_only_purpose(self):
+        self.lab(here={"dialback": False}, there={"dialback": False})
+        await self.people()
+        await self.talk(self.romeo, self.juliet)
+        await self.talk(self.juliet, self.romeo)
+
+    async def test_an_unknown_authority_is_refused(self):
+        self.lab(here={"dialback": False})
+        Authority(self.at.directory, "Stranger").issue(THERE, self.there.directory)
+        await self.people()
+        answer = await self.romeo.ask(THERE, DISCO)
+        self.assertEqual(answer.get("type"), "error")
+
+
+class WithBalcony(Usual, ByCertificate, Scenario):
+    peer = Balcony
+
+    async def test_routes_in_place_of_dns(self):
+        self.lab(here={"routes": True}, there={"routes": True})
+        self.at.domains.clear()
+        await self.people()
+        await self.talk(self.romeo, self.juliet)
+
+    async def relayed(self):
+        """A relay stands before the peer; only what we open goes through it."""
+        self.lab(here={"routes": True}, there={"routes": True})
+        self.relay = await Relay(("127.0.7.30", S2S), ("127.0.7.12", S2S)).start()
+        self.at.places[THERE] = ("127.0.7.30", S2S)
+        await self.people()
+        self.addAsyncCleanup(self.relay.stop)
+        await self.talk(self.romeo, self.juliet)
+
+    async def test_xep0198_5_a_reset_in_the_middle_of_chat_loses_and_doubles_nothing(self):
+        await self.relayed()
+        for number in range(200):
+            self.romeo.chat(self.juliet.bare, f"number {number}")
+            if number % 50 == 25:
+                await asyncio.sleep(0.01)
+                self.relay.reset()
+        await self.juliet.hears_body("number 199", seconds=60)
+        bodies = [s.findtext(CLIENT + "body") for s in self.juliet.heard if s.tag == CLIENT + "message"]
+        self.assertEqual(bodies, [f"number {number}" for number in range(199)])
+
+    async def test_a_dead_way_is_known_within_45_s_and_a_message_then_takes_another_connection(self):
+        await self.relayed()
+        self.relay.swallow()
+        started = time.monotonic()
+        self.romeo.chat(self.juliet.bare, "into the dark")
+        while self.relay.pairs and not self.relay.pairs[0].transport.is_closing():
+            self.assertLess(time.monotonic() - started, 60)
+            await asyncio.sleep(0.1)
+            if any(reader_is_over(writer) for writer in self.relay.pairs):
+                break
+        self.figure("silence known after", f"{time.monotonic() - started:.1f} s")
+        self.assertLess(time.monotonic() - started, 46)
+        self.relay.carry()
+        await self.juliet.hears_body("into the dark", seconds=30)
+
+    async def test_a_refused_connection_returns_iqs_at_once(self):
+        await self.relayed()
+        await asyncio.to_thread(self.there.kill)
+        await self.relay.stop()
+        answer = await self.romeo.ask(THERE, DISCO, seconds=25)
+        self.assertIsNotNone(answer.find(".//{urn:ietf:params:xml:ns:xmpp-stanzas}remote-server-timeout"))
+
+
+def reader_is_over(writer):
+    """Whether the other end has closed its side."""
+    protocol = writer.transport.get_protocol()
+    return protocol._stream_reader is not None and protocol._stream_reader.at_eof()
+
+
+@unittest.skipUnless(shutil.which("prosody"), "Prosody is not installed")
+class WithProsody(Usual, ByCertificate, Scenario):
+    peer = Prosody
+
+
+@unittest.skipUnless(shutil.which("ejabberdctl"), "ejabberd is not installed")
+class WithEjabberd(Usual, Scenario):
+    """ejabberd 23.01 takes no certificate of a server that names no purpose but that of servers: dialback remains."""
+
+    peer = Ejabberd
