@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use account::{AdminRequest, Input, KeptSession, PauseEnd, Redelivered, Tally};
+use account::{AdminRequest, Input, KeptSession, PauseCause, PauseEnd, Redelivered, Tally};
 use parking_lot::Mutex;
 use stanza::Address;
 use stream_management::{Mailbox, NotResumed, Signal};
@@ -153,6 +153,23 @@ impl Router {
             time,
         };
         // If the account is lost, so is the session, and its mailbox says so.
+        drop(handle.slot.deliver(input, Priority::Control, worker));
+    }
+
+    /// The client of a session has said that it will be silent for a while (XEP-0124 §10). Its connection remains, and
+    /// keeps the time.
+    pub fn paused(&self, handle: &SessionHandle, worker: &mut Worker) {
+        let input = Input::Paused {
+            session: handle.session,
+            cause: PauseCause::Asked,
+        };
+        // If the account is lost, so is the session, and its mailbox says so.
+        drop(handle.slot.deliver(input, Priority::Control, worker));
+    }
+
+    /// That client is back.
+    pub fn continued(&self, handle: &SessionHandle, worker: &mut Worker) {
+        let input = Input::Continued(handle.session);
         drop(handle.slot.deliver(input, Priority::Control, worker));
     }
 

@@ -18,7 +18,7 @@ use account::End;
 use c2s::{Effect, Ending, Input, LoginAttempt, Session, Stage, Tls, Transport};
 use features::Setback;
 use machine::{Moment, Random};
-use router::SessionHandle;
+use router::{Router, SessionHandle};
 use sasl::{Lookup, Verdict};
 use stanza::{StreamCondition, StreamError};
 use tokio::net::TcpStream;
@@ -26,6 +26,7 @@ use tokio::sync::futures::OwnedNotified;
 use tokio::sync::oneshot;
 use tokio::time::Sleep;
 use tracing::{debug, info};
+use turns::Worker;
 
 use crate::addresses::{Admission, Limit};
 use crate::carrier::Carrier;
@@ -301,6 +302,14 @@ impl Connection {
                             self.input(round, Input::PeerClosed);
                             busy = true;
                         }
+                        Read::Paused => {
+                            self.tell_account(Router::paused);
+                            busy = true;
+                        }
+                        Read::Continued => {
+                            self.tell_account(Router::continued);
+                            busy = true;
+                        }
                         Read::Wrong(wrong) => {
                             self.input(round, Input::End(fault(wrong)));
                             busy = true;
@@ -521,6 +530,13 @@ impl Connection {
         });
         self.socket = socket;
         read
+    }
+
+    fn tell_account(&self, tell: fn(&Router, &SessionHandle, &mut Worker)) {
+        if let Some(handle) = &self.handle {
+            let router = self.clients.router();
+            router.work(|worker| tell(router, handle, worker));
+        }
     }
 
     /// What could not be written in this round waits for the socket.

@@ -188,19 +188,23 @@ async fn what_a_lost_session_was_told_and_did_not_confirm_waits_for_the_account(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn xep0124_10_a_pause_is_answered_at_once_and_seen() {
+async fn psa_36_an_accepted_pause_is_answered_at_once_and_the_account_knows() {
     let server = Server::start(behind_a_proxy());
     server.account("romeo@montague.lit").await;
     tokio::task::block_in_place(|| {
         let mut romeo = Poster::bound(server.http, "romeo@montague.lit");
         let paused = romeo.post("pause='20'", "").body();
         assert!(paused.ends_with("/>"), "{paused}");
-        while server.clients.bosh_sessions() != (1, 1) {
+        let account_paused = |paused| server.router.sessions_by_host()["montague.lit"].paused == paused;
+        while server.clients.bosh_sessions() != (1, 1) || !account_paused(1) {
             std::thread::yield_now();
         }
         let ping = "<iq xmlns='jabber:client' type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>";
         let heard = romeo.post("", ping).body();
         romeo.hear("id='p'", heard);
+        while !account_paused(0) {
+            std::thread::yield_now();
+        }
         assert_eq!(server.clients.bosh_sessions(), (1, 0));
     });
 }

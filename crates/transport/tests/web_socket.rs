@@ -7,7 +7,7 @@ mod ground;
 use std::time::Duration;
 
 use c2s::Encryption;
-use ground::{Line, Server, framed_header, loopback, settings};
+use ground::{Line, Server, framed_header, loopback, scram_steps, settings};
 use transport::AllowedOrigins;
 use tungstenite::{Bytes, Message};
 
@@ -190,5 +190,43 @@ async fn rfc6455_5_5_2_pings_are_answered_and_a_silent_peer_is_given_up() {
             "{answer}"
         );
         silent.skip_all();
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rfc7395_3_10_a_session_that_began_on_tcp_goes_on_on_a_websocket() {
+    let server = Server::start(behind_a_proxy());
+    server.account("romeo@montague.lit").await;
+    server.account("juliet@montague.lit").await;
+    tokio::task::block_in_place(|| {
+        let on_tls = |account| {
+            let mut line = Line::dial(server.direct);
+            line.secure("montague.lit");
+            line.open("montague.lit");
+            line.log_in(account, "balcony");
+            line
+        };
+        let mut juliet = on_tls("juliet@montague.lit");
+        let enabled = juliet.talk("<enable xmlns='urn:xmpp:sm:3' resume='true'/>", "/>");
+        let (_, id) = enabled.split_once(" id='").unwrap();
+        let id = id.split_once('\'').unwrap().0.to_owned();
+        juliet.say("<presence/>");
+        drop(juliet);
+        let mut romeo = on_tls("romeo@montague.lit");
+        romeo.say("<message to='juliet@montague.lit/balcony' type='chat' id='m'><body>still there?</body></message>");
+        romeo.appear();
+
+        let mut again = dial(&server);
+        again.open("montague.lit");
+        scram_steps("juliet@montague.lit", |step| {
+            again.say(step);
+            let heard = again.hear("</");
+            heard + &again.hear(">")
+        });
+        again.open("montague.lit");
+        again.say(&format!("<resume xmlns='urn:xmpp:sm:3' previd='{id}' h='0'/>"));
+        again.hear("<resumed ");
+        let heard = again.hear("<body>still there?</body>");
+        assert!(heard.contains("<message xmlns='jabber:client' "), "{heard}");
     });
 }

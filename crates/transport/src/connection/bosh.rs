@@ -269,7 +269,8 @@ impl Bosh {
             Event::Opened(header) => take(Input::Opened(header)),
             Event::Said(elements) => take(Input::Received(&elements)),
             Event::Closed => take(Input::Closed),
-            Event::Paused(_) | Event::Resumed => {}
+            Event::Paused(_) => return Read::Paused,
+            Event::Resumed => return Read::Continued,
         }
         Read::Some
     }

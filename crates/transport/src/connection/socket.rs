@@ -28,6 +28,10 @@ pub(super) enum Read {
     /// The peer will send nothing any more.
     Ended,
     Failed,
+    /// The client said that it will be silent for a while.
+    Paused,
+    /// That client is back.
+    Continued,
     /// Something came that has no place in this kind of connection.
     Wrong(Wrong),
 }
