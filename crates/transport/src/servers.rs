@@ -32,6 +32,8 @@ pub struct ServerSettings {
     /// Limits by address, for connections that come to us. Failed logins are connections on which nobody was
     /// authenticated.
     pub addresses: AddressLimits,
+    /// One address has this long to take a connection.
+    pub connect_time: Duration,
     /// Stanzas on one connection; beyond it, it is read more slowly.
     pub stanzas: Option<Rate>,
     /// Connections that other servers make us open.
@@ -40,9 +42,6 @@ pub struct ServerSettings {
 
 /// Connections that are being opened at the same time; others wait.
 const DIALS_MAX: usize = 128;
-
-/// One address has this long to take a connection.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// A connection that says nothing is asked by the kernel whether it is still there. Streams ask earlier; this is for what
 /// is left of one.

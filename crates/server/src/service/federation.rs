@@ -19,6 +19,9 @@ use crate::report::Report;
 /// How often a domain that closed an idle link is looked at (clauses §4.6).
 const IDLE_CHECK: Duration = Duration::from_secs(300);
 
+/// One address of another server has this long to take a connection.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
 /// The terms on which the router talks to other domains. `secret` is what the keys of dialback are made from.
 pub(super) fn of_router(
     configuration: &Configuration,
@@ -130,6 +133,7 @@ fn of_servers(configuration: &Configuration) -> Result<ServerSettings, Report> {
             registrations: None,
             exempt: limits.exempt.iter().map(range).collect(),
         },
+        connect_time: CONNECT_TIME,
         stanzas: limits.s2s_stanzas.on().copied().map(rate),
         provoked: limits.s2s_provoked_connections.on().copied().map(rate),
     })

@@ -8,7 +8,7 @@ use s2s::link::Cause;
 use s2s::{Ending, Errand, Pair};
 use tracing::debug;
 
-use super::{CONNECT_TIME, Servers, tune};
+use super::{Servers, tune};
 use crate::dial::race;
 use crate::peer::{Outcome, Peer, Report};
 use crate::resolve::Found;
@@ -43,7 +43,7 @@ pub(super) async fn dial(servers: Arc<Servers>, errand: Errand) {
                 std::time::Duration::ZERO,
             );
         }
-        let outcome = race(&target.addresses, CONNECT_TIME).await;
+        let outcome = race(&target.addresses, servers.settings().connect_time).await;
         for (address, fault, took) in outcome.failed {
             worst.unconnected(&fault);
             report.no_connection(&target.name, address, target.transport, fault, took);
@@ -94,7 +94,7 @@ pub(super) async fn look(servers: Arc<Servers>, pair: Pair) {
         if !target.forbidden.is_empty() {
             worst.unconnected(&private());
         }
-        let race = race(&target.addresses, CONNECT_TIME).await;
+        let race = race(&target.addresses, servers.settings().connect_time).await;
         race.failed
             .iter()
             .for_each(|(_, fault, _)| worst.unconnected(fault));

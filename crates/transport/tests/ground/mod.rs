@@ -117,10 +117,10 @@ impl Server {
 }
 
 /// A directory that is removed when the server has read it.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
+    pub fn new() -> Folder {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("balcony-transport-{}-{number}", std::process::id()));
@@ -128,7 +128,13 @@ impl Folder {
         Folder(path)
     }
 
-    fn certificate(&self, host: &str) -> CertificateFiles {
+    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    pub fn certificate(&self, host: &str) -> CertificateFiles {
         let files = self_signed(&self.0, &[host], UnixTime::now()).unwrap();
         CertificateFiles {
             host: host.to_owned(),
@@ -211,7 +217,7 @@ pub fn loopback() -> transport::Range {
     }
 }
 
-fn router_settings() -> router::Settings {
+pub fn router_settings() -> router::Settings {
     let hosts = HOSTS.iter().map(|name| router::Host {
         facts: features::HostFacts::new(Address::domain(name).unwrap()),
         passwords: scram(),
