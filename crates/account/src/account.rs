@@ -346,6 +346,7 @@ impl Account {
             }
             AdminRequest::SetFlags(flags) => self.flags = flags,
             AdminRequest::Suspend => self.suspend(context, out),
+            AdminRequest::Settle(answer) => self.settle_all(context, answer, out),
             AdminRequest::Keep(answer) => self.keep(context, answer, out),
             AdminRequest::Restore(sessions) => self.restore(context, sessions, out),
         }

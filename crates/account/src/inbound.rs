@@ -177,7 +177,7 @@ impl Account {
             Kind::Message(MessageType::Chat | MessageType::Normal)
         );
         let (receipt, row) = match row {
-            None if storable && self.all_are_away(parcel, &chosen) => {
+            None if storable && self.may_be_kept_now(&receipt) && self.all_are_away(parcel, &chosen) => {
                 self.keep_for_later(context, parcel, receipt, out)
             }
             None | Some(_) => (receipt, row),
@@ -209,6 +209,12 @@ impl Account {
         if wants_settling {
             self.settle_later(context, out);
         }
+    }
+
+    /// Rows are brought in the order in which they were made. A message whose sender counts does not get one before those
+    /// that are on their way: it is settled with them.
+    fn may_be_kept_now(&self, receipt: &Option<Receipt>) -> bool {
+        receipt.is_none() || self.settle_at.is_none()
     }
 
     /// Whether a stanza would only go into mailboxes that nobody empties now.

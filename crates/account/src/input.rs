@@ -194,6 +194,8 @@ pub enum AdminRequest {
     SetFlags(Flags),
     /// The server stops for a while: sessions that can be resumed lose their connections, the others end.
     Suspend,
+    /// The server stops: what its sessions have not acknowledged gets durable copies.
+    Settle(Box<dyn FnOnce() + Send>),
     /// The server stops: gives what is to be kept of the sessions that wait to be resumed, which are forgotten here.
     Keep(Box<dyn FnOnce(Vec<KeptSession>) + Send>),
     /// The server has started: sessions that were kept wait again to be resumed.
@@ -210,6 +212,7 @@ impl std::fmt::Debug for AdminRequest {
             AdminRequest::Expel(..) => "Expel",
             AdminRequest::SetFlags(_) => "SetFlags",
             AdminRequest::Suspend => "Suspend",
+            AdminRequest::Settle(_) => "Settle",
             AdminRequest::Keep(_) => "Keep",
             AdminRequest::Restore(_) => "Restore",
         })

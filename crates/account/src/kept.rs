@@ -80,19 +80,28 @@ impl Account {
         }
     }
 
+    /// Whoever waits for an acknowledgement gets it before the server stops, as far as the store can help.
+    pub(crate) fn settle_all(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        answer: Box<dyn FnOnce() + Send>,
+        out: &mut Out,
+    ) {
+        let ids: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();
+        for id in ids {
+            self.settle_paused(context, id, out);
+        }
+        out.effects.push(Effect::Answer(Box::new(answer)));
+    }
+
     /// Gives the sessions away that can be resumed: nobody learns that they are gone, because they come back.
     pub(crate) fn keep(
         &mut self,
-        context: &mut Context<'_, Settings>,
+        context: &Context<'_, Settings>,
         answer: Box<dyn FnOnce(Vec<KeptSession>) + Send>,
         out: &mut Out,
     ) {
         let (now, wall) = (context.now, context.wall);
-        let ids: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();
-        for id in ids {
-            // A connection that took too long to end does not cost its session anything.
-            self.settle_paused(context, id, out);
-        }
         let (kept, rest) = std::mem::take(&mut self.sessions)
             .into_iter()
             .partition(|session| session.promise.is_some());

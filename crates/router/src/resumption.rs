@@ -216,6 +216,13 @@ impl Router {
         });
     }
 
+    /// Gives durable copies to what the sessions of one account have not acknowledged. What is on its way to them when
+    /// this is asked has arrived when the answer comes, so that asking all accounts twice leaves nothing out.
+    pub fn settle(self: &Arc<Self>, account: &Address, answer: Box<dyn FnOnce() + Send>) {
+        let request = Input::Admin(AdminRequest::Settle(answer));
+        self.work(|worker| self.deliver(account, request, Priority::Control, worker));
+    }
+
     /// Takes the paused sessions of one account away, to be kept while the server is not there. What is in the store is
     /// durable when the answer comes.
     pub fn keep(self: &Arc<Self>, account: &Address, answer: Box<dyn FnOnce(Vec<KeptSession>) + Send>) {

@@ -343,6 +343,12 @@ impl World {
             self.at(id, |connection, hall| connection.end(hall, shutdown()));
         }
         self.come_to_rest();
+        for _ in 0..2 {
+            for account in self.router.addresses_in_memory() {
+                self.router.settle(&account, Box::new(|| {}));
+            }
+            self.come_to_rest();
+        }
         let kept: Arc<Mutex<Vec<KeptSession>>> = Arc::default();
         for account in self.router.addresses_in_memory() {
             let all = Arc::clone(&kept);

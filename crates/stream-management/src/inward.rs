@@ -23,6 +23,11 @@ impl Receipt {
         Receipt { mailbox, place }
     }
 
+    /// Whether the stanza's fate is not decided yet.
+    pub(crate) fn is_open(&self) -> bool {
+        self.mailbox.is_open(self.place)
+    }
+
     /// The stanza's fate is decided. Doing so twice changes nothing.
     pub fn settle(&self) {
         self.mailbox.settle(self.place);
@@ -122,6 +127,13 @@ impl Inward {
     /// The settled prefix modulo 2³², and how many stanzas were received beyond it.
     pub(crate) fn resumption_point(&self) -> (u32, usize) {
         (self.handled(), self.later.len())
+    }
+
+    /// Whether the fate of the stanza at this place is open.
+    pub(crate) fn is_open(&self, place: u64) -> bool {
+        let offset = place.checked_sub(self.settled);
+        let later = offset.and_then(|offset| usize::try_from(offset).ok());
+        later.and_then(|later| self.later.get(later)) == Some(&false)
     }
 
     /// Stanzas whose fate is open.

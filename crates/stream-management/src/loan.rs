@@ -120,7 +120,8 @@ impl Loan {
         }
     }
 
-    /// See [`Mailbox::acknowledge`]. What comes through a loan that is over tells nothing.
+    /// See [`Mailbox::acknowledge`]. What comes through a loan that is over tells nothing, nor does a count that is behind
+    /// an earlier one.
     ///
     /// # Errors
     /// When the peer was sent fewer.
@@ -128,6 +129,9 @@ impl Loan {
         let mut receipts = Vec::new();
         let mut outside = self.mailbox.outward.lock();
         if outside.tenure != self.tenure {
+            return Ok(Released::default());
+        }
+        if is_behind(h, outside.queue.acknowledged()) {
             return Ok(Released::default());
         }
         let released = outside.queue.acknowledge(h, &mut receipts);
@@ -173,6 +177,11 @@ impl Loan {
     pub fn is_over(&self) -> bool {
         self.mailbox.outward.lock().tenure != self.tenure
     }
+}
+
+/// Whether one count is behind another, modulo 2³²: nearer to it that way round than the other (RFC 1982 §3.2).
+fn is_behind(h: u32, other: u32) -> bool {
+    h.wrapping_sub(other) > u32::MAX / 2
 }
 
 impl Clone for Loan {

@@ -218,24 +218,29 @@ impl Mailbox {
         self.outward.lock().queue.append(late);
     }
 
-    /// All that another process needs to go on with this mailbox. Promises to senders that are still open are not part
-    /// of it: those senders will send again.
+    /// All that another process needs to go on with this mailbox. What was never sent, and whose sender waits in vain for
+    /// a promise to be kept, is not part of it: it will be sent again.
     pub fn keep(&self) -> Kept {
-        let (acknowledged, entries) = {
+        let (acknowledged, handed, entries) = {
             let outside = self.outward.lock();
-            let entries = outside.queue.entries();
-            let kept = |(_, entry): &(EntryId, Entry)| KeptEntry {
-                parcel: entry.parcel.clone(),
-                storable: entry.storable,
-                stored: entry.stored,
-                pushed: entry.pushed,
-            };
-            (outside.queue.acknowledged(), entries.map(kept).collect())
+            let entries: Vec<Entry> = outside.queue.entries().map(|(_, entry)| entry.clone()).collect();
+            (outside.queue.acknowledged(), outside.queue.handed(), entries)
+        };
+        // The promises are those of other mailboxes, whose locks are taken only now.
+        let is_lasting =
+            |entry: &Entry| entry.stored.is_some() || !entry.receipt.as_ref().is_some_and(Receipt::is_open);
+        let entries = entries.into_iter().enumerate();
+        let entries = entries.filter(|(place, entry)| *place < handed || is_lasting(entry));
+        let kept = |(_, entry): (usize, Entry)| KeptEntry {
+            parcel: entry.parcel,
+            storable: entry.storable,
+            stored: entry.stored,
+            pushed: entry.pushed,
         };
         Kept {
             acknowledged,
             handled: self.handled(),
-            entries,
+            entries: entries.map(kept).collect(),
         }
     }
 
@@ -359,6 +364,10 @@ impl Mailbox {
     /// Stanzas of the peer whose fate is open.
     pub fn open_receipts(&self) -> usize {
         self.inward.lock().count.open()
+    }
+
+    pub(crate) fn is_open(&self, place: u64) -> bool {
+        self.inward.lock().count.is_open(place)
     }
 
     pub(crate) fn settle(&self, place: u64) {

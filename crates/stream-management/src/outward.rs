@@ -306,6 +306,11 @@ impl Outward {
         }
     }
 
+    /// How many were handed to a connection and are not acknowledged.
+    pub(crate) fn handed(&self) -> usize {
+        self.handed
+    }
+
     /// What the peer has acknowledged, modulo 2³².
     pub(crate) fn acknowledged(&self) -> u32 {
         self.counted.map_or(0, |counted| counted.acknowledged)

@@ -135,6 +135,19 @@ async fn stop(server: Server, ending: Ending) {
 async fn keep(server: &Server) {
     let mut sessions = Vec::new();
     let collected = async {
+        // What is on its way at the first time is there at the second.
+        for _ in 0..2 {
+            for account in server.router.addresses_in_memory() {
+                let (tell, told) = oneshot::channel();
+                let answer = move || {
+                    // Nobody waits any more when it took too long.
+                    let _ = tell.send(());
+                };
+                server.router.settle(&account, Box::new(answer));
+                // An account that is lost has nothing to settle.
+                let _ = told.await;
+            }
+        }
         for account in server.router.addresses_in_memory() {
             let (tell, told) = oneshot::channel();
             let answer = move |kept| {
