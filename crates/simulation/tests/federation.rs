@@ -61,7 +61,14 @@ impl Person {
         servers.settle();
     }
 
+    /// What came, without what the server asks of clients that do not say what they can (PSA-04).
     fn hears(&mut self, servers: &mut Servers) -> Vec<String> {
+        let mut heard = self.hears_all(servers);
+        heard.retain(|one| asked(one).is_none());
+        heard
+    }
+
+    fn hears_all(&mut self, servers: &mut Servers) -> Vec<String> {
         self.client.read(&servers.at(self.server).hear(self.connection));
         let mut heard = Vec::new();
         while let Some(word) = self.client.hear().unwrap() {
@@ -85,6 +92,17 @@ impl Person {
     fn hears_nothing(&mut self, servers: &mut Servers) {
         assert_eq!(self.hears(servers), Vec::<String>::new());
     }
+}
+
+/// Under which id a client is asked what it can.
+fn asked(stanza: &str) -> Option<&str> {
+    let is_question =
+        stanza.starts_with("<iq ") && stanza.contains("type='get'") && stanza.contains("disco#info");
+    is_question.then(|| {
+        stanza
+            .split_once("id='")
+            .and_then(|(_, rest)| Some(rest.split_once('\'')?.0))
+    })?
 }
 
 fn host(domain: &'static str) -> Settings {
@@ -312,8 +330,15 @@ fn clauses_4_6_when_the_other_server_is_down_requests_come_back_and_messages_wai
     servers.set_reach(CAPULET, Reach::Open);
     servers.pass(65 * SECOND);
     assert_eq!(state(&mut servers), StateName::Up);
-    juliet.hears_one(&mut servers, &["<body>wait</body>"]);
-    romeo.hears_nothing(&mut servers);
+    let heard = juliet.hears(&mut servers);
+    let bodies = heard.iter().filter(|one| one.contains("<body>wait</body>"));
+    assert_eq!(bodies.count(), 1, "{heard:?}");
+    // Nothing came back; her presence is asked for anew (PSA-30).
+    let heard = romeo.hears(&mut servers);
+    assert!(
+        heard.iter().all(|one| one.starts_with("<presence from='juliet")),
+        "{heard:?}"
+    );
 }
 
 #[test]
@@ -403,6 +428,59 @@ fn a_server_that_is_killed_comes_back_and_is_found() {
     let heard = juliet.hears(&mut servers);
     assert!(
         heard.iter().any(|one| one.contains("<body>still there</body>")),
+        "{heard:?}"
+    );
+}
+
+#[test]
+fn psa_22_psa_29_psa_46_whoever_asks_for_it_learns_that_the_other_server_is_away_and_back() {
+    let mut servers = two(1);
+    let mut romeo = Person::bound(&mut servers, MONTAGUE, "romeo", "montague.lit");
+    let juliet = Person::bound(&mut servers, CAPULET, "juliet", "capulet.lit");
+    juliet.says(&mut servers, "<presence/>");
+    romeo.says(&mut servers, "<presence/>");
+    romeo.says(
+        &mut servers,
+        "<presence to='juliet@capulet.lit' type='subscribe'/>",
+    );
+    juliet.says(
+        &mut servers,
+        "<presence to='romeo@montague.lit' type='subscribed'/>",
+    );
+    juliet.says(&mut servers, "<presence><status>awake</status></presence>");
+    let mut before = romeo.hears_all(&mut servers);
+    servers.set_reach(CAPULET, Reach::Refused);
+    servers.set_reach(MONTAGUE, Reach::Refused);
+    servers.cut();
+    servers.pass(5 * SECOND);
+    // PSA-04, PSA-05: his client, which did not say by itself what it can, is asked, and wants annotations.
+    before.extend(romeo.hears_all(&mut servers));
+    let id = before.iter().find_map(|one| asked(one)).unwrap();
+    romeo.says(
+        &mut servers,
+        &format!(
+            "<iq type='result' id='{id}' to='romeo@montague.lit'>\
+             <query xmlns='http://jabber.org/protocol/disco#info'><identity category='client' type='pc'/>\
+             <feature var='urn:xmpp:psa'/></query></iq>"
+        ),
+    );
+    servers.pass(6 * SECOND);
+    romeo.hears_one(
+        &mut servers,
+        &[
+            "from='juliet@capulet.lit/home'",
+            "<status>awake</status>",
+            "<server-unavailable",
+        ],
+    );
+    servers.set_reach(CAPULET, Reach::Open);
+    servers.set_reach(MONTAGUE, Reach::Open);
+    servers.pass(65 * SECOND);
+    let heard = romeo.hears(&mut servers);
+    assert!(
+        heard[0].contains("<status>awake</status>")
+            && heard[0].contains("state-annotation")
+            && !heard[0].contains("server-unavailable"),
         "{heard:?}"
     );
 }

@@ -385,6 +385,26 @@ impl Dns {
     }
 }
 
+/// An obstacle as it stands in a list of steps.
+pub fn obstacle_in_words(obstacle: &Obstacle) -> String {
+    match obstacle {
+        Obstacle::Blocked => String::from("this server is told not to talk to it"),
+        Obstacle::TlsNotOffered => String::from("it offers no TLS"),
+        Obstacle::TlsRefused => String::from("it offered TLS and refused it"),
+        Obstacle::Certificate(fault) => fault.to_string(),
+        Obstacle::WrongHost(host) => format!("it says that it is {host}"),
+        Obstacle::NoMechanism => String::from("no way to authenticate that both know"),
+        Obstacle::LoginRefused(condition) => format!("it does not believe our certificate ({condition})"),
+        Obstacle::DialbackRefused(error) => format!("dialback: {}", error.as_str()),
+        Obstacle::DialbackInvalid => String::from("dialback: our key was found to be forged"),
+        Obstacle::DialbackTimedOut => String::from("dialback: no answer"),
+        Obstacle::OnePairOnly => String::from("it takes one pair of domains on a connection"),
+        Obstacle::TooManyPairs => String::from("too many pairs of domains on this connection"),
+        Obstacle::OneWay => String::from("this connection goes one way only"),
+        Obstacle::TimedOut(_) => String::from("it took too long"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
@@ -742,25 +762,5 @@ mod tests {
             ..record(Err(CertificateFault::UnknownAuthority), None)
         };
         assert!(inbound(forged).sentence().contains("share one dialback secret"));
-    }
-}
-
-/// An obstacle as it stands in a list of steps.
-pub fn obstacle_in_words(obstacle: &Obstacle) -> String {
-    match obstacle {
-        Obstacle::Blocked => String::from("this server is told not to talk to it"),
-        Obstacle::TlsNotOffered => String::from("it offers no TLS"),
-        Obstacle::TlsRefused => String::from("it offered TLS and refused it"),
-        Obstacle::Certificate(fault) => fault.to_string(),
-        Obstacle::WrongHost(host) => format!("it says that it is {host}"),
-        Obstacle::NoMechanism => String::from("no way to authenticate that both know"),
-        Obstacle::LoginRefused(condition) => format!("it does not believe our certificate ({condition})"),
-        Obstacle::DialbackRefused(error) => format!("dialback: {}", error.as_str()),
-        Obstacle::DialbackInvalid => String::from("dialback: our key was found to be forged"),
-        Obstacle::DialbackTimedOut => String::from("dialback: no answer"),
-        Obstacle::OnePairOnly => String::from("it takes one pair of domains on a connection"),
-        Obstacle::TooManyPairs => String::from("too many pairs of domains on this connection"),
-        Obstacle::OneWay => String::from("this connection goes one way only"),
-        Obstacle::TimedOut(_) => String::from("it took too long"),
     }
 }

@@ -5,10 +5,13 @@
 //! when one carries it, breaks, is resumed or ends. Up means that a stream in either direction is authenticated; idle
 //! that nobody needs one; suspect that one broke and nobody knows yet; down that the domain cannot be reached.
 
+mod attempts;
+mod carrying;
 mod cause;
 mod input;
 #[allow(clippy::module_inception, reason = "the module is named for its main type")]
 mod link;
+mod pursuit;
 mod queue;
 mod reports;
 mod settings;
