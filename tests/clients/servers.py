@@ -141,6 +141,8 @@ listen = "127.0.0.1:{free_port()}"
 [limits]
 exempt = ["127.0.0.0/8"]
 stranger_messages = "off"
+subscriptions_from_strangers = "off"
+messages_from_strangers = "off"
 stranger_subscriptions = "off"
 """)
 

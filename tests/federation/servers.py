@@ -200,6 +200,8 @@ listen = "{self.address}:{METRICS}"
 [limits]
 exempt = ["127.0.0.0/8"]
 stranger_messages = "off"
+subscriptions_from_strangers = "off"
+messages_from_strangers = "off"
 stranger_subscriptions = "off"
 """)
         for user in ("romeo", "juliet"):

@@ -17,13 +17,16 @@ use crate::{AdminRequest, Change, Effect, End, Input, Saved, SessionId, SessionV
 pub(crate) type Out = Decision<Change, Effect>;
 
 /// What is left of the rates for strangers (`limits.stranger_subscriptions`, `limits.stranger_messages`,
-/// `decloak.rate`).
+/// `limits.messages_from_strangers`, `limits.subscriptions_from_strangers`, `decloak.rate`).
 #[derive(Default)]
 pub(crate) struct Strangers {
     pub(crate) subscriptions: Bucket,
     /// DCL-28.
     pub(crate) decloaking: Bucket,
     pub(crate) messages: Bucket,
+    /// What strangers, all together, may still send to the user.
+    pub(crate) received_messages: Bucket,
+    pub(crate) received_subscriptions: Bucket,
 }
 
 /// One user at home.
@@ -48,7 +51,7 @@ pub struct Account {
     pub(crate) left: Option<LastSeen>,
     /// Which blobs the store keeps for it.
     pub(crate) blobs: features::Stored,
-    /// What the user may still send to strangers.
+    /// What the user may still send to strangers, and they to the user.
     pub(crate) strangers: Strangers,
     /// Whether a [`Key::Settle`] is under way.
     pub(crate) settle_at: Option<Moment>,

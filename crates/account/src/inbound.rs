@@ -8,6 +8,7 @@ use crate::account::{Account, Out, settle};
 use crate::delivery::{Addressed, AtHome, Fate, fate};
 use crate::door::Passed;
 use crate::input::DropReason;
+use crate::outbound::is_stranger;
 use crate::session::Session;
 use crate::{Effect, Settings};
 
@@ -35,7 +36,17 @@ impl Account {
                 return;
             }
         };
-        match parcel.parcel().stanza().kind() {
+        let kind = parcel.parcel().stanza().kind();
+        if !self.has_room_for_stranger(context, kind, parcel.parcel().from()) {
+            match kind {
+                // As if nobody were there: a flood must not tell who is.
+                Kind::Message(_) => self.reply(parcel.parcel().error(Condition::ServiceUnavailable), out),
+                Kind::Presence(_) | Kind::Iq(_) => out.effects.push(Effect::Dropped(DropReason::Strangers)),
+            }
+            settle(receipt, out);
+            return;
+        }
+        match kind {
             Kind::Message(_) => {
                 let Some(parcel) = self.judge_attention(context, parcel) else {
                     out.effects.push(Effect::Dropped(DropReason::DeliveryRule));
@@ -65,6 +76,35 @@ impl Account {
                 self.inbound_iq(context, parcel, kind, out);
                 settle(receipt, out);
             }
+        }
+    }
+
+    /// Whether strangers, all together, have not yet sent the user too many messages and subscription requests.
+    fn has_room_for_stranger(
+        &mut self,
+        context: &Context<'_, Settings>,
+        kind: Kind,
+        from: Option<&Address>,
+    ) -> bool {
+        let settings = context.settings;
+        let (rate, bucket) = match kind {
+            Kind::Message(MessageType::Chat | MessageType::Normal) => (
+                settings.messages_from_strangers,
+                &mut self.strangers.received_messages,
+            ),
+            Kind::Presence(PresenceType::Subscribe) => (
+                settings.subscriptions_from_strangers,
+                &mut self.strangers.received_subscriptions,
+            ),
+            Kind::Message(MessageType::Groupchat | MessageType::Headline | MessageType::Error)
+            | Kind::Presence(_)
+            | Kind::Iq(_) => return true,
+        };
+        match (rate, from) {
+            (Some(rate), Some(from)) if is_stranger(&self.address, &self.roster, from) => {
+                bucket.take(rate, context.now)
+            }
+            (Some(_) | None, _) => true,
         }
     }
 

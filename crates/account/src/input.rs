@@ -431,6 +431,8 @@ pub enum DropReason {
     DeliveryRule,
     /// The recipient blocks the sender (XEP-0191, XEP-0016).
     Privacy,
+    /// Strangers have asked too often (`limits.subscriptions_from_strangers`).
+    Strangers,
 }
 
 /// An answer to an operator, given when everything before it is durable.
@@ -474,6 +476,10 @@ pub struct Settings {
     pub stranger_subscriptions: Option<Rate>,
     /// Messages that one user may send to people who are no contacts.
     pub stranger_messages: Option<Rate>,
+    /// Subscription requests that people who are no contacts, all together, may send to one user.
+    pub subscriptions_from_strangers: Option<Rate>,
+    /// Messages that they may send to one user.
+    pub messages_from_strangers: Option<Rate>,
     /// Pokes, attention, decloaking, annotations.
     pub presence: presence::Settings,
     /// Limits of rosters.

@@ -117,9 +117,7 @@ impl Account {
 
     /// Whether there is no subscription in either direction, so that limits for strangers apply.
     pub(crate) fn is_stranger(&self, other: &Address) -> bool {
-        other.localpart().is_some()
-            && !other.same_bare(&self.address)
-            && self.roster.relation(other.bare_str()) == roster::Relation::None
+        is_stranger(&self.address, &self.roster, other)
     }
 
     fn outbound_iq(
@@ -198,4 +196,11 @@ fn without_annotations(stanza: Stanza) -> Stanza {
         Some(annotations) => without_children(&stanza, &annotations.places()).unwrap_or(stanza),
         None => stanza,
     }
+}
+
+/// Whether there is no subscription in either direction between a user and somebody else.
+pub(crate) fn is_stranger(user: &Address, roster: &roster::Roster, other: &Address) -> bool {
+    other.localpart().is_some()
+        && !other.same_bare(user)
+        && roster.relation(other.bare_str()) == roster::Relation::None
 }

@@ -9,9 +9,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use account::{Account, AdminRequest, Effect, End, Input, Saved, SessionId, Settings, Standing};
+use account::{Account, AdminRequest, DropReason, Effect, End, Input, Saved, SessionId, Settings, Standing};
 use features::Facts;
-use machine::{Context, Decision, Machine, Moment, Random, Timestamp};
+use machine::{Context, Decision, Machine, Moment, Random, Rate, Timestamp};
 use stanza::{
     Address, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StreamCondition, StreamError, Target,
 };
@@ -57,6 +57,8 @@ impl Home {
             },
             stranger_subscriptions: None,
             stranger_messages: None,
+            subscriptions_from_strangers: None,
+            messages_from_strangers: None,
             presence: presence::Settings::default(),
             roster: roster::Limits::default(),
             privacy: privacy::Limits::default(),
@@ -218,4 +220,49 @@ fn rfc6121_8_5_2_messages_that_were_held_back_while_older_ones_are_loaded_can_be
     assert_eq!(written(&mailbox), "", "it must not overtake the one that waits");
     assert_eq!(home.account.take_held().len(), 1);
     assert_eq!(home.account.take_held().len(), 0);
+}
+
+/// `limits.messages_from_strangers`, `limits.subscriptions_from_strangers`: whoever they come from, all count together.
+#[test]
+fn what_strangers_together_send_to_one_user_has_a_limit() {
+    let mut home = Home::new();
+    let rate = Rate {
+        events: 2,
+        per: Duration::from_secs(60),
+    };
+    home.settings.messages_from_strangers = Some(rate);
+    home.settings.subscriptions_from_strangers = Some(rate);
+    let mailbox = home.available(SessionId(1));
+    let mut send = |from: &str, kind| {
+        let stanza = Stanza::build(kind, Some(&address(from)), Some(&address(ME)), Some("1"), b"");
+        home.handle(Input::Inbound {
+            parcel: Parcel::new(stanza),
+            receipt: None,
+        })
+    };
+    let (message, subscribe) = (
+        Kind::Message(MessageType::Chat),
+        Kind::Presence(PresenceType::Subscribe),
+    );
+    for kind in [message, subscribe] {
+        assert!(send("juliet@capulet.lit/balcony", kind).is_empty());
+        assert!(send("tybalt@capulet.lit/street", kind).is_empty());
+        let told = written(&mailbox);
+        assert!(told.contains("juliet@") && told.contains("tybalt@"), "{told}");
+    }
+    // As if nobody were there.
+    let [Effect::Route { parcel, .. }] = &send("paris@capulet.lit/street", message)[..] else {
+        panic!("no error");
+    };
+    let error = String::from_utf8(parcel.parcel().to_bytes()).unwrap();
+    assert!(error.contains("<service-unavailable"), "{error}");
+    let dropped = send("paris@capulet.lit/street", subscribe);
+    assert!(
+        matches!(dropped[..], [Effect::Dropped(DropReason::Strangers)]),
+        "{dropped:?}"
+    );
+    assert_eq!(written(&mailbox), "");
+    // What is no first word of a stranger is not counted.
+    assert!(send("paris@capulet.lit/street", Kind::Message(MessageType::Headline)).is_empty());
+    assert!(written(&mailbox).contains("headline"));
 }

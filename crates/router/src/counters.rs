@@ -31,7 +31,7 @@ pub enum Counter {
 const KINDS: usize = 3;
 const DIRECTIONS: usize = 2;
 const CONDITIONS: usize = Condition::ALL.len();
-const REASONS: usize = 2;
+const REASONS: usize = 3;
 const REMOTE_AT: usize = KINDS * DIRECTIONS;
 const ERRORS_AT: usize = REMOTE_AT + KINDS * DIRECTIONS;
 const DROPPED_AT: usize = ERRORS_AT + KINDS * CONDITIONS;
@@ -91,6 +91,7 @@ fn index(counter: Counter) -> usize {
         Counter::Errors(kind, condition) => ERRORS_AT + kind_index(kind) * CONDITIONS + condition as usize,
         Counter::Dropped(DropReason::DeliveryRule) => DROPPED_AT,
         Counter::Dropped(DropReason::Privacy) => DROPPED_AT + 1,
+        Counter::Dropped(DropReason::Strangers) => DROPPED_AT + 2,
     }
 }
 
@@ -109,6 +110,7 @@ mod tests {
         let mut all = vec![
             Counter::Dropped(DropReason::DeliveryRule),
             Counter::Dropped(DropReason::Privacy),
+            Counter::Dropped(DropReason::Strangers),
         ];
         for kind in kinds {
             all.extend([

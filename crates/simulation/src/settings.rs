@@ -210,6 +210,8 @@ impl Settings {
                 },
                 stranger_subscriptions: None,
                 stranger_messages: None,
+                subscriptions_from_strangers: None,
+                messages_from_strangers: None,
                 presence: self.presence.clone(),
                 roster: roster::Limits {
                     items: limits.roster_items,

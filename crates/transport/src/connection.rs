@@ -39,6 +39,9 @@ use crate::tls::Listener;
 pub(crate) use crate::connection::bosh::{Bosh, Pipe, Waiting};
 pub(crate) use crate::connection::web_socket::WebSocket;
 
+/// The first byte of a client that begins with TLS (RFC 8446 §5.1). No XML begins with it.
+const TLS_HANDSHAKE: u8 = 22;
+
 /// Bytes that are joined into one write. A little less than the 16 KiB of a TLS record, because the last stanza goes over
 /// it.
 const WRITE_BYTES: usize = 15 << 10;
@@ -77,6 +80,8 @@ pub(crate) struct Connection {
     session: Session,
     /// What the TLS handshake agrees to.
     listener: Listener,
+    /// Whether the peer has said nothing yet.
+    is_unheard: bool,
     admission: Admission,
     /// What the socket has not taken yet.
     unsent: Vec<u8>,
@@ -190,6 +195,7 @@ impl Connection {
             socket,
             session,
             listener: Listener::StartTls,
+            is_unheard: true,
             admission,
             unsent: Vec::new(),
             sent: 0,
@@ -242,7 +248,15 @@ impl Connection {
                 true
             }
             Err(error) => {
-                debug!(event = "tls_failed", %error, "the TLS handshake failed");
+                if self.listener == Listener::DirectTls && error.is_no_tls() {
+                    info!(
+                        event = "wrong_port",
+                        "a client speaks without TLS on a port where TLS begins with the first byte (c2s.listen_tls); \
+                         STARTTLS is spoken on c2s.listen"
+                    );
+                } else {
+                    debug!(event = "tls_failed", %error, "the TLS handshake failed");
+                }
                 false
             }
         }
@@ -525,11 +539,31 @@ impl Connection {
     fn poll_read(&mut self, context: &mut Context<'_>, round: &mut Round) -> Read {
         // Out of the connection for a moment, so that what is read can be given to it.
         let mut socket = std::mem::replace(&mut self.socket, Socket::None);
+        let is_first = std::mem::replace(&mut self.is_unheard, false)
+            && matches!(socket, Socket::Bytes(Carrier::Plain(_)));
+        let mut is_lost = false;
         let read = round::with_read_buffer(|buffer| {
-            socket.poll_read(context, buffer, |input| self.input(round, input))
+            socket.poll_read(context, buffer, |input| match input {
+                Input::Received([TLS_HANDSHAKE, ..]) if is_first => is_lost = true,
+                input => self.input(round, input),
+            })
         });
         self.socket = socket;
-        read
+        match read {
+            Read::Some if is_lost => {
+                info!(
+                    event = "wrong_port",
+                    "a client begins with TLS on a port where it must ask for it (c2s.listen, STARTTLS); direct TLS is \
+                     spoken on c2s.listen_tls"
+                );
+                Read::Failed
+            }
+            Read::Nothing => {
+                self.is_unheard = is_first;
+                read
+            }
+            Read::Some | Read::Paused | Read::Continued | Read::Ended | Read::Failed | Read::Wrong(_) => read,
+        }
     }
 
     fn tell_account(&self, tell: fn(&Router, &SessionHandle, &mut Worker)) {

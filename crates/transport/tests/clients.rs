@@ -213,3 +213,23 @@ fn what_was_written_last_does_not_come_again() {
         assert_eq!(heard.matches(&format!("id='m{id}'")).count(), 1, "m{id}");
     }
 }
+
+/// RFC 6120 §5.4.1, XEP-0368 §3: neither can be answered in its own language.
+#[test]
+fn who_speaks_tls_where_it_must_be_asked_for_or_xml_where_tls_comes_first_is_closed_at_once() {
+    let (_runtime, server) = serve(settings(Encryption::Required), &[]);
+    let begun = Instant::now();
+    let mut hello = Line::dial(server.address);
+    hello.say("\x16\x03\x01\x02\x00\x01\x00\x01\x7c\x03\x03");
+    assert_eq!(hello.hear_all(), "");
+    let mut header = Line::dial(server.direct);
+    header.say(&ground::header(HOSTS[0]));
+    header.skip_all();
+    // Not by the time that is given to log in.
+    assert!(begun.elapsed() < Duration::from_secs(10));
+    // Only the first byte tells.
+    let mut late = Line::dial(server.address);
+    late.say("<");
+    late.say("\x16");
+    assert!(late.hear_all().contains("<not-well-formed"));
+}

@@ -85,6 +85,12 @@ section! {
         stranger_subscriptions: OrOff<Rate> = OrOff::On(Rate { count: 10, period: Duration::from_secs(3600) });
         /// Messages that one user may send to people who are no contacts; further ones are returned.
         stranger_messages: OrOff<Rate> = OrOff::On(Rate { count: 60, period: MINUTE });
+        /// Subscription requests that one user may get from people who are no contacts, from all of them together; further
+        /// ones are dropped.
+        subscriptions_from_strangers: OrOff<Rate> = OrOff::On(Rate { count: 60, period: Duration::from_secs(3600) });
+        /// Messages that one user may get from people who are no contacts, from all of them together; further ones are
+        /// returned as if nobody were there.
+        messages_from_strangers: OrOff<Rate> = OrOff::On(Rate { count: 240, period: MINUTE });
 
         /// Connections from other servers; further ones are closed as they come.
         s2s_connections: usize = 10_000;

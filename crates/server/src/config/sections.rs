@@ -20,7 +20,8 @@ section! {
         /// socket, the lock that keeps a second server out, secrets, and what is kept over a restart.
         /// Back up this directory.
         data_dir: PathBuf = PathBuf::from("data");
-        /// The domains whose accounts live on this server, one section each. At least one.
+        /// The domains whose accounts live on this server, one section each. At least one. A client that names none, neither in
+        /// the TLS handshake nor in its stream header, is shown the one that is first by the alphabet.
         hosts: BTreeMap<HostName, Host> = BTreeMap::new(), shown "montague.lit";
         /// Where accounts, rosters and waiting messages are kept.
         storage: Storage = Storage::default();

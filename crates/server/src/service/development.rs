@@ -64,8 +64,17 @@ fn configuration(data: &Path) -> Result<Configuration, Report> {
     configuration.s2s.listen_tls = Vec::new();
     configuration.http.listen = loopback(5280);
     configuration.http.listen_tls = loopback(5281);
-    configuration.metrics.listen = OrOff::On(SocketAddr::from((Ipv4Addr::LOCALHOST, 9568)));
+    configuration.metrics.listen = OrOff::On(free_or_any(9568));
     Ok(configuration)
+}
+
+/// This port of loopback, or any when somebody else has it: figures are no reason not to start.
+fn free_or_any(port: u16) -> SocketAddr {
+    let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    match std::net::TcpListener::bind(wanted) {
+        Ok(_) => wanted,
+        Err(_) => SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+    }
 }
 
 fn loopback(port: u16) -> Vec<SocketAddr> {
@@ -85,6 +94,10 @@ fn welcome(server: &Server, data: &Path) {
         .map(|name| (format!("{name}@{HOST}"), random_password(&server.system)))
         .collect();
     let data = data.display().to_string();
+    let metrics = server
+        .metrics
+        .map(|address| address.to_string())
+        .unwrap_or_default();
     tokio::spawn(async move {
         for (account, password) in &accounts {
             let (Ok(address), Ok(password)) = (Address::parse(account), sasl::Password::new(password)) else {
@@ -122,7 +135,7 @@ fn welcome(server: &Server, data: &Path) {
             "\nConnect two clients to localhost, port 5222 (STARTTLS) or 5223 (TLS), and let them trust the\n\
              self-signed certificate {data}/localhost.pem. Then write to each other.\n\
              For a browser: wss://localhost:5281/xmpp-websocket\n\n\
-             Figures:  curl http://127.0.0.1:9568/metrics\n\
+             Figures:  curl http://{metrics}/metrics\n\
              Stop:     Ctrl-C. Data: {data}\n"
         ));
     });

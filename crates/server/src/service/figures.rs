@@ -71,6 +71,7 @@ fn stanzas(families: &mut Families, router: &Router) {
     for (reason, name) in [
         (DropReason::DeliveryRule, "delivery_rule"),
         (DropReason::Privacy, "privacy"),
+        (DropReason::Strangers, "strangers"),
     ] {
         rows.row(&[("reason", name)], counters.get(Counter::Dropped(reason)));
     }

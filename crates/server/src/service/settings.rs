@@ -66,6 +66,8 @@ pub(super) fn of_router(
         mailbox: mailbox(limits),
         stranger_subscriptions: limits.stranger_subscriptions.on().copied().map(rate),
         stranger_messages: limits.stranger_messages.on().copied().map(rate),
+        subscriptions_from_strangers: limits.subscriptions_from_strangers.on().copied().map(rate),
+        messages_from_strangers: limits.messages_from_strangers.on().copied().map(rate),
         presence: of_presence(configuration)?,
         roster: roster::Limits {
             items: limits.roster_items,

@@ -35,6 +35,8 @@ pub(super) struct Server {
     pub(super) health: Health,
     pub(super) listening: Vec<Listening>,
     pub(super) system: System,
+    /// Where the figures are.
+    pub(super) metrics: Option<SocketAddr>,
     pub(super) reloader: Arc<Reloader>,
     /// How the operator wants it to stop.
     pub(super) orders: mpsc::Receiver<Ending>,
@@ -106,9 +108,11 @@ pub(super) async fn start(
     let named = named.map(|peer| peer.as_str().to_owned()).collect();
     figures::register(&registry, &router, &clients, &certificates, &store, named);
     let mut listeners = Vec::new();
+    let mut metrics_address = None;
     if let OrOff::On(address) = configuration.metrics.listen {
         let listener = metrics::Listener::bind(address).await?;
         let address = listener.address().unwrap_or(address);
+        metrics_address = Some(address);
         listeners.push(ListenerStatus {
             setting: "metrics.listen".to_owned(),
             address: address.to_string(),
@@ -205,6 +209,7 @@ pub(super) async fn start(
         store,
         health,
         listening,
+        metrics: metrics_address,
         system,
         reloader,
         orders,

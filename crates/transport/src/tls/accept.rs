@@ -84,6 +84,22 @@ pub enum AcceptError {
 }
 
 impl AcceptError {
+    /// Whether what came was not TLS at all.
+    pub(crate) fn is_no_tls(&self) -> bool {
+        let AcceptError::Handshake(error) = self else {
+            return false;
+        };
+        let cause = error
+            .get_ref()
+            .and_then(|cause| cause.downcast_ref::<rustls::Error>());
+        matches!(
+            cause,
+            Some(rustls::Error::InvalidMessage(
+                rustls::InvalidMessage::InvalidContentType
+            ))
+        )
+    }
+
     /// For whoever asks why federation fails.
     pub(crate) fn fault(&self) -> TlsFault {
         match self {

@@ -80,6 +80,8 @@ privacy_items = 10
 directed_presences = 8
 stranger_subscriptions = "off"
 stranger_messages = "off"
+subscriptions_from_strangers = "off"
+messages_from_strangers = "off"
 exempt = ["127.0.0.0/8"]
 "#;
 
