@@ -6,7 +6,10 @@ use std::sync::Arc;
 use machine::{Context, Moment};
 use parking_lot::Mutex;
 use router::{Order, Router, StreamHandle, StreamOrders, Surroundings};
-use s2s::{Certificate, Effect, Errand, Identity, Input, Output, Side, Stream, Tls, TlsVersion, Transport};
+use s2s::{
+    Certificate, CertificateFault, Effect, Errand, Identity, Input, Output, Side, Stream, Tls, TlsVersion,
+    Transport,
+};
 
 use crate::connection::Dealt;
 use crate::surroundings::Simulated;
@@ -86,16 +89,17 @@ impl End {
         }
     }
 
-    /// The TLS handshake succeeds, and the other end has a good certificate for these domains.
+    /// The TLS handshake succeeds, and the other end shows a certificate for these domains with this fault.
     pub(crate) fn secure(
         &mut self,
         office: Office<'_>,
         names: &[&str],
         sni: Option<String>,
+        fault: Option<CertificateFault>,
     ) -> Option<Failure> {
         let certificate = Certificate {
             identities: names.iter().filter_map(|name| Identity::dns_name(name)).collect(),
-            fault: None,
+            fault,
         };
         self.input(office, Input::Connected);
         self.input(

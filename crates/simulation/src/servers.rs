@@ -7,7 +7,7 @@ use machine::Moment;
 use parking_lot::Mutex;
 use router::Network;
 use s2s::link::Cause;
-use s2s::{Errand, Pair};
+use s2s::{CertificateFault, Errand, Pair};
 
 use crate::line::{End, Failure};
 use crate::{Settings, Turns, World};
@@ -25,6 +25,8 @@ pub struct Servers {
     lines: Vec<Line>,
     /// How each server can be reached.
     reach: Vec<Reach>,
+    /// What is wrong with everybody's certificate.
+    fault: Option<CertificateFault>,
     /// Calls that nobody takes, and when the caller gives up.
     waiting: Vec<(Moment, usize, Call)>,
 }
@@ -86,6 +88,7 @@ impl Servers {
             switchboards,
             lines: Vec::new(),
             reach,
+            fault: None,
             waiting: Vec::new(),
         }
     }
@@ -98,6 +101,11 @@ impl Servers {
     /// From now on a server is reached like this.
     pub fn set_reach(&mut self, server: usize, reach: Reach) {
         self.reach[server] = reach;
+    }
+
+    /// From now on nobody knows who issued the certificates: servers must ask back (XEP-0220).
+    pub fn distrust_certificates(&mut self) {
+        self.fault = Some(CertificateFault::UnknownAuthority);
     }
 
     /// Every line breaks.
@@ -220,8 +228,8 @@ impl Servers {
         let [first, second] = &mut ends;
         // Neither has said anything yet that could be refused.
         let failures = [
-            second.secure(to, &self.worlds[caller].domains(), sni),
-            first.secure(from, &self.worlds[called].domains(), None),
+            second.secure(to, &self.worlds[caller].domains(), sni, self.fault.clone()),
+            first.secure(from, &self.worlds[called].domains(), None, self.fault.clone()),
         ];
         self.lines.push(Line {
             ends,

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use c2s::Transport;
 use s2s::link::StateName;
+use s2s::{Admission, Policies, Policy};
 use simulation::{
     Client, ConnectionId, Dice, Heard, Login, Mechanism, Passwords, Reach, Say, Servers, Settings,
     TLS_EXPORTER,
 };
+use stanza::Address;
 
 const MONTAGUE: usize = 0;
 const CAPULET: usize = 1;
@@ -483,4 +485,65 @@ fn psa_22_psa_29_psa_46_whoever_asks_for_it_learns_that_the_other_server_is_away
             && !heard[0].contains("server-unavailable"),
         "{heard:?}"
     );
+}
+
+#[test]
+fn xep0220_2_1_servers_without_trusted_certificates_ask_back_over_a_line_of_their_own() {
+    for seed in 0..20 {
+        let mut servers = two(seed);
+        servers.distrust_certificates();
+        let (romeo, mut juliet) = both(&mut servers);
+        romeo.says(
+            &mut servers,
+            "<message to='juliet@capulet.lit' type='chat'><body>who asks?</body></message>",
+        );
+        servers.pass(SECOND);
+        juliet.hears_one(
+            &mut servers,
+            &["from='romeo@montague.lit/home'", "<body>who asks?</body>"],
+        );
+        // What was only for asking back is closed.
+        servers.pass(10 * SECOND);
+        assert_eq!(
+            (servers.lines(), state(&mut servers)),
+            (1, StateName::Up),
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
+fn clauses_4_6_a_domain_that_an_operator_blocks_is_down_at_once_and_until_it_is_allowed() {
+    let mut servers = two(1);
+    let (mut romeo, mut juliet) = both(&mut servers);
+    let message = "<message to='juliet@capulet.lit' type='chat'><body>psst</body></message>";
+    romeo.says(&mut servers, message);
+    juliet.hears_one(&mut servers, &["psst"]);
+    let allowed = servers.at(MONTAGUE).router().settings().as_ref().clone();
+    let mut blocking = allowed.clone();
+    let mut policies = Policies::default();
+    let blocked = Policy {
+        admission: Admission::Blocked,
+        ..Policy::default()
+    };
+    policies
+        .by_domain
+        .insert(Address::domain("capulet.lit").unwrap(), blocked);
+    blocking.federation = blocking.federation.with_policies(policies);
+    servers.at(MONTAGUE).router().replace_settings(blocking);
+    servers.settle();
+    assert_eq!(state(&mut servers), StateName::Down);
+    romeo.says(&mut servers, message);
+    romeo.hears_one(&mut servers, &["type='error'", "not-allowed"]);
+    juliet.says(
+        &mut servers,
+        "<message to='romeo@montague.lit' type='chat' id='m'><body>psst</body></message>",
+    );
+    servers.pass(125 * SECOND);
+    romeo.hears_nothing(&mut servers);
+    juliet.hears_one(&mut servers, &["type='error'", "id='m'"]);
+    servers.at(MONTAGUE).router().replace_settings(allowed);
+    romeo.says(&mut servers, message);
+    servers.pass(65 * SECOND);
+    juliet.hears_one(&mut servers, &["psst"]);
 }
