@@ -63,6 +63,8 @@ pub struct Account {
     pub(crate) domains: BTreeMap<Address, bool>,
     /// Domains that are back, whose contacts will be asked.
     pub(crate) reprobe: BTreeSet<Address>,
+    /// Clients elsewhere that were asked whether they want annotations, by the id of the question.
+    pub(crate) asked_elsewhere: BTreeMap<String, (Address, presence::Claim)>,
     /// Calls for the user's attention.
     pub(crate) attention: presence::Attention,
     /// When a [`Key::Expire`] is due.
@@ -93,6 +95,7 @@ impl Account {
             pokes_wake: None,
             domains: BTreeMap::new(),
             reprobe: BTreeSet::new(),
+            asked_elsewhere: BTreeMap::new(),
             attention: presence::Attention::default(),
             expire_at: None,
             address,
@@ -427,6 +430,7 @@ impl Machine for Account {
             Input::Path { domain, path } => self.path_changed(context, &domain, path, out),
             Input::Wake(Key::Annotate) => self.bring_up_to_date(context, out),
             Input::Wake(Key::Reprobe) => self.reprobe(out),
+            Input::Wake(Key::Paused) => self.announce_due_pauses(context, out),
             Input::Wake(Key::Pokes) => self.pokes_overdue(context, out),
             Input::Admin(request) => self.admin(context, request, out),
         }

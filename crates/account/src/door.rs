@@ -51,6 +51,11 @@ impl Passed {
         Passed(self.0.to_address(to))
     }
 
+    /// The same with an annotation put in.
+    pub(crate) fn with_appended(&self, annotation: &[u8]) -> Passed {
+        Passed(self.0.clone().with_appended(annotation))
+    }
+
     /// The same without what was put in.
     pub(crate) fn without_appended(self) -> Passed {
         Passed(self.0.without_appended())

@@ -331,9 +331,11 @@ impl Account {
                     self.give(context, session, &parcel, out);
                 }
             }
-            // Nobody here has asked.
             (Addressed::Bare | Addressed::NoMatch, IqType::Result | IqType::Error) => {
-                out.effects.push(Effect::Dropped(DropReason::DeliveryRule));
+                // Otherwise nobody here has asked.
+                if !self.answered_elsewhere(context, &parcel, kind, out) {
+                    out.effects.push(Effect::Dropped(DropReason::DeliveryRule));
+                }
             }
         }
     }

@@ -254,6 +254,8 @@ pub enum Key {
     Settle,
     /// Nobody has answered a poke in time.
     Pokes,
+    /// A pause has lasted long enough to be told.
+    Paused,
     /// More annotations may be told.
     Annotate,
     /// Contacts of domains that are back are asked for their presence.

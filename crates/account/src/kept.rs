@@ -10,7 +10,9 @@ use xml::{ContentNamespace, Element};
 
 use crate::account::{Account, Out};
 use crate::input::PauseCause;
+use crate::interest::Interest;
 use crate::pause::{Pause, Promise};
+use crate::paused::Told;
 use crate::session::{Available, Session};
 use crate::{Effect, SessionId, Settings};
 
@@ -176,6 +178,10 @@ impl Account {
             .iter()
             .map(|(to, bytes)| Some((to.clone(), parse(bytes)?)))
             .collect::<Option<_>>()?;
+        let mut interest = Interest::default();
+        if let Some(Available { stanza, .. }) = &presence {
+            interest.follow(stanza);
+        }
         let pause = Pause {
             cause: PauseCause::ConnectionLost,
             since: now.before(age(kept.paused)),
@@ -195,6 +201,12 @@ impl Account {
             active_list: kept.active_list.as_deref().map(privacy::ListName::new),
             uses_lists: kept.uses_lists,
             directed,
+            // PSA-44: nobody is told anew, but who comes gets its presence with the news.
+            told: Told {
+                since: Some(now),
+                ..Told::default()
+            },
+            interest,
             ..Session::new(id, kept.address, mailbox, kept.since)
         })
     }

@@ -17,6 +17,7 @@ mod kept;
 mod lists;
 mod outbound;
 mod pause;
+mod paused;
 mod poke;
 mod presence;
 mod session;

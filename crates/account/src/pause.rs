@@ -104,10 +104,14 @@ impl Account {
     }
 
     /// A session was paused: the moment to tell others.
-    fn paused(&mut self, _context: &mut Context<'_, Settings>, _id: SessionId, _out: &mut Out) {}
+    fn paused(&mut self, context: &mut Context<'_, Settings>, id: SessionId, out: &mut Out) {
+        self.announce_pause_later(context, id, out);
+    }
 
     /// The client of a paused session is back: the moment to tell others.
-    fn continued(&mut self, _context: &mut Context<'_, Settings>, _id: SessionId, _out: &mut Out) {}
+    fn continued(&mut self, context: &mut Context<'_, Settings>, id: SessionId, out: &mut Out) {
+        self.announce_return(context, id, out);
+    }
 
     /// A client that had asked for a pause is back.
     pub(crate) fn end_pause(&mut self, context: &mut Context<'_, Settings>, id: SessionId, out: &mut Out) {

@@ -28,7 +28,7 @@ impl Account {
         out: &mut Out,
     ) {
         if self.poked(context, parcel, out) == Besides::Probe {
-            self.plain_probe(parcel, out);
+            self.plain_probe(context, parcel, out);
         }
     }
 
@@ -102,6 +102,7 @@ impl Account {
         let clients: Vec<Address> = self
             .sessions
             .iter()
+            .filter(|session| session.presence.is_some() || !session.has_no_connection())
             .filter(|session| self.admits(session, parcel))
             .map(|session| session.address.clone())
             .collect();

@@ -39,6 +39,14 @@ impl Account {
         });
         let takes_messages = session.takes_messages();
         let address = session.address.clone();
+        session.hidden_from.clear();
+        // What a subscriber holds from now on is this.
+        let roster = &self.roster;
+        if let Some(session) = self.sessions.iter_mut().find(|session| session.id == id) {
+            session
+                .directed
+                .retain(|to, _| !roster.relation(to.bare_str()).contact_is_subscribed());
+        }
 
         self.tell_subscribers(id, &stanza, out);
         self.tell_own_resources(context, Some(id), &stanza, out);
@@ -70,6 +78,8 @@ impl Account {
         let was_available = session.presence.take().is_some();
         let directed = std::mem::take(&mut session.directed);
         session.received = presence::Received::default();
+        session.hidden_from.clear();
+        session.told.elsewhere.clear();
         let address = session.address.clone();
         if !was_available && directed.is_empty() {
             return;
@@ -118,7 +128,7 @@ impl Account {
     }
 
     /// Presence is refused in silence where a list forbids it (XEP-0016 §2.9).
-    fn send_presence(&self, id: SessionId, parcel: Parcel, out: &mut Out) {
+    pub(crate) fn send_presence(&self, id: SessionId, parcel: Parcel, out: &mut Out) {
         if let Ok(parcel) = self.release(id, parcel) {
             out.effects.push(Effect::Route {
                 parcel,
@@ -129,13 +139,19 @@ impl Account {
 
     /// RFC 6121 §4.2.2: a user is subscribed to the own presence; the `sender` itself gets a copy too.
     fn tell_own_resources(
-        &self,
+        &mut self,
         context: &Context<'_, Settings>,
         sender: Option<SessionId>,
         stanza: &Stanza,
         out: &mut Out,
     ) {
         let from = stanza.from().cloned();
+        if let Some(from) = &from {
+            // Whatever they knew of it is over.
+            for session in &mut self.sessions {
+                session.received.remove_one(from);
+            }
+        }
         let parcel = Passed::to_own_session(stanza.readdressed(from, Some(self.address.clone())));
         for session in self
             .sessions
@@ -148,21 +164,34 @@ impl Account {
 
     /// RFC 6121 §4.2.2: the newly available resource learns of the others, and contacts are probed for it.
     fn ask_for_presence(
-        &self,
-        context: &Context<'_, Settings>,
+        &mut self,
+        context: &mut Context<'_, Settings>,
         id: SessionId,
         address: &Address,
         out: &mut Out,
     ) {
-        let Some(newcomer) = self.session(id) else { return };
-        for other in self.sessions.iter().filter(|session| session.id != id) {
-            if let Some(presence) = &other.presence {
-                let parcel = Passed::to_own_session(
-                    presence
-                        .stanza
-                        .readdressed(Some(other.address.clone()), Some(self.address.clone())),
-                );
-                self.give(context, newcomer, &parcel, out);
+        let Some(newcomer) = self.sessions.iter().position(|session| session.id == id) else {
+            return;
+        };
+        for place in 0..self.sessions.len() {
+            let Some(other) = self.sessions.get(place).filter(|session| session.id != id) else {
+                continue;
+            };
+            let Some(presence) = &other.presence else { continue };
+            let parcel = Passed::to_own_session(
+                presence
+                    .stanza
+                    .readdressed(Some(other.address.clone()), Some(self.address.clone())),
+            );
+            let copy = match self.news_of(context, other.id) {
+                Some(news) => {
+                    let annotated = parcel.with_appended(&news);
+                    self.receive_available(context, newcomer, &annotated, &Truth::Fresh(news), out)
+                }
+                None => Some(parcel),
+            };
+            if let (Some(copy), Some(session)) = (copy, self.sessions.get(newcomer)) {
+                self.give(context, session, &copy, out);
             }
         }
         for contact in self.roster.subscriptions() {
@@ -216,7 +245,11 @@ impl Account {
         };
         match kind {
             PresenceType::Unavailable => {
-                if let Some(joined) = session.directed.remove(to.as_str()) {
+                let joined = session.directed.remove(to.as_str());
+                if session.hidden_from.len() < directed_max {
+                    session.hidden_from.insert(to.clone());
+                }
+                if let Some(joined) = joined {
                     self.left_room(id, &joined, &to, out);
                 }
             }
@@ -232,6 +265,7 @@ impl Account {
                     return;
                 }
                 session.interest.follow(&stanza);
+                session.hidden_from.remove(to.as_str());
                 session.directed.insert(to, stanza);
             }
         }
@@ -312,14 +346,14 @@ impl Account {
     }
 
     /// RFC 6121 §4.3.2, §4.6.6.
-    pub(crate) fn plain_probe(&self, parcel: &Passed, out: &mut Out) {
+    pub(crate) fn plain_probe(&self, context: &Context<'_, Settings>, parcel: &Passed, out: &mut Out) {
         let (Some(from), Some(to)) = (parcel.parcel().from(), parcel.parcel().to()) else {
             return;
         };
         let probe = parcel.parcel().stanza();
         let is_entitled = from.same_bare(&self.address) || self.shows_presence_to(from);
         if self.exists() && is_entitled {
-            self.answer_probe(probe, from, to, out);
+            self.answer_probe(context, probe, from, to, out);
             return;
         }
         // RFC 6121 §4.6.6: whoever got directed presence from this resource learns whether it is still there, no more.
@@ -350,7 +384,14 @@ impl Account {
         }
     }
 
-    fn answer_probe(&self, probe: &Stanza, from: &Address, to: &Address, out: &mut Out) {
+    fn answer_probe(
+        &self,
+        context: &Context<'_, Settings>,
+        probe: &Stanza,
+        from: &Address,
+        to: &Address,
+        out: &mut Out,
+    ) {
         if !to.is_bare() {
             // RFC 6121 §4.3.2, last rule: only whether that resource is there.
             let is_there = self
@@ -375,10 +416,9 @@ impl Account {
         for session in &self.sessions {
             if let Some(presence) = &session.presence {
                 someone_is_available = true;
-                let parcel = presence
-                    .stanza
-                    .readdressed(Some(session.address.clone()), Some(from.clone()));
-                self.send_presence(session.id, parcel, out);
+                if let Some(parcel) = self.copy_for(context, session.id, &presence.stanza, from) {
+                    self.send_presence(session.id, parcel, out);
+                }
             }
         }
         if !someone_is_available {
@@ -436,6 +476,7 @@ impl Account {
                 .cloned()
                 .collect();
             session.directed.retain(|to, _| !to.same_bare(contact));
+            session.told.elsewhere.retain(|client| !client.same_bare(contact));
             if is_available {
                 told.push(contact.clone());
             }

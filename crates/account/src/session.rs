@@ -1,6 +1,6 @@
 //! One session of the account: a bound resource, its mailbox, and who holds its presence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use machine::Timestamp;
@@ -10,6 +10,7 @@ use stream_management::Mailbox;
 
 use crate::interest::Interest;
 use crate::pause::{Pause, Promise};
+use crate::paused::Told;
 use crate::{PauseCause, SessionId};
 
 /// A connected resource (RFC 6120 §7).
@@ -39,6 +40,10 @@ pub(crate) struct Session {
     /// To whom it sent directed presence, and what they got last (RFC 6121 §4.6). Addresses that are subscribed to the
     /// user's presence are here too: what they hold is what was sent last.
     pub(crate) directed: BTreeMap<Address, Stanza>,
+    /// Subscribers to whom it said goodbye since its last broadcast (PSA-34).
+    pub(crate) hidden_from: BTreeSet<Address>,
+    /// What others were told of its pause.
+    pub(crate) told: Told,
     /// Whether its client asks for annotations.
     pub(crate) interest: Interest,
     /// What it was sent by other domains, and by contacts who are out of reach.
@@ -67,6 +72,8 @@ impl Session {
             active_list: None,
             uses_lists: false,
             directed: BTreeMap::new(),
+            hidden_from: BTreeSet::new(),
+            told: Told::default(),
             interest: Interest::default(),
             received: presence::Received::default(),
         }

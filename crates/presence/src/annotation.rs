@@ -1,6 +1,6 @@
 //! The `<state-annotation/>` of XEP-0310: writing it, and telling a true one from a forged one.
 
-use stanza::{Address, Stanza, namespace};
+use stanza::{Address, Parcel, Stanza, namespace};
 use xml::{Child, ContentNamespace, Element};
 
 const NAME: &str = "state-annotation";
@@ -101,20 +101,31 @@ impl Annotations {
     }
 }
 
-/// The presence without the children at these places: a copy of its own, for the rare one that lies.
-pub fn without_children(presence: &Stanza, places: &[u16]) -> Option<Stanza> {
+/// The presence with an annotation behind what it says: one copy for all who hold it.
+pub fn with_annotation(presence: &Stanza, annotation: &[u8]) -> Option<Stanza> {
     let (from, to) = (presence.from().cloned(), presence.to().cloned());
-    let parcel = presence.readdressed(from.clone(), to.clone());
-    let parcel = places
-        .iter()
-        .fold(parcel, |parcel, place| parcel.without_child(*place));
+    parsed(&presence.readdressed(from, to).with_appended(annotation))
+}
+
+fn parsed(parcel: &Parcel) -> Option<Stanza> {
     let element = Element::parse(
         &parcel.to_bytes(),
         ContentNamespace::Client,
         &xml::Limits::unlimited(),
     )
     .ok()?;
-    Stanza::new(element, from, to, None).ok()
+    Stanza::new(element, parcel.from().cloned(), parcel.to().cloned(), None).ok()
+}
+
+/// The presence without the children at these places: a copy of its own, for the rare one that lies.
+pub fn without_children(presence: &Stanza, places: &[u16]) -> Option<Stanza> {
+    let (from, to) = (presence.from().cloned(), presence.to().cloned());
+    let parcel = presence.readdressed(from, to);
+    parsed(
+        &places
+            .iter()
+            .fold(parcel, |parcel, place| parcel.without_child(*place)),
+    )
 }
 
 fn is_annotation(child: &Child<'_>) -> bool {

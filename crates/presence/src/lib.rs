@@ -12,7 +12,7 @@ mod pokes;
 mod received;
 mod settings;
 
-pub use annotation::{Annotations, Genuine, State, Words, annotation, without_children};
+pub use annotation::{Annotations, Genuine, State, Words, annotation, with_annotation, without_children};
 pub use attention::{Attention, Judgement};
 pub use capabilities::{Answer, Capabilities, Claim, Hash};
 pub use decloak::Decloak;

@@ -18,6 +18,8 @@ pub(crate) struct Home {
     /// What is to happen, as text: `lane< <presence…/>` for what a client gets, `> <presence…/>` for what is sent.
     pub(crate) seen: Vec<String>,
     pub(crate) wakes: Vec<(Moment, Key)>,
+    /// What was sent, as it travels.
+    pub(crate) sent: Vec<Parcel>,
     mailboxes: Vec<(SessionId, String, Arc<Mailbox>)>,
     tokens: u64,
 }
@@ -82,6 +84,30 @@ impl Home {
         Home::of("romeo@montague.lit", presence, saved)
     }
 
+    /// Benvolio of montague.lit, whom romeo@montague.lit and juliet@capulet.lit see, and who sees them.
+    pub(crate) fn of_benvolio(presence: presence::Settings) -> Home {
+        let item = |contact: &str| roster::ItemRow {
+            contact: address(contact),
+            name: String::new(),
+            groups: Vec::new(),
+            relation: Relation::Both,
+            ask: false,
+            approved: false,
+            version: 1,
+        };
+        let saved = Saved {
+            standing: Standing::Known,
+            roster: roster::Stored {
+                version: 1,
+                complete_since: 1,
+                items: vec![item("juliet@capulet.lit"), item("romeo@montague.lit")],
+                ..roster::Stored::default()
+            },
+            ..Saved::default()
+        };
+        Home::of("benvolio@montague.lit", presence, saved)
+    }
+
     pub(crate) fn of(name: &str, presence: presence::Settings, saved: Saved) -> Home {
         let settings = Settings {
             presence,
@@ -93,6 +119,7 @@ impl Home {
             now: Moment::from_micros(1_000_000),
             seen: Vec::new(),
             wakes: Vec::new(),
+            sent: Vec::new(),
             mailboxes: Vec::new(),
             tokens: 0,
         }
@@ -115,7 +142,10 @@ impl Home {
                     let name = self.mailboxes.iter().find(|(id, ..)| *id == session).unwrap();
                     seen.push(format!("{}< {}", name.1, text(&entry.parcel)));
                 }
-                Effect::Route { parcel, .. } => seen.push(format!("> {}", text(parcel.parcel()))),
+                Effect::Route { parcel, .. } => {
+                    seen.push(format!("> {}", text(parcel.parcel())));
+                    self.sent.push(parcel.into_parcel());
+                }
                 Effect::Watch(domain) => seen.push(format!("watch {domain}")),
                 Effect::Unwatch(domain) => seen.push(format!("unwatch {domain}")),
                 Effect::WakeAt(key, at) => self.wakes.push((at, key)),
@@ -169,6 +199,67 @@ impl Home {
         self.tell(Input::Inbound {
             parcel: Parcel::new(stanza(text)),
             receipt: None,
+        })
+    }
+
+    /// What another account of this server has sent arrives, as far as it is meant for this one.
+    pub(crate) fn takes_from(&mut self, other: &mut Home) -> Vec<String> {
+        let mut seen = Vec::new();
+        for parcel in std::mem::take(&mut other.sent) {
+            if parcel.to().is_some_and(|to| to.same_bare(self.account.address())) {
+                seen.extend(self.tell(Input::Inbound {
+                    parcel,
+                    receipt: None,
+                }));
+            }
+        }
+        seen
+    }
+
+    /// The connection of a client breaks, which may resume within five minutes.
+    pub(crate) fn loses(&mut self, resource: &str) -> Vec<String> {
+        let session = self.id(resource);
+        self.tell(Input::Resumable {
+            session,
+            id: resource.to_owned(),
+            time: Duration::from_secs(300),
+        });
+        self.ends(resource)
+    }
+
+    /// The connection of a client breaks.
+    pub(crate) fn ends(&mut self, resource: &str) -> Vec<String> {
+        let session = self.id(resource);
+        let mailbox = Arc::clone(
+            &self
+                .mailboxes
+                .iter()
+                .rev()
+                .find(|(_, name, _)| name == resource)
+                .unwrap()
+                .2,
+        );
+        self.tell(Input::Ended {
+            session,
+            mailbox,
+            end: account::End::Lost,
+        })
+    }
+
+    /// The client is back.
+    pub(crate) fn resumes(&mut self, resource: &str) -> Vec<String> {
+        let session = SessionId(self.mailboxes.len() as u64 + 1);
+        let mailbox = Mailbox::new(Limits {
+            stanzas: 1_000,
+            bytes: 1_000_000,
+        });
+        self.mailboxes
+            .push((session, resource.to_owned(), Arc::clone(&mailbox)));
+        self.tell(Input::Resume {
+            session,
+            id: resource.to_owned(),
+            handled: 0,
+            mailbox,
         })
     }
 
@@ -244,7 +335,7 @@ fn settings() -> Settings {
         directed_max: 10,
         settle_after: Duration::from_secs(1),
         delay_stamp_after: Duration::from_secs(10),
-        mailbox: stream_management::Limits {
+        mailbox: Limits {
             stanzas: 1_000,
             bytes: 1 << 20,
         },

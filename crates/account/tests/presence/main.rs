@@ -8,4 +8,5 @@
 
 mod home;
 mod links;
+mod paused;
 mod policies;

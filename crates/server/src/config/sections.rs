@@ -349,7 +349,7 @@ section! {
         /// Ask for the presence of all contacts there when a link is back.
         reprobe: bool = true;
         /// How long a paused session may take to come back before anybody is told; at most `10s`.
-        pause_delay: Duration = Duration::ZERO, effect later;
+        pause_delay: Duration = Duration::ZERO;
         /// Memory for presence received from other servers, for each session. Beyond it, presence is not annotated.
         cache_bytes: ByteSize = ByteSize(256 << 10);
     }
