@@ -92,7 +92,7 @@ impl Account {
                 Some(parcel.clone())
             }
             Truth::Fresh(annotation) => {
-                let shown = self.wants_annotations(context, place, out);
+                let shown = self.wants_news_of_pauses(context, place, out);
                 let session = self.sessions.get_mut(place)?;
                 let held = Held {
                     foreign: Some(Arc::clone(annotation)),
@@ -107,7 +107,7 @@ impl Account {
                 }
             }
             Truth::Repeat(genuine) => {
-                let wants = self.wants_annotations(context, place, out);
+                let wants = self.wants_news_of_pauses(context, place, out);
                 let session = self.sessions.get_mut(place)?;
                 let before = session.received.remove_one(&from);
                 let was_shown = before.as_ref().is_some_and(|held| held.shown);
@@ -283,7 +283,17 @@ impl Account {
             {
                 continue;
             }
-            if !self.wants_annotations(context, place, out) {
+            // A client that says nothing of its capabilities is asked when this server itself has something to say (PSA-04).
+            let is_ours = session
+                .received
+                .iter()
+                .any(|(from, held)| held.told != broken(from));
+            let wants = if is_ours {
+                self.wants_annotations(context, place, out)
+            } else {
+                self.wants_news_of_pauses(context, place, out)
+            };
+            if !wants {
                 continue;
             }
             let annotator = self.address.domainpart().to_owned();

@@ -47,6 +47,21 @@ impl Interest {
 }
 
 impl Account {
+    /// The same for news of a contact's pause: a client that says nothing of its capabilities is not asked because of that.
+    /// Sessions pause all day long, and such clients want nothing of the kind.
+    pub(crate) fn wants_news_of_pauses(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        place: usize,
+        out: &mut Out,
+    ) -> bool {
+        let says_nothing = self
+            .sessions
+            .get(place)
+            .is_none_or(|session| session.interest.claim.is_none() && session.interest.wish == Wish::Unasked);
+        !says_nothing && self.wants_annotations(context, place, out)
+    }
+
     /// Whether the client at this place asks for annotations. One of which nobody knows is asked, and counts as not
     /// interested until it has answered.
     pub(crate) fn wants_annotations(

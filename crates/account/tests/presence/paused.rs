@@ -112,7 +112,7 @@ fn psa_41_after_the_time_there_is_a_plain_goodbye_and_nothing_else() {
 fn psa_02_psa_08_who_does_not_ask_gets_nothing() {
     let (mut benvolio, mut romeo) = two();
     romeo.connects("phone");
-    romeo.says("phone", "<presence xmlns='jabber:client'/>");
+    romeo.says("phone", "<presence xmlns='jabber:client'><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='other'/></presence>");
     benvolio.loses("orchard");
     let seen = romeo.takes_from(&mut benvolio);
     assert!(seen.contains(&lane(&format!("{STATUS}{PAUSED}"))));
@@ -130,8 +130,8 @@ fn psa_02_psa_08_who_does_not_ask_gets_nothing() {
 #[test]
 fn psa_05_who_turns_out_to_ask_while_a_contact_is_paused_is_told_then() {
     let (mut benvolio, mut romeo) = two();
-    romeo.connects("phone");
-    romeo.says("phone", "<presence xmlns='jabber:client'/>");
+    romeo.settings.presence.capabilities = std::sync::Arc::default();
+    romeo.interested("phone");
     benvolio.loses("orchard");
     let seen = romeo.takes_from(&mut benvolio);
     let id = seen.iter().find(|line| line.starts_with("phone< <iq")).unwrap();
