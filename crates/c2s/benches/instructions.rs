@@ -178,6 +178,9 @@ impl<'s> Client<'s> {
                 | Effect::CheckPassword { .. }
                 | Effect::Register { .. }
                 | Effect::LoginAttempt(_)
+                | Effect::Resumable { .. }
+                | Effect::Resume { .. }
+                | Effect::Resumed(_)
                 | Effect::Released(_) => {}
                 Effect::Close(ending) => panic!("{ending:?}"),
             }

@@ -166,7 +166,7 @@ impl Bind {
     }
 
     /// The session goes on here. What the client has not handled follows from its mailbox.
-    fn resumed(self: Box<Self>, id: &str, resumption: Resumption, turn: &mut Turn<'_, '_>) -> Phase {
+    fn resumed(self, id: &str, resumption: Resumption, turn: &mut Turn<'_, '_>) -> Phase {
         let handled = resumption.handled;
         let resumed = format!("<resumed xmlns='{STREAM_MANAGEMENT}' h='{handled}' previd='");
         turn.out.bytes.extend_from_slice(resumed.as_bytes());
