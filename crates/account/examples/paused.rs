@@ -147,6 +147,8 @@ fn settings() -> Settings {
         },
         stranger_subscriptions: None,
         stranger_messages: None,
+        subscriptions_from_strangers: None,
+        messages_from_strangers: None,
         presence: presence::Settings::default(),
         roster: roster::Limits::default(),
         privacy: privacy::Limits::default(),

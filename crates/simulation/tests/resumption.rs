@@ -158,7 +158,7 @@ fn play(seed: u64) -> usize {
     let mut settings = Settings::default();
     settings.limits.offline_messages = 1_000;
     settings.limits.offline_bytes = 1 << 20;
-    let turns = if seed % 2 == 0 {
+    let turns = if seed.is_multiple_of(2) {
         Turns::ByDice
     } else {
         Turns::InOrder
