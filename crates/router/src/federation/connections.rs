@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use s2s::link::{AttemptId, StreamId};
-use s2s::{Pair, Side, Suspended, Verification, Ways};
+use s2s::{Method, Pair, Side, Suspended, Verification, Ways};
 use stanza::Address;
 use stream_management::Mailbox;
 
@@ -31,6 +31,8 @@ pub(crate) struct Live {
     pub(crate) orders: Arc<dyn StreamOrders>,
     /// What is authenticated on it.
     pub(crate) pairs: BTreeMap<Pair, Ways>,
+    /// By what.
+    pub(crate) methods: BTreeMap<Pair, Method>,
     pub(crate) mailbox: Option<Arc<Mailbox>>,
     /// Under which identifier it can be resumed (XEP-0198 §3).
     resumable: Option<String>,
@@ -61,6 +63,7 @@ impl Connections {
                 side,
                 orders,
                 pairs: BTreeMap::new(),
+                methods: BTreeMap::new(),
                 mailbox: None,
                 resumable: None,
                 piggybacked: BTreeSet::new(),
@@ -84,6 +87,12 @@ impl Connections {
         let live = self.live.get(&stream);
         live.map(|live| live.pairs.keys().cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// By what each pair is authenticated, on any of the connections that carry it.
+    pub(crate) fn methods(&self) -> BTreeMap<Pair, Method> {
+        let all = self.live.values().flat_map(|live| &live.methods);
+        all.map(|(pair, method)| (pair.clone(), *method)).collect()
     }
 
     /// How many there are: from other servers, to other servers, broken.

@@ -5,7 +5,9 @@ use std::sync::{Arc, Weak};
 
 use s2s::explain::Attempt;
 use s2s::link::{Cause, End, Input, StreamId};
-use s2s::{By, Close, Effect, Ending, Errand, Obstacle, Pair, Side, Suspended, Verdict, Verification};
+use s2s::{
+    By, Close, Effect, Ending, Errand, Method, Obstacle, Pair, Side, Suspended, Verdict, Verification,
+};
 use stanza::{Address, IqType, Kind, Parcel, Stanza};
 use stream_management::{Entry, Mailbox, Receipt, Remains};
 use turns::Worker;
@@ -40,13 +42,14 @@ impl Router {
         match effect {
             // The connection itself does these.
             Effect::StartTls | Effect::Unsolicited(_) => {}
-            Effect::Authenticated { pair, ways, .. } => {
+            Effect::Authenticated { pair, ways, method } => {
                 if ways.sends() {
                     self.connections.lock().end_attempt(&pair);
                 }
                 let Some(mailbox) = mailbox else { return };
                 if let Some(live) = self.connections.lock().get_mut(stream) {
                     live.pairs.insert(pair.clone(), ways);
+                    live.methods.insert(pair.clone(), method);
                     live.piggybacked.remove(&pair);
                     live.mailbox = Some(Arc::clone(mailbox));
                 }
@@ -114,6 +117,11 @@ impl Router {
         if self.link_in_memory(&pair).is_some() && !only_judged(&attempt) {
             self.tell_link(&pair, Input::Recorded(Arc::new(attempt)), worker);
         }
+    }
+
+    /// By what each link that is up was authenticated.
+    pub fn link_methods(&self) -> BTreeMap<Pair, Method> {
+        self.connections.lock().methods()
     }
 
     /// Connections from other servers, to other servers, and broken ones that may be resumed.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use router::{Counter, Direction, Router};
 use s2s::link::{StateName, View};
+use s2s::{Method, Pair};
 
 use super::figures::KINDS;
 use crate::metrics::Families;
@@ -16,7 +17,7 @@ const STATES: [&str; 5] = ["connecting", "up", "idle", "suspect", "down"];
 /// What is told at a scrape.
 pub(super) fn rows(families: &mut Families, router: &Router, named: &BTreeSet<String>) {
     let views = router.links();
-    links(families, &views);
+    links(families, &views, &router.link_methods());
     peers(families, &views, named);
     queues(families, &views, named);
     let figures = router.link_figures();
@@ -45,26 +46,36 @@ pub(super) fn rows(families: &mut Families, router: &Router, named: &BTreeSet<St
 }
 
 /// A link counts once for each way that it is used in.
-fn links(families: &mut Families, views: &[View]) {
-    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+fn links(families: &mut Families, views: &[View], methods: &BTreeMap<Pair, Method>) {
+    let mut counts: BTreeMap<(&str, &str, &str), u64> = BTreeMap::new();
     for direction in ["out", "in"] {
-        for state in STATES {
-            counts.insert((direction, state), 0);
+        for state in STATES.into_iter().filter(|state| *state != "up") {
+            counts.insert((direction, state, ""), 0);
+        }
+        for auth in ["external", "dialback"] {
+            counts.insert((direction, "up", auth), 0);
         }
     }
     for view in views {
-        let state = state(view);
+        let auth = match (view.state, methods.get(&view.pair)) {
+            (StateName::Up, Some(Method::External)) => "external",
+            (StateName::Up, Some(Method::Dialback | Method::CertificateByDialback)) => "dialback",
+            (StateName::Up | StateName::Idle | StateName::Suspect | StateName::Down, _) => "",
+        };
         let carries = |way: fn(s2s::Ways) -> bool| view.streams.iter().any(|stream| way(stream.ways));
         let (out, into) = (carries(s2s::Ways::sends), carries(s2s::Ways::receives));
         for (direction, is_used) in [("out", out || !into), ("in", into)] {
             if is_used {
-                *counts.entry((direction, state)).or_default() += 1;
+                *counts.entry((direction, state(view), auth)).or_default() += 1;
             }
         }
     }
     let mut rows = families.gauge("xmpp_s2s_links", "Links to other domains by their state.");
-    for ((direction, state), count) in counts {
-        rows.row(&[("direction", direction), ("state", state)], count);
+    for ((direction, state, auth), count) in counts {
+        rows.row(
+            &[("direction", direction), ("state", state), ("auth", auth)],
+            count,
+        );
     }
 }
 
