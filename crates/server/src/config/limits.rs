@@ -63,7 +63,7 @@ section! {
         /// are returned to their sender.
         outstanding_stanzas: usize = 10_000;
 
-        /// Contacts of one account; adding more is refused (`not-allowed`).
+        /// Contacts of one account; adding more is refused (`policy-violation`).
         roster_items: usize = 5_000;
         /// Clients of one account at the same time; a further login is refused (`resource-constraint`).
         resources_per_account: usize = 20;
