@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn psa_15_psa_17_only_the_senders_own_domain_annotates_wherever_it_stands() {
+    fn psa_15_psa_17_psa_65_only_the_senders_own_domain_annotates_wherever_it_stands() {
         let sender = Address::parse("juliet@capulet.lit/balcony").unwrap();
         let payload = b"<state-annotation xmlns='urn:xmpp:psa' from='evil.lit'><server-unavailable/></state-annotation>\
             <state-annotation xmlns='urn:xmpp:psa' from='capulet.lit'><connection-paused/><x/></state-annotation>\
