@@ -2,6 +2,7 @@
 
 mod binding;
 mod faults;
+mod http;
 mod leaving;
 mod login;
 mod management;

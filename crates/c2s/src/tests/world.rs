@@ -18,8 +18,8 @@ use stanza::{Address, Parcel, Stanza, StreamError, Target};
 use stream_management::{Entry, Mailbox, Receipt, Signal};
 
 use crate::{
-    Effect, Encryption, Ending, Host, Input, Limits, LoginAttempt, Output, Session, Settings, Stage, Tls,
-    Transport,
+    Effect, Encryption, Ending, Host, HttpBinding, Input, Limits, LoginAttempt, Output, Session, Settings,
+    Stage, Tls, Transport,
 };
 
 /// What a client opens its streams with.
@@ -156,8 +156,18 @@ pub(crate) fn settings(encryption: Encryption) -> Settings {
 impl World {
     pub(crate) fn new(transport: Transport, encryption: Encryption) -> World {
         let settings = settings(encryption);
+        World::with(Session::new(transport, &settings), settings)
+    }
+
+    /// A session within HTTP.
+    pub(crate) fn within_http(binding: HttpBinding, tls: Option<Tls>, encryption: Encryption) -> World {
+        let settings = settings(encryption);
+        World::with(Session::within_http(binding, tls, &settings), settings)
+    }
+
+    fn with(session: Session, settings: Settings) -> World {
         World {
-            session: Session::new(transport, &settings),
+            session,
             settings,
             now: Moment::from_micros(0),
             answers: Answers::AtOnce,
