@@ -230,3 +230,19 @@ async fn rfc7395_3_10_a_session_that_began_on_tcp_goes_on_on_a_websocket() {
         assert!(heard.contains("<message xmlns='jabber:client' "), "{heard}");
     });
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rfc7395_3_6_1_clients_are_sent_elsewhere_by_see_other_uri() {
+    let mut settings = behind_a_proxy();
+    settings.http.see_other_uri = Some("wss://other.lit/ws?a&b".to_owned());
+    let server = Server::start(settings);
+    tokio::task::block_in_place(|| {
+        let mut line = dial(&server);
+        let heard = line.talk(&framed_header("montague.lit"), "/>");
+        assert_eq!(
+            heard,
+            format!("<close xmlns='{FRAMING}' see-other-uri='wss://other.lit/ws?a&amp;b'/>")
+        );
+        assert!(matches!(line.hear_message(), Ok(Message::Close(_))));
+    });
+}

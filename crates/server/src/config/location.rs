@@ -45,6 +45,10 @@ pub enum Origin {
     Exactly(String),
 }
 
+/// Where clients in browsers connect, at another server: `wss://…` or `https://…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebEndpoint(String);
+
 /// Where accounts, rosters, messages and rooms are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
@@ -102,6 +106,40 @@ impl HttpPath {
     /// The path, beginning with a slash.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl WebEndpoint {
+    /// The whole URI.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Textual for WebEndpoint {
+    const FORM: &'static str = "a URI such as \"wss://other.montague.lit/xmpp-websocket\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let rest = text
+            .strip_prefix("wss://")
+            .or_else(|| text.strip_prefix("https://"));
+        match rest {
+            Some(rest)
+                if !rest.starts_with('/')
+                    && rest.bytes().all(|byte| byte.is_ascii_graphic())
+                    && !rest.is_empty() =>
+            {
+                Ok(WebEndpoint(text.to_owned()))
+            }
+            // RFC 7395 §3.6.1: nobody follows to where there is no TLS.
+            Some(_) | None => Err(format!(
+                "\"{text}\" does not begin with wss:// or https:// and a host"
+            )),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        self.0.clone()
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::amount::{ByteSize, Rate};
 use super::limits::Limits;
-use super::location::{DatabaseUrl, DnsServer, HttpPath, Network, Origin, RouteTarget};
+use super::location::{DatabaseUrl, DnsServer, HttpPath, Network, Origin, RouteTarget, WebEndpoint};
 use super::name::{AccountName, HostName};
 use super::schema::section;
 use super::value::{OrOff, choice};
@@ -283,6 +283,9 @@ section! {
         /// the client's address instead of theirs.
         /// A proxy sets one of the two and takes the other away; where both stand and differ, neither is believed.
         trusted_proxies: Vec<Network> = Vec::new();
+        /// Clients that come on a WebSocket are sent there instead (`see-other-uri`, RFC 7395). Those that are connected
+        /// stay.
+        see_other_uri: OrOff<WebEndpoint> = OrOff::Off;
         /// How often a client on a WebSocket is asked for a sign of life. One that has not answered by the next time is
         /// gone. Shorter than the patience of proxies in between, which is often a minute.
         ping_interval: Duration = Duration::from_secs(30);

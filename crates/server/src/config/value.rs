@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::amount::Rate;
-use super::location::{DnsServer, HttpPath, Network, Origin, RouteTarget};
+use super::location::{DnsServer, HttpPath, Network, Origin, RouteTarget, WebEndpoint};
 use super::name::{AccountName, HostName};
 use super::schema::{Description, Reader, Setting, kind_of};
 
@@ -80,7 +80,8 @@ setting_by_text!(
     RouteTarget,
     DnsServer,
     HttpPath,
-    Origin
+    Origin,
+    WebEndpoint
 );
 
 impl Setting for bool {

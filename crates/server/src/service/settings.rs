@@ -194,6 +194,7 @@ fn http(configuration: &Configuration) -> HttpSettings {
             .collect::<Option<_>>()
             .map_or(AllowedOrigins::Any, AllowedOrigins::These),
         trusted_proxies: http.trusted_proxies.iter().map(range).collect(),
+        see_other_uri: http.see_other_uri.on().map(|uri| uri.as_str().to_owned()),
         ping_interval: http.ping_interval,
     }
 }

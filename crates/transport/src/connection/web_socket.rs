@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::{Sink, Stream};
+use stanza::namespace::FRAMING;
 use tokio::time::{Instant, Sleep};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -118,6 +119,23 @@ impl WebSocket {
         Pin::new(&mut self.stream)
             .poll_flush(context)
             .map_err(io::Error::other)
+    }
+
+    /// Answers the opening of a stream by sending the client to another place (RFC 7395 §3.4, §3.6.1).
+    pub(crate) async fn send_elsewhere(mut self, uri: &str) {
+        let came = poll_fn(|context| match self.poll_read(context, |_| {}) {
+            Read::Nothing => Poll::Pending,
+            read => Poll::Ready(read),
+        });
+        if matches!(came.await, Read::Some) {
+            let mut close = format!("<close xmlns='{FRAMING}' see-other-uri='").into_bytes();
+            xml::escape_attribute(&mut close, uri);
+            close.extend_from_slice(b"'/>");
+            let written = poll_fn(|context| self.poll_write(context, &close));
+            if written.await.is_ok() {
+                self.close().await.close().await;
+            }
+        }
     }
 
     /// The closing handshake of WebSocket (RFC 7395 §3.6, RFC 6455 §7.1.2). Gives what it ran on.

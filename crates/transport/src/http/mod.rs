@@ -49,6 +49,8 @@ pub struct HttpSettings {
     pub allowed_origins: AllowedOrigins,
     /// Those who are believed when they say for whom they ask.
     pub trusted_proxies: Vec<Range>,
+    /// Where clients on a WebSocket are sent instead (RFC 7395 §3.6.1).
+    pub see_other_uri: Option<String>,
     /// How often a WebSocket is asked for a sign of life.
     pub ping_interval: Duration,
 }

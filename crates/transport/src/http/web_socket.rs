@@ -132,10 +132,18 @@ async fn run(clients: Arc<Clients>, upgrade: OnUpgrade, asker: Asker, admission:
     let settings = clients.settings();
     let message_bytes = settings.session.limits.authenticated.stanza_bytes + MESSAGE_BYTES_AROUND;
     let ping_interval = settings.http.ping_interval;
+    let elsewhere = settings.http.see_other_uri.clone();
+    let patience = settings.unauthenticated_time;
     let session = c2s::Session::within_http(HttpBinding::WebSocket, asker.tls, &settings.session);
     drop(settings);
     let carrier = parts.io.into_inner();
     let web_socket = WebSocket::new(carrier, &parts.read_buf, message_bytes, ping_interval).await;
+    if let Some(uri) = elsewhere {
+        // Who does not take it is not waited for.
+        let _ = tokio::time::timeout(patience, web_socket.send_elsewhere(&uri)).await;
+        drop(admission);
+        return;
+    }
     Connection::on_web_socket(clients, web_socket, session, admission)
         .run()
         .await;

@@ -204,6 +204,7 @@ pub fn settings(encryption: Encryption) -> transport::Settings {
             body_bytes: 512 << 10,
             allowed_origins: AllowedOrigins::Any,
             trusted_proxies: Vec::new(),
+            see_other_uri: None,
             ping_interval: PATIENCE,
         },
     }
