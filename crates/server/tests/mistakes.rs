@@ -392,8 +392,8 @@ fn what_is_risky_is_told_and_allowed() {
             "hosts.\"montague.lit\".password_storage: nobody can log in",
         ),
         (
-            "[sm]\nresume_timeout = \"1h\"\n[decloak]",
-            "without effect in this version: sm.resume_timeout, decloak",
+            "[components]\n[limits]\npokes_in_flight = 5",
+            "without effect in this version: components, limits.pokes_in_flight",
         ),
     ] {
         let loaded =
