@@ -224,6 +224,15 @@ impl Account {
         }
     }
 
+    /// The account is lost, and with it its paused sessions, for which no connection speaks.
+    pub fn take_paused(&mut self) -> Vec<(SessionId, Arc<Mailbox>)> {
+        let is_paused = |session: &&Session| session.pause.is_some();
+        let paused = self.sessions.iter().filter(is_paused);
+        paused
+            .map(|session| (session.id, Arc::clone(&session.mailbox)))
+            .collect()
+    }
+
     /// The session that has waited for its client for the longest time.
     pub(crate) fn longest_paused(&self) -> Option<SessionId> {
         self.sessions

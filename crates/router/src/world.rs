@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use account::{Account, Change, Effect, Input, Key, Loaded, Unavailable};
 use machine::{Context, Random};
 use stanza::{Condition, ErrorKind, IqType, Kind, Parcel, Stanza, StanzaError};
-use stream_management::{Released, Signal};
+use stream_management::{Copies, Released, Signal};
 use turns::{CommitFailed, CommitId, Death, Limits, Priority, Refusal, Worker, World};
 
 use crate::counters::{Counter, Direction};
@@ -158,7 +158,11 @@ impl World<Account> for Router {
                 // not acknowledged, and would not see an error.
             }
             Effect::Push { entry, .. } => {
-                bounce_talk(router, &entry.parcel, error, worker);
+                // Of several copies the last one speaks for all: one error for one stanza.
+                let others_suffice = |copies: &Copies| copies.others_suffice();
+                if !entry.copies.as_ref().is_some_and(others_suffice) {
+                    bounce_talk(router, &entry.parcel, error, worker);
+                }
                 settle(entry.receipt);
             }
             Effect::Kept { parcel, receipt } => {
@@ -211,7 +215,10 @@ impl World<Account> for Router {
             Input::Bind { mailbox, .. } => mailbox.signal(Signal::NotBound(error)),
             Input::Resume { mailbox, .. } => resumption::refuse(&mailbox),
             Input::Undelivered(entry) => {
-                slot.world().bounce(&entry.parcel, error, worker);
+                let others_suffice = |copies: &Copies| copies.others_suffice();
+                if !entry.copies.as_ref().is_some_and(others_suffice) {
+                    slot.world().bounce(&entry.parcel, error, worker);
+                }
                 settle(entry.receipt);
             }
             Input::Ended { mailbox, .. } => slot.world().salvage(slot.key(), &mailbox, worker),
@@ -229,8 +236,22 @@ impl World<Account> for Router {
         }
     }
 
-    /// Messages that the account had kept back go back to their senders, as those in its inbox do.
+    /// Messages that the account had kept back go back to their senders, as those in its inbox do. What a paused session's
+    /// client does not have is for the account as it is loaded anew.
     fn bury(&self, slot: &Arc<AccountSlot>, mut account: Box<Account>, worker: &mut Worker) {
+        for (session, mailbox) in account.take_paused() {
+            // As if its connection said it: refused when all commits are answered, and salvaged then.
+            let end = account::End::Lost;
+            tell(
+                slot,
+                Input::Ended {
+                    session,
+                    mailbox,
+                    end,
+                },
+                worker,
+            );
+        }
         for (parcel, receipt) in account.take_held() {
             let error = StanzaError::new(Condition::InternalServerError).kind(ErrorKind::Wait);
             slot.world().bounce(&parcel, error, worker);

@@ -149,7 +149,8 @@ impl Mailbox {
             .collect()
     }
 
-    /// Durable copies of these entries exist now; their receipts are settled. Gives rows whose entry has left meanwhile.
+    /// Durable copies of these entries exist now; their receipts are settled. Gives rows whose entry has left
+    /// meanwhile, or has one already.
     pub fn mark_stored(&self, rows: &[(EntryId, StoredId)]) -> Vec<StoredId> {
         let mut receipts = Vec::new();
         let superfluous = self.outward.lock().queue.mark_stored(rows, &mut receipts);

@@ -261,7 +261,8 @@ impl Outward {
         self.entries.iter()
     }
 
-    /// Durable copies exist now. Gives the rows of entries that have left meanwhile, and the receipts to settle.
+    /// Durable copies exist now. Gives the rows of entries that have left meanwhile or have one already, and the receipts
+    /// to settle.
     pub(crate) fn mark_stored(
         &mut self,
         rows: &[(EntryId, StoredId)],
@@ -272,8 +273,13 @@ impl Outward {
             match self.entries.binary_search_by_key(id, |(id, _)| *id) {
                 Ok(place) => {
                     if let Some((_, entry)) = self.entries.get_mut(place) {
-                        entry.stored = Some(*row);
                         receipts.extend(entry.receipt.take());
+                        // Another may have been on its way when this one was asked for; one is enough.
+                        if entry.stored.is_none() {
+                            entry.stored = Some(*row);
+                        } else if entry.stored != Some(*row) {
+                            superfluous.push(*row);
+                        }
                     }
                 }
                 Err(_) => superfluous.push(*row),

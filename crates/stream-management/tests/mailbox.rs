@@ -246,6 +246,18 @@ fn a_row_whose_entry_has_left_is_superfluous() {
     assert_eq!(mailbox.mark_stored(&[(id, StoredId(7))]), [StoredId(7)]);
 }
 
+#[test]
+fn xep0198_5_a_second_row_for_the_same_stanza_is_superfluous_and_the_first_stays() {
+    let sender = Mailbox::new(LIMITS);
+    let mailbox = Mailbox::new(LIMITS);
+    mailbox.push(entry(0, Some(&sender))).unwrap();
+    let (id, _) = mailbox.unsettled().remove(0);
+    assert!(mailbox.mark_stored(&[(id, StoredId(7))]).is_empty());
+    assert!(mailbox.mark_stored(&[(id, StoredId(7))]).is_empty());
+    assert_eq!(mailbox.mark_stored(&[(id, StoredId(8))]), [StoredId(8)]);
+    assert_eq!(mailbox.close().remove(0).stored, Some(StoredId(7)));
+}
+
 struct Flag(std::sync::atomic::AtomicBool);
 
 impl Wake for Flag {

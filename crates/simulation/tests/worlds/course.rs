@@ -41,6 +41,7 @@ impl Course {
         settings.limits.unauthenticated_time = Duration::from_secs(60);
         settings.limits.offline_messages = if nature.is_tight { 3 } else { 1_000 };
         settings.limits.offline_bytes = 1 << 20;
+        settings.resume_timeout = Duration::from_secs(2);
         let mut world = World::new(dice.next(), settings, Turns::ByDice);
         for account in ACCOUNTS {
             world.create_account(&format!("{account}@example.com"), "secret");
@@ -139,6 +140,10 @@ impl Course {
     /// SIGTERM: everybody gets what there is for them, nothing is lost.
     fn restart(&mut self) {
         self.tell(|_| "the server stops and starts again".to_owned());
+        if self.connections.iter().any(|connection| connection.is_resumable) {
+            // Sessions are not carried over here: those that could be resumed are lost as in a crash.
+            self.crashes.push(self.clock);
+        }
         self.world.restart();
         self.note_ends();
     }
@@ -189,6 +194,7 @@ impl Course {
             said: 0,
             held: Vec::new(),
             counted: None,
+            is_resumable: false,
             heard: None,
             acknowledgements: Vec::new(),
             available_since: None,
@@ -207,7 +213,16 @@ impl Course {
         if self.connections[place].counted.is_none() {
             self.connections[place].counted = Some(Vec::new());
             self.tell(|_| format!("{place} enables"));
-            self.say_in_pieces(place, format!("<enable xmlns='{MANAGEMENT}'/>").as_bytes());
+            let resume = if self.dice.percent(50) {
+                " resume='true'"
+            } else {
+                ""
+            };
+            self.connections[place].is_resumable = !resume.is_empty();
+            self.say_in_pieces(
+                place,
+                format!("<enable xmlns='{MANAGEMENT}'{resume}/>").as_bytes(),
+            );
         }
     }
 

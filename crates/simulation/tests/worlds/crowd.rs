@@ -31,6 +31,8 @@ pub(crate) struct Connected {
     pub(crate) held: Vec<u8>,
     /// Stanzas counted by the server as soon as it takes them, in order; `None` before `<enable/>` was said.
     pub(crate) counted: Option<Vec<Option<usize>>>,
+    /// Whether its session may outlive the connection (XEP-0198 §5).
+    pub(crate) is_resumable: bool,
     /// Whether `<enabled/>` was heard, and how many stanzas since.
     pub(crate) heard: Option<u32>,
     /// Acknowledgements said: how many stanzas, and where they end in what was said.

@@ -60,7 +60,7 @@ impl Course {
         let lives = self
             .connections
             .iter()
-            .map(|connection| (connection.account, connection.ended_at))
+            .map(|connection| (connection.account, connection.ended_at, connection.is_resumable))
             .collect();
         self.ledger.check(&Ends {
             lives,

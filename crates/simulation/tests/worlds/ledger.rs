@@ -66,8 +66,8 @@ pub(crate) struct Ends<'a> {
     pub(crate) readers: &'a BTreeMap<Place, (u32, u32)>,
     /// Since when the reader could get messages.
     pub(crate) available: &'a BTreeMap<Place, u64>,
-    /// Of whose account each connection was, and when it ended.
-    pub(crate) lives: Vec<(usize, Option<u64>)>,
+    /// Of whose account each connection was, when it ended, and whether its session may have gone on for a while.
+    pub(crate) lives: Vec<(usize, Option<u64>, bool)>,
     /// When the server was killed.
     pub(crate) crashes: &'a [u64],
     /// Whether the store ever failed.
@@ -100,11 +100,13 @@ impl Ledger {
         let mut heard: Vec<(u64, usize, &Entry, &Copy)> = Vec::new();
         for (number, entry) in self.entries.iter().enumerate() {
             let was_elsewhere = |copy: &Copy| {
-                let account = ends.lives.get(copy.reader).map(|(account, _)| account);
-                let ended = |end: Option<u64>| end.is_some_and(|end| end >= entry.sent_at && end <= copy.at);
+                let account = ends.lives.get(copy.reader).map(|(account, _, _)| account);
+                let ended = |end: Option<u64>, goes_on: bool| {
+                    end.is_some_and(|end| (goes_on || end >= entry.sent_at) && end <= copy.at)
+                };
                 ends.lives
                     .iter()
-                    .any(|(other, end)| Some(other) == account && ended(*end))
+                    .any(|(other, end, goes_on)| Some(other) == account && ended(*end, *goes_on))
             };
             let first = entry.copies.iter().map(|copy| copy.at).min();
             // A client that gets messages to its full address before it is available gets those that waited for it later.
