@@ -543,9 +543,12 @@ impl Connection {
             && matches!(socket, Socket::Bytes(Carrier::Plain(_)));
         let mut is_lost = false;
         let read = round::with_read_buffer(|buffer| {
-            socket.poll_read(context, buffer, |input| match input {
-                Input::Received([TLS_HANDSHAKE, ..]) if is_first => is_lost = true,
-                input => self.input(round, input),
+            socket.poll_read(context, buffer, |input| {
+                if is_first && matches!(input, Input::Received([TLS_HANDSHAKE, ..])) {
+                    is_lost = true;
+                } else {
+                    self.input(round, input);
+                }
             })
         });
         self.socket = socket;
