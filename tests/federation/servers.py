@@ -213,7 +213,12 @@ stranger_subscriptions = "off"
 
     def link(self, *arguments):
         """`balcony link …` as data."""
-        return json.loads(self.run(self.binary, "--config", "balcony.toml", "--json", "link", *arguments))
+        return json.loads(self.run(self.binary, "link", *arguments, "--config", "balcony.toml", "--json"))
+
+    def link_state(self, domain):
+        """The state of the link to this domain; None when there is none."""
+        links = self.link("list")["links"]
+        return next((link["state"] for link in links if link["remote"] == domain), None)
 
     @staticmethod
     def version():

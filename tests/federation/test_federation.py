@@ -109,6 +109,26 @@ class Usual:
         self.juliet = await Client("juliet", THERE, self.there.c2s).login()
         await self.talk(self.romeo, self.juliet, "again")
 
+    async def test_a_peer_that_is_killed_is_known_to_be_down_and_up_again(self):
+        self.lab()
+        await self.people()
+        await self.talk(self.romeo, self.juliet)
+        self.assertEqual(self.here.link_state(THERE), "up")
+        started = time.monotonic()
+        await asyncio.to_thread(self.there.kill)
+        await self.reaches("down", 45)
+        self.figure("kill -9 to DOWN", f"{time.monotonic() - started:.1f} s")
+        self.romeo.chat(self.juliet.bare, "while you were away")
+        await asyncio.to_thread(self.there.start)
+        started = time.monotonic()
+        await self.reaches("up", 90)
+        self.figure("its return to UP, with a message waiting", f"{time.monotonic() - started:.1f} s")
+
+    async def reaches(self, state, seconds):
+        deadline = time.monotonic() + seconds
+        while (now := await asyncio.to_thread(self.here.link_state, THERE)) != state:
+            self.assertLess(time.monotonic(), deadline, f"the link is {now}")
+
     async def test_no_message_is_lost_while_a_peer_is_away_for_20_s(self):
         """Romeo writes all the time; the peer is killed in the middle, and is back after 20 s."""
         self.lab()

@@ -95,7 +95,7 @@ class Client:
                 self.heard.append(stanza)
                 self.news.set()
         except (Closed, ConnectionError):
-            pass
+            self.writer.close()
 
     def _restart(self):
         self.parser = ElementTree.XMLPullParser(("start", "end"))

@@ -29,7 +29,7 @@ use tracing::{debug, info};
 use crate::addresses::Admission;
 use crate::carrier::Carrier;
 use crate::connection::{Dice, with_read_buffer};
-use crate::servers::Servers;
+use crate::servers::{Presence, Servers};
 use crate::tls::{self, Listener, Shown};
 
 pub(crate) use report::Report;
@@ -116,6 +116,7 @@ pub(crate) struct Peer {
     admission: Option<Admission>,
     told: Told,
     orders: Arc<Orders>,
+    _presence: Presence,
     /// What the socket has not taken yet.
     unsent: Vec<u8>,
     sent: usize,
@@ -232,7 +233,9 @@ impl Peer {
         transport: Transport,
         report: Report,
     ) -> Peer {
+        let orders = Arc::<Orders>::default();
         Peer {
+            _presence: servers.enter(&orders),
             told: Told {
                 servers: Arc::clone(&servers),
                 handle: None,
@@ -243,7 +246,7 @@ impl Peer {
             transport,
             names: None,
             admission: None,
-            orders: Arc::default(),
+            orders,
             unsent: Vec::new(),
             sent: 0,
             unflushed: false,

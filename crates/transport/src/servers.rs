@@ -2,24 +2,27 @@
 
 mod dialling;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use machine::{Bucket, Rate};
 use parking_lot::Mutex;
-use router::{Network, Router, Surroundings};
+use router::{Network, Order, Router, StreamOrders, Surroundings};
 use s2s::{Errand, Pair, Transport};
 use socket2::{SockRef, TcpKeepalive};
+use stanza::StreamError;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
 use crate::addresses::{AddressLimits, Addresses};
 use crate::clients::bind;
-use crate::peer::Peer;
+use crate::peer::{Orders, Peer};
 use crate::resolve::{Resolver, ResolverSettings};
 use crate::tls::{Certificates, Trust};
 use crate::{Listening, System};
@@ -64,6 +67,30 @@ pub struct Servers {
     addresses: Arc<Addresses>,
     dials: Arc<Semaphore>,
     provoked: Mutex<Bucket>,
+    /// All connections in both directions, for the end of the server.
+    live: Mutex<Live>,
+    is_over: AtomicBool,
+}
+
+/// Connections that live.
+#[derive(Default)]
+struct Live {
+    next: u64,
+    orders: BTreeMap<u64, Weak<Orders>>,
+}
+
+/// One of them; it is counted until this is dropped.
+pub(crate) struct Presence {
+    servers: Weak<Servers>,
+    number: u64,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if let Some(servers) = self.servers.upgrade() {
+            servers.live.lock().orders.remove(&self.number);
+        }
+    }
 }
 
 impl Servers {
@@ -87,6 +114,8 @@ impl Servers {
             system,
             dials: Arc::new(Semaphore::new(DIALS_MAX)),
             provoked: Mutex::default(),
+            live: Mutex::default(),
+            is_over: AtomicBool::new(false),
         });
         servers
             .router
@@ -108,6 +137,40 @@ impl Servers {
     /// Connections that came to us, and those of them on which nobody is authenticated.
     pub fn connections(&self) -> (usize, usize) {
         self.addresses.connections()
+    }
+
+    /// Other settings, for connections to come and for what existing ones do next. What DNS said before is forgotten.
+    pub fn replace_settings(&self, settings: ServerSettings) {
+        self.addresses.replace_limits(settings.addresses.clone());
+        self.resolver
+            .store(Arc::new(Resolver::new(settings.resolver.clone())));
+        self.settings.store(Arc::new(settings));
+    }
+
+    /// Ends every stream with this error, and opens no others: the server stops.
+    pub fn stop(&self, error: &StreamError) {
+        self.is_over.store(true, Ordering::Relaxed);
+        let live: Vec<_> = self.live.lock().orders.values().cloned().collect();
+        for orders in live.iter().filter_map(Weak::upgrade) {
+            orders.give(Order::End(error.clone()));
+        }
+    }
+
+    /// Connections in both directions.
+    pub fn live(&self) -> usize {
+        self.live.lock().orders.len()
+    }
+
+    /// Counts a connection that takes these orders.
+    pub(crate) fn enter(&self, orders: &Arc<Orders>) -> Presence {
+        let mut live = self.live.lock();
+        let number = live.next;
+        live.next += 1;
+        live.orders.insert(number, Arc::downgrade(orders));
+        Presence {
+            servers: Weak::clone(&self.me),
+            number,
+        }
     }
 
     /// Authorities that are believed from now on.
@@ -180,7 +243,10 @@ impl Servers {
 
 impl Network for Servers {
     fn dial(&self, errand: Errand) {
-        if let Some(servers) = self.me.upgrade() {
+        // Nobody waits for the answer when the server stops.
+        if let Some(servers) = self.me.upgrade()
+            && !self.is_over.load(Ordering::Relaxed)
+        {
             self.system.spawn(dialling::dial(servers, errand));
         }
     }

@@ -124,6 +124,12 @@ impl Configuration {
         live.poke = new.poke.clone();
         live.attention = new.attention.clone();
         live.decloak = new.decloak.clone();
+        live.s2s = S2s {
+            listen: self.s2s.listen.clone(),
+            listen_tls: self.s2s.listen_tls.clone(),
+            ..new.s2s.clone()
+        };
+        live.dns = new.dns.clone();
         live.limits = new.limits.clone();
         live
     }

@@ -78,12 +78,7 @@ pub(super) fn start(
     router: &Arc<Router>,
     system: &System,
 ) -> Result<Arc<Servers>, Report> {
-    let trust = Trust::load(&configuration.s2s.trusted_roots).map_err(|error| {
-        Report::failed(
-            error.to_string(),
-            "s2s.trusted_roots names PEM files that the server can read.",
-        )
-    })?;
+    let trust = trust(configuration)?;
     Ok(Servers::start(
         of_servers(configuration)?,
         trust,
@@ -91,6 +86,19 @@ pub(super) fn start(
         Arc::clone(router),
         system.clone(),
     ))
+}
+
+/// Whom to believe.
+///
+/// # Errors
+/// When a file of authorities cannot be read.
+pub(super) fn trust(configuration: &Configuration) -> Result<Trust, Report> {
+    Trust::load(&configuration.s2s.trusted_roots).map_err(|error| {
+        Report::failed(
+            error.to_string(),
+            "s2s.trusted_roots names PEM files that the server can read.",
+        )
+    })
 }
 
 /// Where other servers connect.
@@ -109,7 +117,8 @@ pub(super) fn entrances(
     plain.chain(direct)
 }
 
-fn of_servers(configuration: &Configuration) -> Result<ServerSettings, Report> {
+/// What is read of the configuration about connections.
+pub(super) fn of_servers(configuration: &Configuration) -> Result<ServerSettings, Report> {
     let limits = &configuration.limits;
     let mut resolver = ResolverSettings {
         servers: configuration.dns.servers.iter().map(|server| server.0).collect(),

@@ -7,10 +7,10 @@ use machine::Moment;
 use parking_lot::Mutex;
 use router::Router;
 use tracing::{error, info, warn};
-use transport::Clients;
 use transport::tls::{Certificates, Problem, Severity};
+use transport::{Clients, Servers};
 
-use super::{settings, start};
+use super::{federation, settings, start};
 use crate::admin::Reloaded;
 use crate::config::{Configuration, Loaded};
 use crate::report::Report;
@@ -23,6 +23,7 @@ pub(super) struct Reloader {
     pub(super) current: Mutex<Configuration>,
     pub(super) router: Arc<Router>,
     pub(super) clients: Arc<Clients>,
+    pub(super) servers: Arc<Servers>,
     pub(super) certificates: Arc<Certificates>,
     /// Makes up what unknown accounts answer.
     pub(super) secret: [u8; 32],
@@ -51,8 +52,12 @@ impl Reloader {
             let live = current.with_live_settings_of(&new);
             let for_router = settings::of_router(&live, self.started, self.dialback)?;
             let for_clients = settings::of_clients(&live, self.secret)?;
+            let for_servers = federation::of_servers(&live)?;
+            let trust = federation::trust(&live)?;
             self.router.replace_settings(for_router);
             self.clients.replace_settings(for_clients);
+            self.servers.replace_settings(for_servers);
+            self.servers.replace_trust(trust);
             reloaded.changed = current.differences(&live);
             reloaded.waiting_for_restart = live.differences(&new);
             *current = live;

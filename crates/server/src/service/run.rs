@@ -113,15 +113,19 @@ async fn stop(server: Server, ending: Ending) {
             .router
             .end_all(&StreamError::new(StreamCondition::SystemShutdown)),
     }
+    // Links between servers do not outlive a restart: the others come back by themselves.
+    server
+        .servers
+        .stop(&StreamError::new(StreamCondition::SystemShutdown));
     let finished = async {
-        while server.clients.connections().0 > 0 {
+        while server.clients.connections().0 > 0 || server.servers.live() > 0 {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     if tokio::time::timeout(STOPPING_TIME, finished).await.is_err() {
         warn!(
             event = "stopping",
-            "some clients did not take their goodbye in time"
+            "some clients or servers did not take their goodbye in time"
         );
     }
     if ending == Ending::Restart {

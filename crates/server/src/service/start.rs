@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 use transport::tls::{CertificateFiles, Certificates, WATCH_INTERVAL};
-use transport::{Clients, Entrance, Listen, Listening, System};
+use transport::{Clients, Entrance, Listen, Listening, Servers, System};
 
 use super::administration::{Offline, Running};
 use super::reload::{self, Reloader};
@@ -31,6 +31,7 @@ const SLOW_TASKS_PER_CORE: usize = 1;
 pub(super) struct Server {
     pub(super) router: Arc<Router>,
     pub(super) clients: Arc<Clients>,
+    pub(super) servers: Arc<Servers>,
     pub(super) store: Arc<Database>,
     pub(super) health: Health,
     pub(super) listening: Vec<Listening>,
@@ -164,6 +165,7 @@ pub(super) async fn start(
         current: Mutex::new(configuration.clone()),
         router: Arc::clone(&router),
         clients: Arc::clone(&clients),
+        servers: Arc::clone(&servers),
         certificates,
         secret,
         dialback,
@@ -206,6 +208,7 @@ pub(super) async fn start(
     Ok(Server {
         router,
         clients,
+        servers,
         store,
         health,
         listening,
