@@ -147,6 +147,7 @@ impl Home {
             hosts: Hosts::new([host]),
             account,
             limits,
+            muc: muc::Settings::default(),
             federation: router::Federation::new(Default::default(), s2s::Secret::new(b"d14lb4ck")),
         };
         let world = Arc::new(World {

@@ -19,6 +19,7 @@ use crate::counters::{Counter, Counters};
 use crate::federation::{Attached, Connections, Federation, Links};
 use crate::hosts::Hosts;
 use crate::resumption::Resumptions;
+use crate::rooms::Rooms;
 use crate::store::Store;
 use crate::surroundings::Surroundings;
 use crate::trace::{Border, Passing, Sink, Watchers};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub account: account::Settings,
     /// What one machine may have waiting.
     pub limits: turns::Limits,
+    /// What rooms read of it, and where they are.
+    pub muc: muc::Settings,
     /// What links and connections between servers read of it.
     pub federation: Federation,
 }
@@ -44,6 +47,10 @@ pub struct Settings {
 pub enum Destination {
     /// At an account here, which may not exist.
     Account,
+    /// At a room here, which may not exist.
+    Room,
+    /// At a service that rooms live at.
+    Service,
     /// At a host that is served here.
     Host,
     /// At another domain.
@@ -74,6 +81,7 @@ pub struct Router {
     pub(crate) next_session: AtomicU64,
     watchers: Watchers,
     pub(crate) links: Links,
+    pub(crate) rooms: Rooms,
     pub(crate) connections: Mutex<Connections>,
     pub(crate) network: Attached,
 }
@@ -95,6 +103,7 @@ impl Router {
             next_session: AtomicU64::new(1),
             watchers: Watchers::default(),
             links: Links::default(),
+            rooms: Rooms::default(),
             connections: Mutex::default(),
             network: Attached::default(),
         })
@@ -190,8 +199,18 @@ impl Router {
 
     /// Where an address lives: the only place that knows.
     pub fn destination(&self, to: &Address) -> Destination {
-        if !self.settings.load().hosts.serves(to) {
-            Destination::Elsewhere
+        let settings = self.settings.load();
+        if !settings.hosts.serves(to) {
+            let is_service = settings
+                .muc
+                .services
+                .iter()
+                .any(|service| service == to.domainpart());
+            match (is_service, to.localpart()) {
+                (true, Some(_)) => Destination::Room,
+                (true, None) => Destination::Service,
+                (false, _) => Destination::Elsewhere,
+            }
         } else if to.localpart().is_some() {
             Destination::Account
         } else {
@@ -219,6 +238,11 @@ impl Router {
             }
             Destination::Host => {
                 self.at_host(&parcel, worker);
+                settle(receipt);
+            }
+            Destination::Room => self.to_room(parcel, receipt, worker),
+            Destination::Service => {
+                self.at_service(&parcel, worker);
                 settle(receipt);
             }
             Destination::Elsewhere => self.to_elsewhere(parcel, receipt, worker),

@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "bosh",
     "s2s",
     "account",
+    "muc",
     "turns",
     "router",
     "storage",

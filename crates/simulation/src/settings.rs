@@ -14,6 +14,8 @@ use stanza::Address;
 pub struct Settings {
     /// The domains, and how each keeps its passwords.
     pub hosts: Vec<(&'static str, Passwords)>,
+    /// The domains whose addresses are rooms.
+    pub rooms: Vec<&'static str>,
     /// Those of them that are open for registration.
     pub open: Vec<&'static str>,
     /// `c2s.require_tls`.
@@ -78,6 +80,7 @@ impl Default for Settings {
                 ("example.com", Passwords::Scram),
                 ("example.net", Passwords::Scram),
             ],
+            rooms: vec!["rooms.example.com"],
             open: vec!["example.net"],
             encryption: Encryption::Required,
             iterations: NonZeroU32::MIN,
@@ -228,6 +231,10 @@ impl Settings {
                 inbox_bytes_max: limits.inbox_bytes,
                 waiting_effects_max: limits.inbox_stanzas,
                 waiting_bytes_max: limits.uncommitted_bytes,
+            },
+            muc: muc::Settings {
+                services: self.rooms.iter().map(|&domain| domain.to_owned()).collect(),
+                ..muc::Settings::default()
             },
             federation: self.federation(),
         }

@@ -111,11 +111,11 @@ section! {
         /// Rooms that one account may own; creating more is refused.
         rooms_per_account: usize = 20, effect later;
         /// Occupants of one room; further ones are turned away (`service-unavailable`).
-        room_occupants: usize = 5_000, effect later;
+        room_occupants: usize = 5_000;
         /// Messages of one occupant in one room; beyond it they are returned.
-        room_messages: OrOff<Rate> = OrOff::On(Rate { count: 30, period: Duration::from_secs(10) }), effect later;
+        room_messages: OrOff<Rate> = OrOff::On(Rate { count: 30, period: Duration::from_secs(10) });
         /// Messages that a room keeps for those who come later.
-        room_history: usize = 100, effect later;
+        room_history: usize = 100;
 
         /// Pokes that wait for an answer, all together; further ones count as unanswered at once.
         pokes_in_flight: usize = 10_000, effect later;

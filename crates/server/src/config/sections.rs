@@ -44,7 +44,7 @@ section! {
         /// Logging in.
         sasl: Sasl = Sasl::default();
         /// Group chat (XEP-0045).
-        muc: Muc = Muc::default(), effect later;
+        muc: Muc = Muc::default();
         /// Stream management (XEP-0198): acknowledgements, and sessions that outlive their connection.
         sm: Sm = Sm::default();
         /// BOSH sessions (XEP-0124).
@@ -309,7 +309,7 @@ section! {
         services: Vec<HostName> = Vec::new(), shown "[\"chats.montague.lit\"]";
         /// How long somebody whose server or client cannot be reached keeps the place in a room, marked as out of reach.
         /// With `0s` they are removed at once.
-        ghost_grace: Duration = Duration::from_secs(300);
+        ghost_grace: Duration = Duration::from_secs(300), effect later;
     }
 }
 

@@ -20,6 +20,9 @@ use crate::terminal::say;
 /// The host of such a server.
 const HOST: &str = "localhost";
 
+/// Where its rooms are.
+const ROOMS: &str = "rooms.localhost";
+
 /// Its accounts.
 const ACCOUNTS: [&str; 2] = ["romeo", "juliet"];
 
@@ -45,7 +48,7 @@ fn temporary() -> Result<PathBuf, Report> {
 fn configuration(data: &Path) -> Result<Configuration, Report> {
     system::make_data_directory(data)?;
     let now = rustls_pki_types::UnixTime::now();
-    let files = self_signed(data, &[HOST, "rooms.localhost"], now)
+    let files = self_signed(data, &[HOST, ROOMS], now)
         .map_err(|error| Report::failed(error.to_string(), "Name another directory with --data."))?;
     let name = HostName::new(HOST).map_err(|error| Report::failed(error, ""))?;
     let host = Host {
@@ -58,6 +61,8 @@ fn configuration(data: &Path) -> Result<Configuration, Report> {
         ..Configuration::default()
     };
     configuration.hosts.insert(name, host);
+    let rooms = HostName::new(ROOMS).map_err(|error| Report::failed(error, ""))?;
+    configuration.muc.services = vec![rooms];
     configuration.c2s.listen = loopback(5222);
     configuration.c2s.listen_tls = loopback(5223);
     configuration.s2s.listen = Vec::new();

@@ -38,6 +38,20 @@ pub(super) fn of_router(
             passwords: passwords(configuration, host.password_storage)?,
         });
     }
+    let services = configuration
+        .muc
+        .services
+        .iter()
+        .map(address)
+        .collect::<Result<Vec<_>, _>>()?;
+    for host in &mut hosts {
+        host.facts
+            .items
+            .extend(services.iter().map(|service| features::Item {
+                address: service.clone(),
+                name: Some("Chat rooms".to_owned()),
+            }));
+    }
     let facts = Facts {
         software: Software {
             name: "Balcony".to_owned(),
@@ -79,6 +93,15 @@ pub(super) fn of_router(
             ..privacy::Limits::default()
         },
     };
+    let muc = muc::Settings {
+        services: services
+            .iter()
+            .map(|service| service.as_str().to_owned())
+            .collect(),
+        occupants_max: limits.room_occupants,
+        history_max: limits.room_history,
+        message_rate: limits.room_messages.on().copied().map(rate),
+    };
     let limits = turns::Limits {
         inbox_inputs_max: limits.inbox_stanzas,
         inbox_bytes_max: limits.inbox_bytes.0,
@@ -88,12 +111,14 @@ pub(super) fn of_router(
     let domains = configuration
         .hosts
         .keys()
+        .chain(&configuration.muc.services)
         .map(address)
         .collect::<Result<_, _>>()?;
     Ok(router::Settings {
         hosts: router::Hosts::new(hosts),
         account,
         limits,
+        muc,
         federation: federation::of_router(configuration, domains, secret)?,
     })
 }

@@ -251,6 +251,7 @@ pub fn router_settings() -> router::Settings {
             waiting_effects_max: 10_000,
             waiting_bytes_max: 16 << 20,
         },
+        muc: muc::Settings::default(),
         federation: router::Federation::new(
             HOSTS.iter().map(|name| Address::domain(name).unwrap()).collect(),
             s2s::Secret::new(b"d14lb4ck"),

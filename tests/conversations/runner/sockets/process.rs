@@ -41,6 +41,8 @@ registration = "open"
 workers = 1
 [storage]
 sync = "normal"
+[muc]
+services = ["rooms.example.com"]
 [sasl]
 iterations = 4096
 [c2s]

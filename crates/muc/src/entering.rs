@@ -1,0 +1,325 @@
+//! Entering a room, being seen there, and leaving it (XEP-0045 §7.2, §7.6, §7.7, §7.14, §10.1).
+
+use machine::{Bucket, Context};
+use smallvec::smallvec;
+use stanza::namespace::MUC;
+use stanza::{Address, Condition, ErrorKind, Parcel, PresenceType, Stanza, StanzaError};
+use xml::Tree;
+
+use crate::history::Wish;
+use crate::occupant::{Client, Occupant};
+use crate::presence::Notes;
+use crate::room::{Out, Room};
+use crate::{Affiliation, Effect, Role, Settings};
+
+impl Room {
+    /// Presence to the room: somebody enters, changes the nick, or says something new.
+    pub(crate) fn available(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        parcel: &Parcel,
+        from: &Address,
+        to: &Address,
+        out: &mut Out,
+    ) {
+        let Some(nick) = to.resourcepart() else {
+            // XEP-0045 §7.2.1: a nick is needed.
+            self.refuse(parcel, Condition::JidMalformed, out);
+            return;
+        };
+        let stanza = parcel.stanza();
+        let join = stanza.child(MUC, "x").map(|child| child.to_tree());
+        match (
+            self.occupants.of_client(from).map(|one| one.nick().to_owned()),
+            join,
+        ) {
+            (Some(current), Some(join)) if current == nick => {
+                // §7.2.1: a client that lost its bearings gets everything as if it had just come.
+                self.note_presence(&current, from, stanza);
+                self.welcome(context, from, &current, &join, &[], out);
+            }
+            (Some(current), _) if current == nick => {
+                self.note_presence(&current, from, stanza);
+                self.announce(&current, &Notes::default(), &[], out);
+            }
+            (Some(current), _) => self.change_nick(parcel, from, &current, to, out),
+            (None, Some(join)) => {
+                let admission = self.admit(context, from, nick, &join);
+                match admission {
+                    Ok(()) => self.enter(context, stanza, from, to, &join, out),
+                    Err(error) => self.refuse(parcel, error, out),
+                }
+            }
+            (None, None) => self.refuse_update(from, to, out),
+        }
+    }
+
+    /// XEP-0045 §7.2.18: who believes to be in the room is told otherwise.
+    fn refuse_update(&self, from: &Address, to: &Address, out: &mut Out) {
+        let payload = "<x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'>\
+            <reason>You are not in the room.</reason></item>\
+            <status code='110'/><status code='307'/><status code='333'/></x>";
+        let kind = stanza::Kind::Presence(PresenceType::Unavailable);
+        let gone = Stanza::build(kind, Some(to), Some(from), None, payload.as_bytes());
+        self.reply(Some(gone), out);
+    }
+
+    fn note_presence(&mut self, nick: &str, from: &Address, stanza: &Stanza) {
+        if let Some(occupant) = self.occupants.get_mut(nick)
+            && let Some(place) = occupant.clients.iter().position(|client| client.address == *from)
+        {
+            let mut client = occupant.clients.remove(place);
+            client.presence = stanza.clone();
+            occupant.clients.push(client);
+        }
+    }
+
+    /// Whether somebody may enter under a nick (XEP-0045 §7.2.4–§7.2.11).
+    fn admit(
+        &self,
+        context: &Context<'_, Settings>,
+        from: &Address,
+        nick: &str,
+        join: &Tree,
+    ) -> Result<(), StanzaError> {
+        if !self.exists() {
+            return Ok(());
+        }
+        let affiliation = self.affiliation(from);
+        if self.locked && affiliation < Affiliation::Owner {
+            return Err(Condition::ItemNotFound.into());
+        }
+        if affiliation == Affiliation::Outcast {
+            return Err(Condition::Forbidden.into());
+        }
+        if self.config.members_only && affiliation < Affiliation::Member {
+            return Err(Condition::RegistrationRequired.into());
+        }
+        if self.config.protected {
+            let given = join
+                .find(MUC, "password")
+                .map(|password| password.content().into_owned());
+            if given.as_deref() != Some(self.config.password.as_str()) {
+                return Err(Condition::NotAuthorized.into());
+            }
+        }
+        if self
+            .occupants
+            .get(nick)
+            .is_some_and(|occupant| !occupant.is(from))
+        {
+            return Err(Condition::Conflict.into());
+        }
+        let max = context.settings.occupants_max;
+        let room_max = self.config.occupants_max.unwrap_or(max);
+        // §7.2.9: administrators and owners come in where others do not; nobody gets beyond the limit of the service.
+        let is_full = self.occupants.client_count() >= max
+            || (affiliation < Affiliation::Admin && self.occupants.len() >= room_max);
+        if is_full && self.occupants.get(nick).is_none() {
+            return Err(StanzaError::new(Condition::ServiceUnavailable)
+                .kind(ErrorKind::Wait)
+                .text("the room is full"));
+        }
+        Ok(())
+    }
+
+    fn enter(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        stanza: &Stanza,
+        from: &Address,
+        to: &Address,
+        join: &Tree,
+        out: &mut Out,
+    ) {
+        let mut codes = Vec::new();
+        if !self.exists() {
+            // §10.1: whoever enters first creates the room and owns it.
+            self.vanish();
+            self.secret = context.token();
+            self.affiliations.insert(from.to_bare(), Affiliation::Owner);
+            self.locked = true;
+            codes.push(201);
+        }
+        let nick = to.resourcepart().unwrap_or_default().to_owned();
+        let client = Client {
+            address: from.clone(),
+            presence: stanza.clone(),
+            bucket: Bucket::default(),
+        };
+        if self.occupants.get(&nick).is_some() {
+            // §7.2.9: another client of the same user.
+            self.occupants.add_client(&nick, client);
+        } else {
+            let affiliation = self.affiliation(from);
+            self.occupants.insert(Occupant {
+                address: to.clone(),
+                role: affiliation.initial_role(self.config.moderated),
+                affiliation,
+                id: self.occupant_id(from),
+                clients: smallvec![client],
+            });
+        }
+        self.welcome(context, from, &nick, join, &codes, out);
+    }
+
+    /// §7.2.2: presence of the others, then the own to everybody, then history, then the subject.
+    fn welcome(
+        &mut self,
+        context: &Context<'_, Settings>,
+        newcomer: &Address,
+        nick: &str,
+        join: &Tree,
+        codes: &[u16],
+        out: &mut Out,
+    ) {
+        let Some(occupant) = self.occupants.get(nick) else {
+            return;
+        };
+        let sees = self.sees_addresses(occupant);
+        let others = self.occupants.iter().filter(|other| other.nick() != nick);
+        for other in others.filter(|other| self.config.broadcasts(other.role)) {
+            if let Some(shown) = other.shown() {
+                let copies = self.copies(other, &shown.presence, &Notes::default());
+                out.effects.push(copies.to(sees, newcomer));
+            }
+        }
+        let mut own_codes = Vec::new();
+        if !self.config.is_anonymous() {
+            own_codes.push(100);
+        }
+        if self.config.logging {
+            own_codes.push(170);
+        }
+        own_codes.extend_from_slice(codes);
+        self.announce(nick, &Notes::default(), &own_codes, out);
+        let wish = Wish::of(join, context.wall);
+        for parcel in self.history.select(&wish, self.config.history_max) {
+            out.effects
+                .push(Effect::Route(parcel.clone().to_address(newcomer.clone()), None));
+        }
+        out.effects.push(Effect::Route(
+            self.current_subject().to_address(newcomer.clone()),
+            None,
+        ));
+    }
+
+    /// XEP-0045 §7.6. All clients of the user that share the nick take the new one.
+    fn change_nick(&mut self, parcel: &Parcel, from: &Address, current: &str, to: &Address, out: &mut Out) {
+        let nick = to.resourcepart().unwrap_or_default();
+        if self.occupants.get(nick).is_some() {
+            self.refuse(parcel, Condition::Conflict, out);
+            return;
+        }
+        let Some(occupant) = self.occupants.remove(current) else {
+            return;
+        };
+        let notes = Notes {
+            codes: vec![303],
+            nick: Some(nick.to_owned()),
+            ..Notes::default()
+        };
+        let renamed = Occupant {
+            address: to.clone(),
+            role: occupant.role,
+            affiliation: occupant.affiliation,
+            id: occupant.id.clone(),
+            clients: occupant
+                .clients
+                .iter()
+                .map(|client| Client {
+                    address: client.address.clone(),
+                    presence: client.presence.clone(),
+                    bucket: client.bucket,
+                })
+                .collect(),
+        };
+        self.occupants.insert(renamed);
+        self.note_presence(nick, from, parcel.stanza());
+        self.announce_gone(occupant, None, &notes, &[], out);
+        self.announce(nick, &Notes::default(), &[], out);
+    }
+
+    /// XEP-0045 §7.14: a client leaves; the occupant leaves with its last client. Others are ignored (§17.2 rule 5).
+    pub(crate) fn unavailable(&mut self, parcel: &Parcel, from: &Address, out: &mut Out) {
+        let Some(occupant) = self.occupants.of_client(from) else {
+            return;
+        };
+        let nick = occupant.nick().to_owned();
+        if occupant.clients.len() == 1 {
+            if let Some(occupant) = self.occupants.remove(&nick) {
+                self.announce_gone(occupant, Some(parcel.stanza()), &Notes::default(), &[], out);
+            }
+            self.close_when_empty();
+            return;
+        }
+        // The others still see the user; only this client learns that it is out.
+        let mut leaving = Occupant {
+            address: occupant.address.clone(),
+            role: Role::None,
+            affiliation: occupant.affiliation,
+            id: occupant.id.clone(),
+            clients: smallvec![],
+        };
+        let copies = self.copies(&leaving, parcel.stanza(), &Notes::codes(&[110]));
+        out.effects.push(copies.to(true, from));
+        leaving.clients.clear();
+        self.occupants.remove_client(from);
+        self.announce(&nick, &Notes::default(), &[], out);
+    }
+
+    /// Takes an occupant out, with all clients, and tells everybody why.
+    pub(crate) fn remove(&mut self, nick: &str, notes: &Notes, out: &mut Out) {
+        if let Some(occupant) = self.occupants.remove(nick) {
+            self.announce_gone(occupant, None, notes, &[], out);
+        }
+        self.close_when_empty();
+    }
+
+    pub(crate) fn close_when_empty(&mut self) {
+        if self.occupants.is_empty() {
+            self.vanish();
+        }
+    }
+
+    /// XEP-0045 §18.1.2: a client that cannot be reached is out of the room (status 333).
+    pub(crate) fn delivery_failed(&mut self, parcel: &Parcel, from: &Address, out: &mut Out) {
+        let is_gone = parcel.stanza().error_condition().is_some_and(|condition| {
+            [
+                "gone",
+                "item-not-found",
+                "recipient-unavailable",
+                "redirect",
+                "remote-server-not-found",
+                "remote-server-timeout",
+                "service-unavailable",
+                "internal-server-error",
+                "jid-malformed",
+            ]
+            .contains(&condition.as_str())
+        });
+        let Some(occupant) = self.occupants.of_client(from).filter(|_| is_gone) else {
+            return;
+        };
+        let nick = occupant.nick().to_owned();
+        if occupant.clients.len() > 1 {
+            self.occupants.remove_client(from);
+            return;
+        }
+        self.remove(&nick, &Notes::codes(&[333]), out);
+    }
+
+    /// XEP-0045 §17.2 rule 4: an occupant may ask for the presence of another.
+    pub(crate) fn probed(&self, from: &Address, to: &Address, out: &mut Out) {
+        let Some(asker) = self.occupants.of_client(from) else {
+            return;
+        };
+        let Some(asked) = to.resourcepart().and_then(|nick| self.occupants.get(nick)) else {
+            return;
+        };
+        if let Some(shown) = asked.shown().filter(|_| self.config.broadcasts(asked.role)) {
+            let copies = self.copies(asked, &shown.presence, &Notes::default());
+            out.effects.push(copies.to(self.sees_addresses(asker), from));
+        }
+    }
+}

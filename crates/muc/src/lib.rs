@@ -1,0 +1,33 @@
+//! One chat room: occupants, roles, affiliations, history (XEP-0045).
+//!
+//! A [`Room`] is a machine: it takes one [`Input`] at a time and answers with [`Effect`]s. What comes from a person goes
+//! through `entering`, `talking`, `administration` and `ownership`, each for one part of the protocol; who may do what is
+//! asked of the table in `privilege`. A room lives as long as somebody is in it; it keeps nothing in the store.
+
+mod administration;
+mod config;
+mod discovery;
+mod entering;
+mod form;
+mod grade;
+mod history;
+mod input;
+mod inviting;
+mod names;
+mod occupant;
+mod ownership;
+mod presence;
+mod privilege;
+mod room;
+mod service;
+mod talking;
+
+#[cfg(test)]
+mod tests;
+
+pub use config::{AllowPrivate, Config, Whois};
+pub use grade::{Affiliation, Role};
+pub use input::{AdminRequest, AnswerOnce, Effect, Input, Settings, View};
+pub use privilege::{Action, may};
+pub use room::Room;
+pub use service::{RoomItem, answer_for_service};

@@ -1,0 +1,137 @@
+//! Who is in a room.
+
+use std::collections::BTreeMap;
+
+use machine::Bucket;
+use smallvec::SmallVec;
+use stanza::{Address, Stanza};
+
+use crate::{Affiliation, Role};
+
+/// One client of an occupant.
+#[derive(Debug)]
+pub(crate) struct Client {
+    /// Its real full address.
+    pub(crate) address: Address,
+    /// What it last said of itself.
+    pub(crate) presence: Stanza,
+    /// What it may still say.
+    pub(crate) bucket: Bucket,
+}
+
+/// One nick in the room, with all clients of the user who has it (XEP-0045 §7.2.9).
+#[derive(Debug)]
+pub(crate) struct Occupant {
+    /// Its address in the room.
+    pub(crate) address: Address,
+    pub(crate) role: Role,
+    pub(crate) affiliation: Affiliation,
+    /// XEP-0421.
+    pub(crate) id: String,
+    /// The one that spoke of itself last is the last.
+    pub(crate) clients: SmallVec<[Client; 1]>,
+}
+
+impl Occupant {
+    pub(crate) fn nick(&self) -> &str {
+        self.address.resourcepart().unwrap_or_default()
+    }
+
+    /// The client whose presence the others see.
+    pub(crate) fn shown(&self) -> Option<&Client> {
+        self.clients.last()
+    }
+
+    /// Whether this is the user with that address.
+    pub(crate) fn is(&self, user: &Address) -> bool {
+        self.shown().is_some_and(|client| client.address.same_bare(user))
+    }
+}
+
+/// All occupants, by nick, and the way from a client to its nick.
+#[derive(Debug, Default)]
+pub(crate) struct Occupants {
+    by_nick: BTreeMap<String, Occupant>,
+    nicks: BTreeMap<Address, String>,
+}
+
+impl Occupants {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_nick.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_nick.len()
+    }
+
+    pub(crate) fn client_count(&self) -> usize {
+        self.nicks.len()
+    }
+
+    pub(crate) fn get(&self, nick: &str) -> Option<&Occupant> {
+        self.by_nick.get(nick)
+    }
+
+    pub(crate) fn get_mut(&mut self, nick: &str) -> Option<&mut Occupant> {
+        self.by_nick.get_mut(nick)
+    }
+
+    pub(crate) fn of_client(&self, client: &Address) -> Option<&Occupant> {
+        self.by_nick.get(self.nicks.get(client)?)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Occupant> {
+        self.by_nick.values()
+    }
+
+    /// Every client of everybody.
+    pub(crate) fn clients(&self) -> impl Iterator<Item = &Client> {
+        self.by_nick.values().flat_map(|occupant| &occupant.clients)
+    }
+
+    /// The nicks of all occupants of this user.
+    pub(crate) fn nicks_of(&self, user: &Address) -> Vec<String> {
+        self.iter()
+            .filter(|occupant| occupant.is(user))
+            .map(|occupant| occupant.nick().to_owned())
+            .collect()
+    }
+
+    pub(crate) fn insert(&mut self, occupant: Occupant) {
+        let nick = occupant.nick().to_owned();
+        for client in &occupant.clients {
+            self.nicks.insert(client.address.clone(), nick.clone());
+        }
+        self.by_nick.insert(nick, occupant);
+    }
+
+    pub(crate) fn remove(&mut self, nick: &str) -> Option<Occupant> {
+        let occupant = self.by_nick.remove(nick)?;
+        for client in &occupant.clients {
+            self.nicks.remove(&client.address);
+        }
+        Some(occupant)
+    }
+
+    pub(crate) fn add_client(&mut self, nick: &str, client: Client) {
+        if let Some(occupant) = self.by_nick.get_mut(nick) {
+            self.nicks.insert(client.address.clone(), nick.to_owned());
+            occupant.clients.push(client);
+        }
+    }
+
+    pub(crate) fn remove_client(&mut self, address: &Address) {
+        if let Some(nick) = self.nicks.remove(address)
+            && let Some(occupant) = self.by_nick.get_mut(&nick)
+        {
+            occupant.clients.retain(|client| client.address != *address);
+        }
+    }
+}
+
+impl Occupants {
+    /// All of them, when the room ends.
+    pub(crate) fn into_all(self) -> impl Iterator<Item = Occupant> {
+        self.by_nick.into_values()
+    }
+}

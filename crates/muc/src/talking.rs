@@ -1,0 +1,231 @@
+//! Messages to all and to one, the subject, and IQs between occupants (XEP-0045 §7.4, §7.5, §8.1).
+
+use machine::Context;
+use stanza::namespace::{DELAY, HINTS, MUC_USER, PING};
+use stanza::{Address, Condition, ErrorKind, IqType, Kind, MessageType, Parcel, Stanza, StanzaError};
+use xml::Tree;
+
+use crate::names::{OCCUPANT_ID, STANZA_ID, VCARD};
+use crate::presence::occupant_id;
+use crate::privilege::{Action, may};
+use crate::room::{Out, Room};
+use crate::{Effect, Settings};
+
+impl Room {
+    pub(crate) fn message(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        parcel: &Parcel,
+        kind: MessageType,
+        from: &Address,
+        to: &Address,
+        out: &mut Out,
+    ) {
+        if !self.exists() {
+            self.refuse(parcel, Condition::ItemNotFound, out);
+            return;
+        }
+        match (kind, to.resourcepart()) {
+            (MessageType::Error, _) => self.delivery_failed(parcel, from, out),
+            (MessageType::Groupchat, None) => self.groupchat(context, parcel, from, out),
+            // §7.5: to one occupant it must be of another type.
+            (MessageType::Groupchat, Some(_)) => self.refuse(parcel, Condition::BadRequest, out),
+            (MessageType::Chat | MessageType::Normal | MessageType::Headline, Some(nick)) => {
+                self.private(parcel, from, nick, out);
+            }
+            (MessageType::Chat | MessageType::Normal | MessageType::Headline, None) => {
+                self.to_the_room(parcel, from, out);
+            }
+        }
+    }
+
+    /// XEP-0045 §7.4, §8.1.
+    fn groupchat(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        parcel: &Parcel,
+        from: &Address,
+        out: &mut Out,
+    ) {
+        let Some(occupant) = self.occupants.of_client(from) else {
+            self.refuse(parcel, Condition::NotAcceptable, out);
+            return;
+        };
+        let stanza = parcel.stanza();
+        let has_body = stanza.content_child("body").is_some();
+        let is_subject = stanza.content_child("subject").is_some()
+            && !has_body
+            && stanza.content_child("thread").is_none();
+        let action = if is_subject {
+            Action::ChangeSubject
+        } else {
+            Action::Speak
+        };
+        if !may(occupant.role, occupant.affiliation, action, &self.config) {
+            self.refuse(parcel, Condition::Forbidden, out);
+            return;
+        }
+        let id = context.token();
+        let said = self.reflected(stanza, &occupant.address, &occupant.id, Some(&id));
+        let nick = occupant.nick().to_owned();
+        if let Some(rate) = context.settings.message_rate
+            && let Some(client) = self
+                .occupants
+                .get_mut(&nick)
+                .and_then(|occupant| occupant.clients.iter_mut().find(|client| client.address == *from))
+            && !client.bucket.take(rate, context.now)
+        {
+            let error = StanzaError::new(Condition::PolicyViolation)
+                .kind(ErrorKind::Wait)
+                .text("too many messages");
+            self.refuse(parcel, error, out);
+            return;
+        }
+        // Every copy shares the bytes, and what is appended; only the address is new.
+        for client in self.occupants.clients() {
+            out.effects.push(Effect::Route(
+                said.clone().to_address(client.address.clone()),
+                None,
+            ));
+        }
+        let delayed = || {
+            let delay = Tree::new("delay", DELAY)
+                .attr("from", self.address.as_str())
+                .attr("stamp", context.wall.to_xmpp());
+            said.clone().with_appended(&delay.to_bytes(""))
+        };
+        let is_fleeting =
+            stanza.child(HINTS, "no-store").is_some() || stanza.child(HINTS, "no-permanent-store").is_some();
+        if is_subject {
+            self.subject = Some(delayed());
+        } else if has_body && !is_fleeting {
+            let remembered = delayed();
+            self.history
+                .add(context.wall, remembered, context.settings.history_max);
+        }
+    }
+
+    /// What somebody said as the others get it: from the occupant, without what only the room may say.
+    fn reflected(&self, stanza: &Stanza, from: &Address, id: &str, stanza_id: Option<&str>) -> Parcel {
+        let is_forged = |child: &xml::Child<'_>| {
+            child.is(OCCUPANT_ID, "occupant-id")
+                || child.namespace() == MUC_USER
+                || child.is(DELAY, "delay")
+                // XEP-0359 §6: nobody else speaks in the room's name.
+                || (child.is(STANZA_ID, "stanza-id")
+                    && child.attribute("by").as_deref() == Some(self.address.as_str()))
+        };
+        let mut appended = Vec::new();
+        occupant_id(id).write(&mut appended, "");
+        if let Some(stanza_id) = stanza_id {
+            Tree::new("stanza-id", STANZA_ID)
+                .attr("id", stanza_id)
+                .attr("by", self.address.as_str())
+                .write(&mut appended, "");
+        }
+        stanza
+            .children()
+            .filter(is_forged)
+            .fold(stanza.readdressed(Some(from.clone()), None), |parcel, child| {
+                parcel.without_child(child.index())
+            })
+            .with_appended(&appended)
+    }
+
+    /// What newcomers are told last (XEP-0045 §7.2.15): an empty subject when none was set.
+    pub(crate) fn current_subject(&self) -> Parcel {
+        self.subject.clone().unwrap_or_else(|| {
+            Parcel::new(Stanza::build(
+                Kind::Message(MessageType::Groupchat),
+                Some(&self.address),
+                None,
+                None,
+                b"<subject/>",
+            ))
+        })
+    }
+
+    /// XEP-0045 §7.5: to every client of one occupant.
+    fn private(&self, parcel: &Parcel, from: &Address, nick: &str, out: &mut Out) {
+        let Some(sender) = self.occupants.of_client(from) else {
+            self.refuse(parcel, Condition::NotAcceptable, out);
+            return;
+        };
+        if !may(
+            sender.role,
+            sender.affiliation,
+            Action::SpeakPrivately,
+            &self.config,
+        ) {
+            self.refuse(parcel, Condition::Forbidden, out);
+            return;
+        }
+        let Some(recipient) = self.occupants.get(nick) else {
+            self.refuse(parcel, Condition::ItemNotFound, out);
+            return;
+        };
+        let copy = self
+            .reflected(parcel.stanza(), &sender.address, &sender.id, None)
+            .with_appended(&Tree::new("x", MUC_USER).to_bytes(""));
+        for client in &recipient.clients {
+            out.effects.push(Effect::Route(
+                copy.clone().to_address(client.address.clone()),
+                None,
+            ));
+        }
+    }
+
+    /// An IQ from one occupant to another (XEP-0045 §17.3), and the ping to oneself (XEP-0410 §3.3).
+    pub(crate) fn occupant_iq(
+        &self,
+        parcel: &Parcel,
+        kind: IqType,
+        from: &Address,
+        to: &Address,
+        out: &mut Out,
+    ) {
+        let is_request = parcel.stanza().kind().is_request();
+        // A visiting card is answered in the name of the account.
+        let sender = self.occupants.of_client(from).or_else(|| {
+            self.occupants
+                .iter()
+                .find(|occupant| !is_request && from.is_bare() && occupant.is(from))
+        });
+        let Some(sender) = sender else {
+            if is_request {
+                self.refuse(parcel, Condition::NotAcceptable, out);
+            }
+            return;
+        };
+        let Some(recipient) = to.resourcepart().and_then(|nick| self.occupants.get(nick)) else {
+            if is_request {
+                self.refuse(parcel, Condition::ItemNotFound, out);
+            }
+            return;
+        };
+        let payload = parcel.stanza().payload();
+        let is_own = sender.nick() == recipient.nick();
+        if kind == IqType::Get && is_own && payload.is_some_and(|payload| payload.is(PING, "ping")) {
+            let answer = Stanza::build(
+                Kind::Iq(IqType::Result),
+                Some(to),
+                Some(from),
+                parcel.stanza().id().as_deref(),
+                b"",
+            );
+            self.reply(Some(answer), out);
+            return;
+        }
+        let Some(shown) = recipient.shown() else { return };
+        let is_card = is_request && payload.is_some_and(|payload| payload.namespace() == VCARD);
+        let address = if is_card {
+            shown.address.to_bare()
+        } else {
+            shown.address.clone()
+        };
+        let copy = parcel
+            .stanza()
+            .readdressed(Some(sender.address.clone()), Some(address));
+        out.effects.push(Effect::Route(copy, None));
+    }
+}
