@@ -12,7 +12,7 @@ use crate::room::{Out, Room};
 use crate::{Affiliation, Effect, Role};
 
 impl Room {
-    pub(crate) fn to_the_room(&mut self, parcel: &Parcel, from: &Address, out: &mut Out) {
+    pub(crate) fn for_the_room(&mut self, parcel: &Parcel, from: &Address, out: &mut Out) {
         let stanza = parcel.stanza();
         let user = stanza.child(MUC_USER, "x").map(|child| child.to_tree());
         let form = stanza.child(FORMS, "x").map(|child| child.to_tree());

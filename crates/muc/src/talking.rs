@@ -34,7 +34,7 @@ impl Room {
                 self.private(parcel, from, nick, out);
             }
             (MessageType::Chat | MessageType::Normal | MessageType::Headline, None) => {
-                self.to_the_room(parcel, from, out);
+                self.for_the_room(parcel, from, out);
             }
         }
     }

@@ -94,7 +94,7 @@ fn text(parcel: &Parcel) -> String {
 }
 
 /// What this one gets.
-fn for_one<'a>(parcels: &'a [Parcel], to: &str) -> Vec<String> {
+fn for_one(parcels: &[Parcel], to: &str) -> Vec<String> {
     parcels
         .iter()
         .filter(|parcel| parcel.to().is_some_and(|address| address.as_str() == to))
