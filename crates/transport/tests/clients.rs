@@ -216,6 +216,7 @@ fn what_was_written_last_does_not_come_again() {
 
 /// RFC 6120 §5.4.1, XEP-0368 §3: neither can be answered in its own language.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "this is about real time")]
 fn who_speaks_tls_where_it_must_be_asked_for_or_xml_where_tls_comes_first_is_closed_at_once() {
     let (_runtime, server) = serve(settings(Encryption::Required), &[]);
     let begun = Instant::now();

@@ -125,9 +125,12 @@ impl WebSocket {
     pub(crate) async fn send_elsewhere(mut self, uri: &str) {
         let came = poll_fn(|context| match self.poll_read(context, |_| {}) {
             Read::Nothing => Poll::Pending,
-            read => Poll::Ready(read),
+            Read::Some => Poll::Ready(true),
+            Read::Ended | Read::Failed | Read::Paused | Read::Continued | Read::Wrong(_) => {
+                Poll::Ready(false)
+            }
         });
-        if matches!(came.await, Read::Some) {
+        if came.await {
             let mut close = format!("<close xmlns='{FRAMING}' see-other-uri='").into_bytes();
             xml::escape_attribute(&mut close, uri);
             close.extend_from_slice(b"'/>");
