@@ -266,8 +266,6 @@ fn domains_are_compared_as_the_protocol_compares_them() {
         &[
             "b.toml:5:1: muc.services: \"montague.lit\" cannot be a room service: it is already a host",
             "    Give each of them a domain of its own.",
-            "b.toml: warning: without effect in this version: muc",
-            "    They are kept for the version that brings them.",
         ],
     );
 }
