@@ -2,7 +2,7 @@
 
 use stanza::namespace::{MUC, MUC_USER};
 use stanza::{Address, Kind, Parcel, PresenceType, Stanza};
-use xml::Tree;
+use xml::{ContentNamespace, Element, Tree};
 
 use crate::names::OCCUPANT_ID;
 use crate::occupant::Occupant;
@@ -34,7 +34,7 @@ impl Notes {
     }
 }
 
-/// One presence of one occupant, in the three forms in which others may see it.
+/// One presence of one occupant, in the two forms in which others may see it.
 pub(crate) struct Copies {
     open: Parcel,
     veiled: Parcel,
@@ -57,6 +57,16 @@ pub(crate) fn cleaned(presence: &Stanza, from: &Address) -> Parcel {
         .fold(presence.readdressed(Some(from.clone()), None), |parcel, child| {
             parcel.without_child(child.index())
         })
+}
+
+/// The parcel as a stanza of its own. Whoever gets a presence looks into it: the account of an occupant for status 110,
+/// and it takes what is merely appended for an annotation (XEP-0310).
+fn whole(parcel: Parcel) -> Parcel {
+    let limits = xml::Limits::unlimited();
+    let stanza = Element::parse(&parcel.to_bytes(), ContentNamespace::Client, &limits)
+        .ok()
+        .and_then(|element| Stanza::new(element, parcel.from().cloned(), None, None).ok());
+    stanza.map_or(parcel, Parcel::new)
 }
 
 /// `<occupant-id/>` (XEP-0421 §3).
@@ -83,7 +93,7 @@ impl Room {
         let append = |address: Option<&Address>| {
             let mut bytes = extension(occupant, address, notes).to_bytes("");
             occupant_id(&occupant.id).write(&mut bytes, "");
-            parcel.clone().with_appended(&bytes)
+            whole(parcel.clone().with_appended(&bytes))
         };
         Copies {
             open: append(client),
