@@ -9,6 +9,7 @@ use stanza::{Address, Condition, Stanza, StanzaError, StreamCondition, StreamErr
 use stream_management::{Entry, Mailbox, Receipt, Signal};
 
 use crate::answers::Pending;
+use crate::explained::OperatorPoke;
 use crate::input::{Flags, Key, PauseEnd, Standing};
 use crate::session::Session;
 use crate::waiting::Waiting;
@@ -59,6 +60,8 @@ pub struct Account {
     pub(crate) pokes: presence::Pokes,
     /// When a [`Key::Pokes`] is under way.
     pub(crate) pokes_wake: Option<Moment>,
+    /// Those of them that an operator waits for.
+    pub(crate) operator_pokes: Vec<OperatorPoke>,
     /// Domains of which some session holds presence, and whether the path to them is broken.
     pub(crate) domains: BTreeMap<Address, bool>,
     /// Domains that are back, whose contacts will be asked.
@@ -93,6 +96,7 @@ impl Account {
             settle_at: None,
             pokes: presence::Pokes::default(),
             pokes_wake: None,
+            operator_pokes: Vec::new(),
             domains: BTreeMap::new(),
             reprobe: BTreeSet::new(),
             asked_elsewhere: BTreeMap::new(),
@@ -316,6 +320,13 @@ impl Account {
                 out.effects
                     .push(Effect::Answer(Box::new(move || answer(explanation))));
             }
+            AdminRequest::ExplainPresence(other, answer) => {
+                let view = self.presence_view(&other);
+                out.effects.push(Effect::Answer(Box::new(move || answer(view))));
+            }
+            AdminRequest::Poke(requester, asked, answer) => {
+                self.operator_poke(context, &requester, asked, answer, out);
+            }
             AdminRequest::End(resource, error, answer) => {
                 let chosen = |session: &&Session| {
                     resource
@@ -434,6 +445,7 @@ impl Machine for Account {
             Input::Wake(Key::Pokes) => self.pokes_overdue(context, out),
             Input::Admin(request) => self.admin(context, request, out),
         }
+        self.answer_operator(out);
     }
 
     fn is_idle(&self) -> bool {

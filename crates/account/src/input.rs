@@ -8,7 +8,7 @@ use machine::{Moment, Rate, Timestamp};
 use stanza::{Address, Parcel, Stanza, StreamError};
 use stream_management::{Entry, EntryId, Mailbox, Receipt, Released, Signal, StoredId};
 
-use crate::{KeptSession, Passed};
+use crate::{KeptSession, Passed, PresenceView};
 
 /// Names one session of the server for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -184,6 +184,11 @@ pub enum AdminRequest {
     Sessions(Box<dyn FnOnce(Vec<SessionView>) + Send>),
     /// Why its privacy lists let a stanza pass, or not.
     ExplainPrivacy(PrivacyQuestion, Box<dyn FnOnce(privacy::Explanation) + Send>),
+    /// What it knows of the presence between the user and somebody else.
+    ExplainPresence(Address, Box<dyn FnOnce(PresenceView) + Send>),
+    /// Ask whether the user is there, in the name of the first address and with its rights: the user, or one session of
+    /// the user's, by the second. Gives what would have been answered; nothing where the server stays silent.
+    Poke(Address, Address, Box<dyn FnOnce(Option<Parcel>) + Send>),
     /// End the session with this resource, or all, with this error: gives how many.
     End(Option<String>, StreamError, Box<dyn FnOnce(usize) + Send>),
     /// The account is about to be removed: end all its subscriptions, in both directions (XEP-0077 §3.2).
@@ -207,6 +212,8 @@ impl std::fmt::Debug for AdminRequest {
         f.write_str(match self {
             AdminRequest::Sessions(_) => "Sessions",
             AdminRequest::ExplainPrivacy(..) => "ExplainPrivacy",
+            AdminRequest::ExplainPresence(..) => "ExplainPresence",
+            AdminRequest::Poke(..) => "Poke",
             AdminRequest::End(..) => "End",
             AdminRequest::CancelSubscriptions(_) => "CancelSubscriptions",
             AdminRequest::Expel(..) => "Expel",

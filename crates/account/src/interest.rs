@@ -31,6 +31,14 @@ enum Wish {
 }
 
 impl Interest {
+    /// Whether the client asks for annotations, where that is known.
+    pub(crate) fn asks(&self) -> Option<bool> {
+        match &self.wish {
+            Wish::Known(wants) => Some(*wants),
+            Wish::Unasked | Wish::Asked(_) => None,
+        }
+    }
+
     /// Interest follows the newest presence (PSA-03). One without capabilities says nothing new (C-16). True when what was
     /// known counts no longer.
     pub(crate) fn follow(&mut self, presence: &Stanza) -> bool {

@@ -10,6 +10,7 @@ mod answers;
 mod attention;
 mod delivery;
 mod door;
+mod explained;
 mod inbound;
 mod input;
 mod interest;
@@ -27,6 +28,7 @@ mod waiting;
 pub use account::Account;
 pub use answers::HOST_FEATURES;
 pub use door::Passed;
+pub use explained::{PresenceSession, PresenceView, Sharing};
 pub use input::{
     AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Path, PauseCause,
     PauseEnd, PrivacyQuestion, Redelivered, Saved, SessionId, SessionView, Settings, Standing, Tally,

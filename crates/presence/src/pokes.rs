@@ -76,6 +76,16 @@ impl Pokes {
         self.open.iter().map(|open| open.waiting.len()).sum()
     }
 
+    /// Whether this requester still waits for an answer.
+    pub fn is_open(&self, requester: &Address) -> bool {
+        let waits = |open: &Open| {
+            open.waiting
+                .iter()
+                .any(|(request, _)| request.requester == *requester)
+        };
+        self.open.iter().any(waits)
+    }
+
     /// Takes a request. `clients` are those that could be asked; whom to ask is called with each client that is asked
     /// anew, and gives the id of that question. The request comes back when it cannot be waited for: nobody can be asked
     /// (POKE-20), or it is one too many (POKE-45).

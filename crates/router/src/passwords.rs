@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use account::{AdminRequest, Flags, Input, PrivacyQuestion, SessionView};
+use account::{AdminRequest, Flags, Input, PresenceView, PrivacyQuestion, SessionView};
 use features::{Action, Setback};
 use sasl::{Password, Salt};
-use stanza::{Address, StreamCondition, StreamError};
+use stanza::{Address, Parcel, StreamCondition, StreamError};
 use turns::Priority;
 
 use crate::router::Router;
@@ -199,6 +199,30 @@ impl Router {
     ) {
         let request = Input::Admin(AdminRequest::ExplainPrivacy(question, answer));
         self.work(|worker| self.deliver(account, request, Priority::Control, worker));
+    }
+
+    /// Asks an account, at home or not, what it knows of the presence between its user and `other`. Without an answer it
+    /// cannot be loaded.
+    pub fn explain_presence(
+        self: &Arc<Self>,
+        account: &Address,
+        other: Address,
+        answer: Box<dyn FnOnce(PresenceView) + Send>,
+    ) {
+        let request = Input::Admin(AdminRequest::ExplainPresence(other, answer));
+        self.work(|worker| self.deliver(account, request, Priority::Control, worker));
+    }
+
+    /// Asks whether the user at `asked` is there, as `requester`. Without an answer the account cannot be loaded.
+    pub fn poke(
+        self: &Arc<Self>,
+        requester: Address,
+        asked: Address,
+        answer: Box<dyn FnOnce(Option<Parcel>) + Send>,
+    ) {
+        let account = asked.to_bare();
+        let request = Input::Admin(AdminRequest::Poke(requester, asked, answer));
+        self.work(|worker| self.deliver(&account, request, Priority::Control, worker));
     }
 
     /// Ends the session with this full address, or all of this bare address; tells how many.

@@ -53,12 +53,38 @@ pub enum Command {
     /// See who is connected, and end sessions
     #[command(subcommand)]
     Session(SessionCommand),
+    /// See what somebody was told of somebody else's presence
+    #[command(subcommand)]
+    Presence(PresenceCommand),
+    /// Ask whether a user is really there (XEP-0132), as one of the contacts and with its rights
+    Poke {
+        /// Who is looked for: juliet@capulet.lit, or one session of hers
+        #[arg(value_name = "JID")]
+        user: String,
+        /// As whom: what this contact may not know is not told
+        #[arg(long = "as", value_name = "CONTACT")]
+        contact: String,
+    },
     /// See what privacy lists and blocking do
     #[command(subcommand)]
     Privacy(PrivacyCommand),
     /// See how other domains are reached, and why not
     #[command(subcommand)]
     Link(LinkCommand),
+}
+
+/// What can be asked of presence.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum PresenceCommand {
+    /// Tell what VIEWER was told of CONTACT, by which way, and why: subscriptions, privacy lists, annotations
+    Explain {
+        /// Who sees: romeo@montague.lit
+        #[arg(value_name = "VIEWER")]
+        viewer: String,
+        /// Who is seen: juliet@capulet.lit; one of the two lives here
+        #[arg(value_name = "CONTACT")]
+        contact: String,
+    },
 }
 
 /// What can be asked of privacy lists.

@@ -149,6 +149,7 @@ impl Home {
                 Effect::Watch(domain) => seen.push(format!("watch {domain}")),
                 Effect::Unwatch(domain) => seen.push(format!("unwatch {domain}")),
                 Effect::WakeAt(key, at) => self.wakes.push((at, key)),
+                Effect::Answer(answer) => answer.give(),
                 Effect::Learn(hash, wants) => self.settings.presence.capabilities.learn(hash, wants),
                 _ => {}
             }

@@ -6,6 +6,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod explained;
 mod home;
 mod links;
 mod paused;

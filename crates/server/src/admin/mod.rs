@@ -18,9 +18,9 @@ pub use client::{Client, ClientError};
 pub use links::{Attempt, Link, LinkStream, Lookup, Try};
 pub use listener::{Listener, serve};
 pub use request::{
-    Account, AccountDetails, AccountFlag, AccountSetting, HostStatus, ListenerStatus, Password,
-    PrivacyVerdict, Refusal, RefusalKind, Reloaded, Reply, Request, Session, StanzaKind, Status,
-    TraceRequest, Traced, Way,
+    Account, AccountDetails, AccountFlag, AccountSetting, HostStatus, ListenerStatus, Password, Poked,
+    PresenceExplained, PresencePath, PresenceTold, PrivacyVerdict, Refusal, RefusalKind, Reloaded, Reply,
+    Request, Session, StanzaKind, Status, TraceRequest, Traced, Way,
 };
 
 /// What comes of a request.
@@ -90,6 +90,8 @@ mod tests {
                 | Request::Reload
                 | Request::Drain { .. }
                 | Request::PrivacyExplain { .. }
+                | Request::PresenceExplain { .. }
+                | Request::Poke { .. }
                 | Request::LinkList { .. }
                 | Request::LinkExplain { .. }
                 | Request::LinkConnect { .. }

@@ -72,6 +72,20 @@ pub enum Request {
         /// What it is.
         kind: StanzaKind,
     },
+    /// What was VIEWER told of CONTACT, and why?
+    PresenceExplain {
+        /// Who sees.
+        viewer: String,
+        /// Who is seen.
+        contact: String,
+    },
+    /// Is a user there (XEP-0132)? Asked as a contact, with its rights.
+    Poke {
+        /// Who is looked for; a user of this server, or one session.
+        user: String,
+        /// As whom.
+        contact: String,
+    },
     /// One session ends, or all of an account.
     SessionKick {
         /// A full address, or a bare one for all.
@@ -130,6 +144,63 @@ pub struct PrivacyVerdict {
     pub order: Option<u32>,
     /// All of it, in words.
     pub explanation: String,
+}
+
+/// What a viewer was told of a contact, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceExplained {
+    /// The whole of it in one sentence.
+    pub verdict: String,
+    /// What subscriptions, privacy lists and paths say to it.
+    pub reasons: Vec<String>,
+    /// What each session of the viewer's was told of each of the contact's.
+    pub told: Vec<PresenceTold>,
+}
+
+/// What one client was told of another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PresenceTold {
+    /// Who was told: a session of the viewer's, or the viewer where that is somewhere else.
+    pub to: String,
+    /// Of which session.
+    pub of: String,
+    /// `available`, `away`, `chat`, `dnd` or `xa`.
+    pub show: String,
+    /// The way it came.
+    pub path: PresencePath,
+    /// Annotations that were told with it: `server-unavailable`, `connection-paused`.
+    pub annotations: Vec<String>,
+    /// Since when the other side is paused (UTC), if that is known.
+    pub paused: Option<String>,
+    /// Whether the client asks for annotations, if that is known.
+    pub asks_for_annotations: Option<bool>,
+}
+
+/// The way a presence came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PresencePath {
+    /// From another domain.
+    Link,
+    /// By the broadcast to subscribers.
+    Broadcast,
+    /// Directed at the viewer.
+    Directed,
+}
+
+/// What came of a poke.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Poked {
+    /// Where the user was found.
+    pub found: Option<String>,
+    /// The way in which the client has asked its user, if it says so.
+    pub method: Option<String>,
+    /// The condition of the error otherwise; without one either, the server stays silent towards such a contact.
+    pub error: Option<String>,
+    /// The legacy code of the error.
+    pub code: Option<u16>,
+    /// What the error says to people.
+    pub text: Option<String>,
 }
 
 /// Which way a stanza goes.
@@ -229,6 +300,10 @@ pub enum Reply {
         /// One for each side that has its lists here.
         verdicts: Vec<PrivacyVerdict>,
     },
+    /// What a viewer was told of a contact.
+    PresenceExplained(PresenceExplained),
+    /// What came of a poke.
+    Poked(Poked),
     /// Links, in the order of their domains.
     Links {
         /// All that were asked for.

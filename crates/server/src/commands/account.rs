@@ -95,6 +95,8 @@ pub(super) fn account(
             | Reply::Sessions { .. }
             | Reply::Ended { .. }
             | Reply::PrivacyExplained { .. }
+            | Reply::PresenceExplained(_)
+            | Reply::Poked(_)
             | Reply::Reloaded(_)
             | Reply::Links { .. },
             _,

@@ -48,6 +48,8 @@ pub(super) fn link(arguments: &Arguments, command: &LinkCommand, output: Output)
             | Reply::Sessions { .. }
             | Reply::Ended { .. }
             | Reply::PrivacyExplained { .. }
+            | Reply::PresenceExplained(_)
+            | Reply::Poked(_)
             | Reply::Reloaded(_),
             _,
         ) => return Err(misunderstood(&reply)),

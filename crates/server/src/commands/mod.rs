@@ -4,6 +4,7 @@ mod account;
 mod check;
 mod life;
 mod link;
+mod presence;
 mod privacy;
 mod session;
 mod status;
@@ -43,6 +44,8 @@ pub fn perform(arguments: &Arguments) -> Exit {
         Command::Drain { r#final } => life::drain(arguments, *r#final, output),
         Command::Status => status::status(arguments, output),
         Command::Account(command) => account::account(arguments, command, output),
+        Command::Presence(command) => presence::presence(arguments, command, output),
+        Command::Poke { user, contact } => presence::poke(arguments, user, contact, output),
         Command::Privacy(command) => privacy::privacy(arguments, command, output),
         Command::Session(command) => session::session(arguments, command, output),
         Command::Link(command) => link::link(arguments, command, output),
@@ -121,6 +124,8 @@ fn misunderstood(reply: &Reply) -> Report {
         Reply::Sessions { .. } => "sessions",
         Reply::Ended { .. } => "ended",
         Reply::PrivacyExplained { .. } => "privacy_explained",
+        Reply::PresenceExplained(_) => "presence_explained",
+        Reply::Poked(_) => "poked",
         Reply::Reloaded(_) => "reloaded",
         Reply::Links { .. } => "links",
     };

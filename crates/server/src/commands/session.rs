@@ -31,6 +31,8 @@ pub(super) fn session(
             | Reply::Accounts { .. }
             | Reply::Account(_)
             | Reply::PrivacyExplained { .. }
+            | Reply::PresenceExplained(_)
+            | Reply::Poked(_)
             | Reply::Reloaded(_)
             | Reply::Links { .. },
             _,

@@ -13,6 +13,7 @@ use transport::System;
 
 use super::explanation::explain;
 use super::links;
+use super::presence;
 use super::reload::Reloader;
 use super::run::Ending;
 use super::trace;
@@ -56,6 +57,10 @@ impl Admin for Running {
                 }
                 Request::SessionKick { session } => self.kick(&session).await,
                 Request::PrivacyExplain { from, to, kind } => explain(&self.router, &from, &to, kind).await,
+                Request::PresenceExplain { viewer, contact } => {
+                    presence::explain(&self.router, &viewer, &contact).await
+                }
+                Request::Poke { user, contact } => presence::poke(&self.router, &user, &contact).await,
                 Request::Reload => self.reload().await,
                 Request::Drain { r#final: is_final } => {
                     let ending = if is_final { Ending::Final } else { Ending::Restart };
@@ -241,6 +246,8 @@ async fn accounts(router: &Arc<Router>, request: Request) -> Outcome {
         | Request::Drain { .. }
         | Request::SessionList { .. }
         | Request::PrivacyExplain { .. }
+        | Request::PresenceExplain { .. }
+        | Request::Poke { .. }
         | Request::SessionKick { .. }
         | Request::LinkList { .. }
         | Request::LinkExplain { .. }

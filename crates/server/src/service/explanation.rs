@@ -68,10 +68,10 @@ fn verdict(account: AccountName, direction: Direction, explanation: &Explanation
     }
 }
 
-fn address(text: &str) -> Result<Address, Refusal> {
+pub(super) fn address(text: &str) -> Result<Address, Refusal> {
     Address::parse(text).map_err(|error| bad(format!("{text}: {error}")))
 }
 
-fn bad(why: String) -> Refusal {
+pub(super) fn bad(why: String) -> Refusal {
     Refusal::new(RefusalKind::BadRequest, why, "")
 }

@@ -9,6 +9,7 @@ mod kept;
 mod links;
 mod notify;
 mod peers;
+mod presence;
 mod reload;
 mod run;
 mod settings;
