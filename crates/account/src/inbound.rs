@@ -87,7 +87,13 @@ impl Account {
         from: Option<&Address>,
     ) -> bool {
         let settings = context.settings;
+        // Whoever the user has sent presence to is expected to answer; the occupants of a room share its bare address.
+        let is_sent_presence = from.is_some_and(|from| {
+            let mut directed = self.sessions.iter().flat_map(|session| session.directed.keys());
+            directed.any(|other| other.same_bare(from))
+        });
         let (rate, bucket) = match kind {
+            Kind::Message(MessageType::Chat | MessageType::Normal) if is_sent_presence => return true,
             Kind::Message(MessageType::Chat | MessageType::Normal) => (
                 settings.messages_from_strangers,
                 &mut self.strangers.received_messages,

@@ -234,9 +234,10 @@ impl Room {
                 })
                 .collect(),
         };
+        // Told while neither of the two is in the room, so that only the others hear it as others do.
+        self.announce_gone(occupant, None, &notes, &[], out);
         self.occupants.insert(renamed);
         self.note_presence(nick, from, parcel.stanza());
-        self.announce_gone(occupant, None, &notes, &[], out);
         self.announce(nick, &Notes::default(), &[], out);
     }
 
@@ -304,6 +305,7 @@ impl Room {
         let nick = occupant.nick().to_owned();
         if occupant.clients.len() > 1 {
             self.occupants.remove_client(from);
+            self.announce(&nick, &Notes::default(), &[], out);
             return;
         }
         self.remove(&nick, &Notes::codes(&[333]), out);
