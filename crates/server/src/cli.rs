@@ -68,6 +68,9 @@ pub enum Command {
     /// See what privacy lists and blocking do
     #[command(subcommand)]
     Privacy(PrivacyCommand),
+    /// See which rooms there are, and end them
+    #[command(subcommand)]
+    Room(RoomCommand),
     /// See how other domains are reached, and why not
     #[command(subcommand)]
     Link(LinkCommand),
@@ -126,6 +129,28 @@ pub enum LinkCommand {
         /// Which domain
         #[arg(value_name = "DOMAIN")]
         domain: HostName,
+    },
+}
+
+/// What can be done with rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum RoomCommand {
+    /// List all rooms that somebody is in
+    List,
+    /// Show one room: what it is called, who may enter, how many are in it
+    Show {
+        /// Which: garden@rooms.montague.lit
+        #[arg(value_name = "ROOM")]
+        room: String,
+    },
+    /// End a room; everybody in it is told and put out
+    Destroy {
+        /// Which: garden@rooms.montague.lit
+        #[arg(value_name = "ROOM")]
+        room: String,
+        /// What those in it are told
+        #[arg(long, value_name = "TEXT")]
+        reason: Option<String>,
     },
 }
 

@@ -3,10 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "a process is waited for in real time")]
 
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use sasl::client::{ClientBinding, ClientKeys, ScramClient};
+use sasl::{HashFunction, Nonce, Password};
 
 /// Nothing here takes longer than this unless it is broken.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,11 +53,14 @@ impl Machine {
     }
 
     fn write(&self, configuration: &str) {
-        let always = "[c2s]\nlisten = []\nlisten_tls = []\nrequire_tls = false\n\
-             [s2s]\nlisten = []\nlisten_tls = []\n[components]\nlisten = []\n[http]\nlisten = []\nlisten_tls = []\n";
+        let clients = match configuration.contains("[c2s]") {
+            true => "",
+            false => "[c2s]\nlisten = []\nlisten_tls = []\nrequire_tls = false\n",
+        };
+        let always = "[s2s]\nlisten = []\nlisten_tls = []\n[components]\nlisten = []\n[http]\nlisten = []\nlisten_tls = []\n";
         std::fs::write(
             self.directory.join("balcony.toml"),
-            format!("{always}{configuration}"),
+            format!("{clients}{always}{configuration}"),
         )
         .unwrap();
     }
@@ -201,5 +211,164 @@ fn a_drained_server_has_ended_when_the_command_says_so() {
         assert!(told.starts_with("The server has stopped ("), "{told}");
         assert_eq!(machine.ends(), Some(0));
         assert_eq!(machine.run(arguments).0, Some(3));
+    }
+}
+
+/// Romeo, on a connection without TLS.
+struct Romeo(TcpStream);
+
+impl Romeo {
+    fn enters(machine: &Machine, port: u16) -> Romeo {
+        let mut add = machine
+            .balcony("account add romeo@montague.lit --password-stdin")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        add.stdin.take().unwrap().write_all(b"secret\n").unwrap();
+        assert!(add.wait().unwrap().success());
+
+        let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut romeo = Romeo(socket);
+        let open = "<stream:stream to='montague.lit' version='1.0' xmlns='jabber:client' \
+                    xmlns:stream='http://etherx.jabber.org/streams'>";
+        romeo.says(open, "</stream:features>");
+        romeo.logs_in();
+        romeo.says(open, "</stream:features>");
+        romeo.says(
+            "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
+            "</iq>",
+        );
+        romeo.joins();
+        romeo
+    }
+
+    fn logs_in(&mut self) {
+        let nonce = Nonce::from_random([9; 24]);
+        let client = ScramClient::new(HashFunction::Sha1, "romeo", ClientBinding::NotSupported, nonce);
+        let first = STANDARD.encode(client.first());
+        let heard = self.says(
+            &format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>{first}</auth>"),
+            "</challenge>",
+        );
+        let (_, challenge) = heard.trim_end_matches("</challenge>").rsplit_once('>').unwrap();
+        let challenged = client.challenged(&STANDARD.decode(challenge).unwrap()).unwrap();
+        let password = Password::new("secret").unwrap();
+        let keys = ClientKeys::derive(
+            HashFunction::Sha1,
+            &password,
+            &challenged.salt,
+            challenged.iterations,
+        );
+        let proof = STANDARD.encode(challenged.answer(&keys).0);
+        self.says(
+            &format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{proof}</response>"),
+            "</success>",
+        );
+    }
+
+    fn joins(&mut self) {
+        let join = "<presence to='garden@rooms.montague.lit/Romeo'>\
+                    <x xmlns='http://jabber.org/protocol/muc'/></presence>";
+        // The subject comes last (XEP-0045 §7.1).
+        self.says(join, "</message>");
+    }
+
+    fn says(&mut self, text: &str, awaited: &str) -> String {
+        self.0.write_all(text.as_bytes()).unwrap();
+        self.hears(awaited)
+    }
+
+    /// All that comes until this has come.
+    fn hears(&mut self, awaited: &str) -> String {
+        let mut heard = String::new();
+        let mut piece = [0; 4096];
+        while !heard.contains(awaited) {
+            let length = self.0.read(&mut piece).unwrap();
+            assert_ne!(length, 0, "{heard}");
+            heard.push_str(&String::from_utf8_lossy(&piece[..length]));
+        }
+        heard
+    }
+}
+
+fn with_rooms() -> (u16, String) {
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let configuration = format!(
+        "[c2s]\nlisten = [\"127.0.0.1:{port}\"]\nlisten_tls = []\nrequire_tls = false\n{ONE_HOST}\
+         [muc]\nservices = [\"rooms.montague.lit\"]\n"
+    );
+    (port, configuration)
+}
+
+#[test]
+fn an_operator_sees_rooms_and_destroys_one() {
+    let (port, configuration) = with_rooms();
+    let machine = Machine::started("rooms", &configuration);
+    let nothing = (Some(0), String::new());
+    assert_eq!(machine.run("room list"), nothing);
+    let (code, told) = machine.run("room show garden@rooms.montague.lit");
+    assert_eq!(code, Some(1));
+    assert!(
+        told.contains("there is no room garden@rooms.montague.lit"),
+        "{told}"
+    );
+    for wrong in [
+        "garden@montague.lit",
+        "rooms.montague.lit",
+        "garden@rooms.montague.lit/Romeo",
+    ] {
+        assert_eq!(
+            machine.run(&format!("room destroy {wrong}")).0,
+            Some(2),
+            "{wrong}"
+        );
+    }
+
+    let mut romeo = Romeo::enters(&machine, port);
+    let (code, told) = machine.run("room list");
+    assert_eq!(code, Some(0));
+    assert!(
+        told.starts_with("garden@rooms.montague.lit  1 occupant"),
+        "{told}"
+    );
+    let (code, told) = machine.run("room show garden@rooms.montague.lit --json");
+    assert_eq!(code, Some(0));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let room = told.pointer("/rooms/0").unwrap();
+    assert_eq!(room.pointer("/room").unwrap(), "garden@rooms.montague.lit");
+    assert_eq!(room.pointer("/clients").unwrap(), 1);
+
+    let destroy = "room destroy garden@rooms.montague.lit --reason winter";
+    assert_eq!(
+        machine.run(destroy),
+        (Some(0), "garden@rooms.montague.lit is destroyed\n".to_owned())
+    );
+    let heard = romeo.hears("</presence>");
+    assert!(heard.contains("<destroy") && heard.contains("winter"), "{heard}");
+    assert_eq!(machine.run(destroy).0, Some(1));
+    assert_eq!(machine.run("room list"), nothing);
+}
+
+#[test]
+fn xep0045_15_6_2_a_server_that_stops_tells_those_in_rooms() {
+    for (name, arguments) in [("restarts", "drain"), ("ends", "drain --final")] {
+        let (port, configuration) = with_rooms();
+        let mut machine = Machine::started(name, &configuration);
+        let mut romeo = Romeo::enters(&machine, port);
+        let mut drain = machine.balcony(arguments).stdout(Stdio::null()).spawn().unwrap();
+        let heard = romeo.hears("</stream:stream>");
+        drop(romeo);
+        assert_eq!(drain.wait().unwrap().code(), Some(0));
+        assert!(
+            heard.contains("code='332'") || heard.contains("code=\"332\""),
+            "{arguments}: {heard}"
+        );
+        assert_eq!(machine.ends(), Some(0));
     }
 }

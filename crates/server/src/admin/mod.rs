@@ -20,7 +20,7 @@ pub use listener::{Listener, serve};
 pub use request::{
     Account, AccountDetails, AccountFlag, AccountSetting, HostStatus, ListenerStatus, Password, Poked,
     PresenceExplained, PresencePath, PresenceTold, PrivacyVerdict, Refusal, RefusalKind, Reloaded, Reply,
-    Request, Session, StanzaKind, Status, TraceRequest, Traced, Way,
+    Request, Room, Session, StanzaKind, Status, TraceRequest, Traced, Way,
 };
 
 /// What comes of a request.
@@ -96,6 +96,9 @@ mod tests {
                 | Request::LinkExplain { .. }
                 | Request::LinkConnect { .. }
                 | Request::LinkDrop { .. }
+                | Request::RoomList
+                | Request::RoomShow { .. }
+                | Request::RoomDestroy { .. }
                 | Request::Status => Err(Refusal::new(RefusalKind::Failed, "not in this test", "")),
             };
             Box::pin(std::future::ready(outcome))

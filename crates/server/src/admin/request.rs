@@ -91,6 +91,20 @@ pub enum Request {
         /// A full address, or a bare one for all.
         session: String,
     },
+    /// All rooms that somebody is in.
+    RoomList,
+    /// One room.
+    RoomShow {
+        /// Its address.
+        room: String,
+    },
+    /// A room ends (XEP-0045 §10.9).
+    RoomDestroy {
+        /// Its address.
+        room: String,
+        /// What those in it are told.
+        reason: Option<String>,
+    },
     /// Links to a domain, or all.
     LinkList {
         /// To which.
@@ -304,6 +318,11 @@ pub enum Reply {
     PresenceExplained(PresenceExplained),
     /// What came of a poke.
     Poked(Poked),
+    /// Rooms, in the order of their addresses.
+    Rooms {
+        /// All that were asked for.
+        rooms: Vec<Room>,
+    },
     /// Links, in the order of their domains.
     Links {
         /// All that were asked for.
@@ -439,6 +458,27 @@ pub struct Session {
     /// Since when its client is away and may come back to it (UTC), if it is.
     #[serde(default)]
     pub paused: Option<String>,
+}
+
+/// One room.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// Its address.
+    pub room: String,
+    /// What people call it; may be empty.
+    pub name: String,
+    /// Whether it is in the list of rooms.
+    pub public: bool,
+    /// Whether only members may enter.
+    pub members_only: bool,
+    /// Whether newcomers cannot speak.
+    pub moderated: bool,
+    /// Whether a password is needed.
+    pub password_protected: bool,
+    /// How many are in it.
+    pub occupants: usize,
+    /// How many clients they have there; one occupant may have several.
+    pub clients: usize,
 }
 
 /// Why a request was not carried out.

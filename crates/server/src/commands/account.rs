@@ -97,6 +97,7 @@ pub(super) fn account(
             | Reply::PrivacyExplained { .. }
             | Reply::PresenceExplained(_)
             | Reply::Poked(_)
+            | Reply::Rooms { .. }
             | Reply::Reloaded(_)
             | Reply::Links { .. },
             _,

@@ -50,6 +50,7 @@ pub(super) fn link(arguments: &Arguments, command: &LinkCommand, output: Output)
             | Reply::PrivacyExplained { .. }
             | Reply::PresenceExplained(_)
             | Reply::Poked(_)
+            | Reply::Rooms { .. }
             | Reply::Reloaded(_),
             _,
         ) => return Err(misunderstood(&reply)),

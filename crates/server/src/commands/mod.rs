@@ -6,6 +6,7 @@ mod life;
 mod link;
 mod presence;
 mod privacy;
+mod room;
 mod session;
 mod status;
 mod trace;
@@ -48,6 +49,7 @@ pub fn perform(arguments: &Arguments) -> Exit {
         Command::Poke { user, contact } => presence::poke(arguments, user, contact, output),
         Command::Privacy(command) => privacy::privacy(arguments, command, output),
         Command::Session(command) => session::session(arguments, command, output),
+        Command::Room(command) => room::room(arguments, command, output),
         Command::Link(command) => link::link(arguments, command, output),
     };
     outcome.unwrap_or_else(|report| {
@@ -127,6 +129,7 @@ fn misunderstood(reply: &Reply) -> Report {
         Reply::PresenceExplained(_) => "presence_explained",
         Reply::Poked(_) => "poked",
         Reply::Reloaded(_) => "reloaded",
+        Reply::Rooms { .. } => "rooms",
         Reply::Links { .. } => "links",
     };
     Report::failed(

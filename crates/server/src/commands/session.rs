@@ -33,6 +33,7 @@ pub(super) fn session(
             | Reply::PrivacyExplained { .. }
             | Reply::PresenceExplained(_)
             | Reply::Poked(_)
+            | Reply::Rooms { .. }
             | Reply::Reloaded(_)
             | Reply::Links { .. },
             _,

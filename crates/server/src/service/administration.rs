@@ -15,6 +15,7 @@ use super::explanation::explain;
 use super::links;
 use super::presence;
 use super::reload::Reloader;
+use super::rooms;
 use super::run::Ending;
 use super::trace;
 use crate::admin::{
@@ -73,6 +74,9 @@ impl Admin for Running {
                     details.sessions = self.sessions(Some(&account)).await?;
                     Ok(Reply::Account(details))
                 }
+                Request::RoomList => Ok(rooms::list(&self.router)),
+                Request::RoomShow { room } => rooms::show(&self.router, &room).await,
+                Request::RoomDestroy { room, reason } => rooms::destroy(&self.router, &room, reason).await,
                 Request::LinkList { domain } => links::list(&self.router, domain.as_ref()),
                 Request::LinkExplain { domain } => links::explain(&self.router, &domain).await,
                 Request::LinkConnect { domain } => links::connect(&self.router, &domain),
@@ -249,6 +253,9 @@ async fn accounts(router: &Arc<Router>, request: Request) -> Outcome {
         | Request::PresenceExplain { .. }
         | Request::Poke { .. }
         | Request::SessionKick { .. }
+        | Request::RoomList
+        | Request::RoomShow { .. }
+        | Request::RoomDestroy { .. }
         | Request::LinkList { .. }
         | Request::LinkExplain { .. }
         | Request::LinkConnect { .. }

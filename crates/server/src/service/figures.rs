@@ -10,7 +10,7 @@ use storage::{Database, Operation};
 use transport::tls::Certificates;
 use transport::{Clients, Limit};
 
-use super::peers;
+use super::{peers, rooms};
 use crate::metrics::{Bounds, Families, Histogram, Registry};
 
 /// Registers all of them.
@@ -25,6 +25,8 @@ pub(super) fn register(
     let (for_stanzas, for_sessions) = (Arc::clone(router), Arc::clone(router));
     let for_peers = Arc::clone(router);
     registry.register(move |families| peers::rows(families, &for_peers, &named));
+    let for_rooms = Arc::clone(router);
+    registry.register(move |families| rooms::rows(families, &for_rooms));
     registry.register(move |families| stanzas(families, &for_stanzas));
     let clients = Arc::clone(clients);
     registry.register(move |families| sessions(families, &for_sessions, &clients));

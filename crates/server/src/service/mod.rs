@@ -11,6 +11,7 @@ mod notify;
 mod peers;
 mod presence;
 mod reload;
+mod rooms;
 mod run;
 mod settings;
 mod start;

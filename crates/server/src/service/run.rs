@@ -107,6 +107,8 @@ async fn stop(server: Server, ending: Ending) {
         listening.stop();
     }
     server.clients.stop();
+    // Rooms do not survive their server yet, so that everybody must enter again, whatever the ending.
+    server.router.close_rooms();
     match ending {
         Ending::Restart => server.router.suspend_all(),
         Ending::Final => server

@@ -1,0 +1,127 @@
+//! `balcony room list|show|destroy`: chat rooms.
+
+use super::{Output, ask, configuration, misunderstood, say_json};
+use crate::admin::{Reply, Request, Room};
+use crate::cli::{Arguments, RoomCommand};
+use crate::report::{Exit, Report};
+use crate::terminal::say;
+
+pub(super) fn room(arguments: &Arguments, command: &RoomCommand, output: Output) -> Result<Exit, Report> {
+    let request = match command {
+        RoomCommand::List => Request::RoomList,
+        RoomCommand::Show { room } => Request::RoomShow { room: room.clone() },
+        RoomCommand::Destroy { room, reason } => Request::RoomDestroy {
+            room: room.clone(),
+            reason: reason.clone(),
+        },
+    };
+    let reply = ask(&configuration(arguments)?, &request)?;
+    match (command, &reply, output) {
+        (RoomCommand::List | RoomCommand::Show { .. }, Reply::Rooms { .. }, Output::Machines)
+        | (RoomCommand::Destroy { .. }, Reply::Done, Output::Machines) => say_json(&reply),
+        (RoomCommand::List, Reply::Rooms { rooms }, Output::People) => {
+            rooms.iter().map(line).for_each(say);
+        }
+        (RoomCommand::Show { .. }, Reply::Rooms { rooms }, Output::People) => {
+            rooms.iter().map(page).for_each(say);
+        }
+        (RoomCommand::Destroy { room, .. }, Reply::Done, Output::People) => {
+            say(format!("{room} is destroyed"));
+        }
+        (RoomCommand::List | RoomCommand::Show { .. } | RoomCommand::Destroy { .. }, _, _) => {
+            return Err(misunderstood(&reply));
+        }
+    }
+    Ok(Exit::Fine)
+}
+
+/// One room on one line.
+fn line(room: &Room) -> String {
+    let mut words = vec![count(room.occupants, "occupant", "occupants")];
+    words.extend(traits(room).into_iter().map(str::to_owned));
+    format!("{}  {}", room.room, words.join(", "))
+}
+
+fn page(room: &Room) -> String {
+    let mut text = room.room.clone();
+    if !room.name.is_empty() {
+        text.push_str(&format!("\n    name: {}", room.name));
+    }
+    text.push_str(&format!(
+        "\n    in it: {}, {}\n    entry: {}",
+        count(room.occupants, "occupant", "occupants"),
+        count(room.clients, "client", "clients"),
+        match traits(room).join(", ") {
+            words if words.is_empty() => "open to all".to_owned(),
+            words => words,
+        }
+    ));
+    text
+}
+
+/// What sets it apart from a room that is open to all.
+fn traits(room: &Room) -> Vec<&'static str> {
+    [
+        (!room.public, "not listed"),
+        (room.members_only, "members only"),
+        (room.moderated, "moderated"),
+        (room.password_protected, "with a password"),
+    ]
+    .into_iter()
+    .filter_map(|(applies, word)| applies.then_some(word))
+    .collect()
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn garden() -> Room {
+        Room {
+            room: "garden@rooms.montague.lit".to_owned(),
+            name: "The garden".to_owned(),
+            public: true,
+            members_only: false,
+            moderated: false,
+            password_protected: false,
+            occupants: 1,
+            clients: 2,
+        }
+    }
+
+    #[test]
+    fn a_room_is_told_on_one_line_or_on_a_page() {
+        assert_eq!(line(&garden()), "garden@rooms.montague.lit  1 occupant");
+        assert_eq!(
+            page(&garden()),
+            "garden@rooms.montague.lit\n    name: The garden\n    in it: 1 occupant, 2 clients\n    entry: open to all"
+        );
+    }
+
+    #[test]
+    fn what_keeps_people_out_of_a_room_is_told() {
+        let tomb = Room {
+            name: String::new(),
+            public: false,
+            members_only: true,
+            moderated: true,
+            password_protected: true,
+            occupants: 2,
+            clients: 1,
+            ..garden()
+        };
+        let traits = "not listed, members only, moderated, with a password";
+        assert_eq!(
+            line(&tomb),
+            format!("garden@rooms.montague.lit  2 occupants, {traits}")
+        );
+        assert_eq!(
+            page(&tomb),
+            format!("garden@rooms.montague.lit\n    in it: 2 occupants, 1 client\n    entry: {traits}")
+        );
+    }
+}
