@@ -14,6 +14,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOMAIN = "montague.lit"
+ROOMS = f"rooms.{DOMAIN}"
 START_SECONDS = 60
 STOP_SECONDS = 30
 
@@ -121,6 +122,8 @@ data_dir = "data"
 certificate = "cert.pem"
 key = "key.pem"
 registration = "{self.registration}"
+[muc]
+services = ["{ROOMS}"]
 [storage]
 url = "{self.storage or "sqlite:data/balcony.db"}"
 [c2s]
@@ -224,6 +227,7 @@ modules_enabled = {{ "disco", "roster", "saslauth", "tls", "blocklist", "private
 modules_disabled = {{ "s2s" }}
 limits = {{}}
 VirtualHost "{DOMAIN}"
+Component "{ROOMS}" "muc"
 """)
         (d / "data").mkdir()
         subprocess.run(["chown", "-R", "prosody:prosody", d], check=True)
