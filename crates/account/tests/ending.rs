@@ -265,4 +265,27 @@ fn what_strangers_together_send_to_one_user_has_a_limit() {
     // What is no first word of a stranger is not counted.
     assert!(send("paris@capulet.lit/street", Kind::Message(MessageType::Headline)).is_empty());
     assert!(written(&mailbox).contains("headline"));
+    // XEP-0045 §7.5: whoever is in a room hears what its occupants say in private.
+    let room = Some(address("verona@rooms.capulet.lit/romeo"));
+    let kind = Kind::Presence(PresenceType::Available);
+    let entering = Stanza::build(kind, Some(&address(ORCHARD)), room.as_ref(), None, b"");
+    home.handle(Input::Outbound {
+        session: SessionId(1),
+        stanza: entering,
+        receipt: None,
+    });
+    let kind = Kind::Message(MessageType::Chat);
+    let stanza = Stanza::build(
+        kind,
+        Some(&address("verona@rooms.capulet.lit/paris")),
+        Some(&address(ME)),
+        None,
+        b"<body>aside</body>",
+    );
+    let passed = home.handle(Input::Inbound {
+        parcel: Parcel::new(stanza),
+        receipt: None,
+    });
+    assert!(passed.is_empty(), "{passed:?}");
+    assert!(written(&mailbox).contains("aside"));
 }
