@@ -81,7 +81,7 @@ def wait(probe, for_what):
 
 def metrics_address(server):
     text = (server.directory / "balcony.toml").read_text()
-    return re.search(r'\[metrics\]\nlisten = "([^"]+)"', text).group(1)
+    return re.search(r'\[metrics\]\n(?:peers.*\n)?listen = "([^"]+)"', text).group(1)
 
 
 def queries(dashboard):
@@ -110,12 +110,22 @@ class Rules(unittest.TestCase):
             self.assertNotIn("@", text, "an address in a label")
 
 
+class Everything(Balcony):
+    """A server with all that has figures: rooms, and another domain that is watched by name."""
+
+    def configure(self):
+        super().configure()
+        file = self.directory / "balcony.toml"
+        text = file.read_text().replace("[metrics]\n", '[metrics]\npeers = ["capulet.lit"]\n')
+        file.write_text(f'{text}[muc]\nservices = ["rooms.{DOMAIN}"]\n')
+
+
 class Scraped(unittest.TestCase):
     maxDiff = None
 
     @classmethod
     def setUpClass(cls):
-        cls.server = Balcony().start()
+        cls.server = Everything().start()
         cls.addClassCleanup(shutil.rmtree, cls.server.directory, True)
         cls.addClassCleanup(cls.server.stop)
         cls.prometheus = cls.enterClassContext(Prometheus(metrics_address(cls.server)))

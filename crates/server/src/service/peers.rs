@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use router::{Counter, Direction, Router};
 use s2s::link::{StateName, View};
 use s2s::{Method, Pair};
+use stanza::Condition;
 
 use super::figures::KINDS;
 use crate::metrics::Families;
@@ -14,13 +15,37 @@ const OTHER: &str = "other";
 
 const STATES: [&str; 5] = ["connecting", "up", "idle", "suspect", "down"];
 
+/// Why a link got worse, as [`s2s::link::Cause::label`] says it.
+const REASONS: [&str; 8] = [
+    "dns",
+    "tcp",
+    "tls",
+    "certificate",
+    "authentication",
+    "timeout",
+    "remote_closed",
+    "policy",
+];
+
 /// What is told at a scrape.
 pub(super) fn rows(families: &mut Families, router: &Router, named: &BTreeSet<String>) {
     let views = router.links();
     links(families, &views, &router.link_methods());
     peers(families, &views, named);
     queues(families, &views, named);
-    let figures = router.link_figures();
+    let mut figures = router.link_figures();
+    // What has not happened yet is told too: else the first time would not be seen as a change.
+    for to in ["up", "idle"] {
+        figures.changes.entry((to, "")).or_default();
+    }
+    for reason in REASONS {
+        for to in ["suspect", "down"] {
+            figures.changes.entry((to, reason)).or_default();
+        }
+    }
+    for condition in [Condition::RemoteServerNotFound, Condition::RemoteServerTimeout] {
+        figures.bounced.entry(condition.as_str()).or_default();
+    }
     let mut rows = families.counter(
         "xmpp_s2s_state_changes_total",
         "Changes of links to other domains; a reason is given for those to the worse.",
