@@ -3,6 +3,8 @@
 import asyncio
 import json
 import subprocess
+import tomllib
+import urllib.request
 
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
@@ -65,3 +67,13 @@ class Presence(Scenario):
         romeo.register_handler(Callback("poke", question, lambda iq: iq.reply().send()))
         code, told = await poke(juliet.boundjid.bare)
         self.assertEqual((code, told["found"], told["error"]), (0, romeo.boundjid.full, None))
+        rows = self.metrics()
+        for outcome, count in (("forbidden", 1), ("timeout", 1), ("present", 1), ("rate_limited", 0)):
+            self.assertIn(f'xmpp_poke_requests_total{{source="presence",outcome="{outcome}"}} {count}', rows)
+        self.assertIn('xmpp_psa_active_annotations{condition="server_unavailable",trigger="s2s"} 0', rows)
+        self.assertIn('xmpp_attention_total{decision="blocked"} 0', rows)
+
+    def metrics(self):
+        configuration = tomllib.loads((self.server.directory / "balcony.toml").read_text())
+        with urllib.request.urlopen(f"http://{configuration['metrics']['listen']}/metrics", timeout=10) as answer:
+            return answer.read().decode().splitlines()

@@ -13,8 +13,8 @@ use stanza::{Address, Kind, Parcel, PresenceType, Stanza, namespace};
 
 use crate::account::{Account, Out};
 use crate::door::Passed;
-use crate::input::{Key, Path};
-use crate::{Effect, SessionId, Settings};
+use crate::input::{Key, Path, Tally};
+use crate::{Effect, PresenceCount, SessionId, Settings};
 
 /// Probes after an outage are spread over this time (PSA-30).
 const REPROBE_SPREAD: Duration = Duration::from_secs(5);
@@ -101,6 +101,8 @@ impl Account {
                 };
                 let kept = session.received.put(from, held, cache_bytes);
                 if shown && kept {
+                    out.effects
+                        .push(Effect::Count(Tally::Presence(PresenceCount::Paused)));
                     Some(parcel.clone())
                 } else {
                     without_annotation(parcel, truth)
@@ -131,6 +133,12 @@ impl Account {
                     self.watch(&from, out);
                 }
                 if shown && kept {
+                    let count = if is_broken {
+                        PresenceCount::Paused
+                    } else {
+                        PresenceCount::Resumed
+                    };
+                    out.effects.push(Effect::Count(Tally::Presence(count)));
                     // PSA-08.
                     Some(parcel.clone().addressed_to(full))
                 } else if is_news {
@@ -305,23 +313,31 @@ impl Account {
                 break;
             };
             let to = session.address.clone();
-            let repeats: Vec<Parcel> = session
+            let repeats: Vec<(Parcel, PresenceCount)> = session
                 .received
                 .iter_mut()
                 .filter(|(from, held)| held.is_behind(broken(from)))
                 .take(most)
-                .map(|(from, held)| held.repeat(from, &to, ours, broken(from)))
+                .map(|(from, held)| {
+                    let count = match (held.told, broken(from)) {
+                        (_, true) => PresenceCount::Unavailable,
+                        (true, false) => PresenceCount::Available,
+                        (false, false) => PresenceCount::Paused,
+                    };
+                    (held.repeat(from, &to, ours, broken(from)), count)
+                })
                 .collect();
             more |= session
                 .received
                 .iter()
                 .any(|(from, held)| held.is_behind(broken(from)));
-            for parcel in repeats {
+            for (parcel, count) in repeats {
                 let parcel = Passed::delivered_before(parcel);
                 if let Some(session) = self.sessions.get(place)
                     && self.admits(session, &parcel)
                 {
                     self.give(context, session, &parcel, out);
+                    out.effects.push(Effect::Count(Tally::Presence(count)));
                 }
             }
         }

@@ -3,9 +3,10 @@
 use machine::Context;
 use presence::{Attention, Judgement};
 
-use crate::Settings;
-use crate::account::Account;
+use crate::account::{Account, Out};
 use crate::door::Passed;
+use crate::input::Tally;
+use crate::{Effect, PresenceCount, Settings};
 
 impl Account {
     /// The message as it may reach the user: with the call, without it, or not at all. Where nothing is to be judged, the
@@ -14,6 +15,7 @@ impl Account {
         &mut self,
         context: &Context<'_, Settings>,
         parcel: Passed,
+        out: &mut Out,
     ) -> Option<Passed> {
         let rate = context.settings.presence.attention_rate;
         if rate.is_none() && !self.flags.attention_from_strangers_off {
@@ -28,10 +30,16 @@ impl Account {
                 self.is_stranger(from) && !self.sessions.iter().any(|session| session.directed_to(from))
             });
         let message = parcel.parcel().stanza();
-        match self
+        let judgement = self
             .attention
-            .judge(message, place, is_stranger, rate, context.now)
-        {
+            .judge(message, place, is_stranger, rate, context.now);
+        let count = match judgement {
+            Judgement::Carry => PresenceCount::AttentionDelivered,
+            Judgement::Strip(_) | Judgement::Drop if is_stranger => PresenceCount::AttentionBlocked,
+            Judgement::Strip(_) | Judgement::Drop => PresenceCount::AttentionRateLimited,
+        };
+        out.effects.push(Effect::Count(Tally::Presence(count)));
+        match judgement {
             Judgement::Carry => Some(parcel),
             Judgement::Strip(place) => Some(parcel.without_child(place)),
             Judgement::Drop => None,

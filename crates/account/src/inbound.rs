@@ -7,10 +7,10 @@ use stream_management::{Copies, Entry, Receipt, StoredId};
 use crate::account::{Account, Out, settle};
 use crate::delivery::{Addressed, AtHome, Fate, fate};
 use crate::door::Passed;
-use crate::input::DropReason;
+use crate::input::{DropReason, Tally};
 use crate::outbound::is_stranger;
 use crate::session::Session;
-use crate::{Effect, Settings};
+use crate::{Effect, PresenceCount, Settings};
 
 impl Account {
     /// Takes a stanza from anybody, the account's own sessions included.
@@ -27,6 +27,12 @@ impl Account {
                 if self.poked_by_blocked(context, &refused.parcel, out) {
                     settle(receipt, out);
                     return;
+                }
+                if refused.parcel.stanza().kind() == Kind::Presence(PresenceType::Available)
+                    && presence::Decloak::of(refused.parcel.stanza()).is_some()
+                {
+                    out.effects
+                        .push(Effect::Count(Tally::Presence(PresenceCount::DecloakDenied)));
                 }
                 match refused.denial.answer() {
                     Some(error) => self.reply(refused.parcel.error(error), out),
@@ -48,7 +54,7 @@ impl Account {
         }
         match kind {
             Kind::Message(_) => {
-                let Some(parcel) = self.judge_attention(context, parcel) else {
+                let Some(parcel) = self.judge_attention(context, parcel, out) else {
                     out.effects.push(Effect::Dropped(DropReason::DeliveryRule));
                     settle(receipt, out);
                     return;

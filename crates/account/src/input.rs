@@ -8,7 +8,7 @@ use machine::{Moment, Rate, Timestamp};
 use stanza::{Address, Parcel, Stanza, StreamError};
 use stream_management::{Entry, EntryId, Mailbox, Receipt, Released, Signal, StoredId};
 
-use crate::{KeptSession, Passed, PresenceView};
+use crate::{KeptSession, Passed, PresenceCount, PresenceView};
 
 /// Names one session of the server for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -165,6 +165,8 @@ pub enum Tally {
     PauseEnded(PauseEnd, Duration),
     /// A session goes on with another connection.
     Resumed,
+    /// Something of the presence engine.
+    Presence(PresenceCount),
     /// So many stanzas that a client did not acknowledge have gone there.
     Redelivered(Redelivered, usize),
 }

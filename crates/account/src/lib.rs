@@ -11,6 +11,7 @@ mod attention;
 mod delivery;
 mod door;
 mod explained;
+mod figures;
 mod inbound;
 mod input;
 mod interest;
@@ -29,6 +30,7 @@ pub use account::Account;
 pub use answers::HOST_FEATURES;
 pub use door::Passed;
 pub use explained::{PresenceSession, PresenceView, Sharing};
+pub use figures::{PresenceCount, PresenceLoad};
 pub use input::{
     AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Path, PauseCause,
     PauseEnd, PrivacyQuestion, Redelivered, Saved, SessionId, SessionView, Settings, Standing, Tally,

@@ -13,8 +13,8 @@ use stanza::{Address, IqType, Kind, Parcel, PresenceType, Stanza};
 use crate::account::{Account, Out};
 use crate::annotations::Truth;
 use crate::door::Passed;
-use crate::input::Key;
-use crate::{Effect, SessionId, Settings};
+use crate::input::{Key, Tally};
+use crate::{Effect, PresenceCount, SessionId, Settings};
 
 /// Clients elsewhere that may be asked for their capabilities at the same time.
 const QUESTIONS_MAX: usize = 100;
@@ -175,7 +175,12 @@ impl Account {
                 })
                 .collect(),
         };
+        let count = match state {
+            Some(_) => PresenceCount::PausedElsewhere,
+            None => PresenceCount::ResumedElsewhere,
+        };
         for client in clients {
+            out.effects.push(Effect::Count(Tally::Presence(count)));
             self.send_presence(
                 id,
                 stanza.readdressed(Some(address.clone()), Some(client.clone())),
@@ -342,6 +347,8 @@ impl Account {
             }
         }
         for (id, parcel) in repeats {
+            out.effects
+                .push(Effect::Count(Tally::Presence(PresenceCount::PausedElsewhere)));
             self.send_presence(id, parcel, out);
         }
     }

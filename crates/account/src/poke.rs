@@ -7,8 +7,8 @@ use stanza::{Address, IqType, Kind, Parcel, PresenceType, Stanza};
 
 use crate::account::{Account, Out};
 use crate::door::Passed;
-use crate::input::Key;
-use crate::{Effect, SessionId, Settings};
+use crate::input::{Key, Tally};
+use crate::{Effect, PresenceCount, SessionId, Settings};
 
 /// What a probe asks for besides a poke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,12 @@ impl Account {
             return Besides::Probe;
         };
         if mode == PokeMode::Refuse {
-            self.fail(&request, Failure::Unsupported, out);
+            self.fail(
+                &request,
+                Failure::Unsupported,
+                PresenceCount::PokeUnsupported,
+                out,
+            );
             return Besides::Nothing;
         }
         let besides = if request.requester.is_bare() {
@@ -52,16 +57,21 @@ impl Account {
             Besides::Nothing
         };
         if !self.exists() && settings.reveals_unknown_to(&request.requester) {
-            self.fail(&request, Failure::UnknownUser, out);
+            self.fail(&request, Failure::UnknownUser, PresenceCount::PokeError, out);
         } else if !self.may_know(&request.requester) {
             // POKE-09, POKE-10: before anything else, and alike for those who do not exist (POKE-22). Where the probe is
             // from a server, `forbidden` is the only answer (C-01).
-            self.fail(&request, Failure::Forbidden, out);
+            self.fail(&request, Failure::Forbidden, PresenceCount::PokeForbidden, out);
             return Besides::Nothing;
         } else if self.flags.deceased && self.flags.next_of_kin_notified {
-            self.fail(&request, Failure::Died, out);
+            self.fail(&request, Failure::Died, PresenceCount::PokeError, out);
         } else if self.flags.deceased || self.flags.poke_disabled {
-            self.fail(&request, Failure::NobodyAnswered, out);
+            self.fail(
+                &request,
+                Failure::NobodyAnswered,
+                PresenceCount::PokeNoResource,
+                out,
+            );
         } else {
             self.ask_clients(context, request, parcel, out);
         }
@@ -76,10 +86,12 @@ impl Account {
         out: &mut Out,
     ) -> bool {
         let settings = &context.settings.presence.poke;
-        let failure = match (settings.mode, settings.blocked) {
+        let (failure, count) = match (settings.mode, settings.blocked) {
             (PokeMode::Ignore, _) | (_, PokeBlocked::Silent) => return false,
-            (PokeMode::On, PokeBlocked::Forbidden) => Failure::Forbidden,
-            (PokeMode::Refuse, PokeBlocked::Forbidden) => Failure::Unsupported,
+            (PokeMode::On, PokeBlocked::Forbidden) => (Failure::Forbidden, PresenceCount::PokeForbidden),
+            (PokeMode::Refuse, PokeBlocked::Forbidden) => {
+                (Failure::Unsupported, PresenceCount::PokeUnsupported)
+            }
         };
         if parcel.stanza().kind() != Kind::Presence(PresenceType::Probe) {
             return false;
@@ -87,7 +99,7 @@ impl Account {
         let Some(request) = Poke::of(parcel.stanza()).and_then(|poke| request(context, parcel, poke)) else {
             return false;
         };
-        self.fail(&request, failure, out);
+        self.fail(&request, failure, count, out);
         true
     }
 
@@ -122,7 +134,15 @@ impl Account {
         }
         match asked {
             Ok(()) => self.wake_for_pokes(context, out),
-            Err(request) => self.fail(&request, Failure::NobodyAnswered, out),
+            Err(request) => {
+                let is_meant = |client: &Address| request.asked.is_bare() || *client == request.asked;
+                let count = if clients.iter().any(is_meant) {
+                    PresenceCount::PokeRateLimited
+                } else {
+                    PresenceCount::PokeNoResource
+                };
+                self.fail(&request, Failure::NobodyAnswered, count, out);
+            }
         }
     }
 
@@ -180,11 +200,13 @@ impl Account {
     fn conclude(&self, ended: Vec<(Request, Verdict)>, out: &mut Out) {
         for (request, verdict) in ended {
             if !self.may_know(&request.requester) {
-                self.fail(&request, Failure::Forbidden, out);
+                self.fail(&request, Failure::Forbidden, PresenceCount::PokeForbidden, out);
                 continue;
             }
             match verdict {
-                Verdict::Nobody => self.fail(&request, Failure::NobodyAnswered, out),
+                Verdict::Nobody => {
+                    self.fail(&request, Failure::NobodyAnswered, PresenceCount::PokeTimeout, out)
+                }
                 Verdict::Found { at, poke } => {
                     let found = poke.found(&at, &request.requester, request.id.as_deref());
                     let passed = match self.session_at(&at) {
@@ -192,11 +214,15 @@ impl Account {
                         None => self.release_for_user(Parcel::new(found)),
                     };
                     match passed {
-                        Ok(parcel) => out.effects.push(Effect::Route {
-                            parcel,
-                            receipt: None,
-                        }),
-                        Err(_) => self.fail(&request, Failure::Forbidden, out),
+                        Ok(parcel) => {
+                            out.effects
+                                .push(Effect::Count(Tally::Presence(PresenceCount::PokePresent)));
+                            out.effects.push(Effect::Route {
+                                parcel,
+                                receipt: None,
+                            });
+                        }
+                        Err(_) => self.fail(&request, Failure::Forbidden, PresenceCount::PokeForbidden, out),
                     }
                 }
             }
@@ -209,7 +235,8 @@ impl Account {
         self.exists() && is_subscribed && self.may_show_presence(requester)
     }
 
-    fn fail(&self, request: &Request, failure: Failure, out: &mut Out) {
+    fn fail(&self, request: &Request, failure: Failure, count: PresenceCount, out: &mut Out) {
+        out.effects.push(Effect::Count(Tally::Presence(count)));
         let answer = request
             .poke
             .failed(&request.asked, &request.requester, request.id.as_deref(), failure);

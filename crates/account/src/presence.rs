@@ -8,8 +8,9 @@ use xml::Child;
 use crate::account::{Account, Out};
 use crate::annotations::Truth;
 use crate::door::Passed;
+use crate::input::Tally;
 use crate::session::Available;
-use crate::{Effect, SessionId, Settings};
+use crate::{Effect, PresenceCount, SessionId, Settings};
 
 /// `xs:byte` (RFC 6121 §4.7.2.3).
 type Priority = i8;
@@ -233,6 +234,8 @@ impl Account {
             && self.is_stranger(&to)
             && !self.strangers.decloaking.take(rate, context.now)
         {
+            out.effects
+                .push(Effect::Count(Tally::Presence(PresenceCount::DecloakRateLimited)));
             let error = StanzaError::new(Condition::PolicyViolation)
                 .kind(ErrorKind::Wait)
                 .text("too many wishes to see the presence of people who are not your contacts");

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use account::DropReason;
+use account::{DropReason, PresenceCount};
 use stanza::{Condition, Kind};
 use thread_local::ThreadLocal;
 
@@ -26,6 +26,8 @@ pub enum Counter {
     Errors(Kind, Condition),
     /// `xmpp_router_dropped_total{reason}`.
     Dropped(DropReason),
+    /// Something of the presence engine.
+    Presence(PresenceCount),
 }
 
 const KINDS: usize = 3;
@@ -35,7 +37,8 @@ const REASONS: usize = 3;
 const REMOTE_AT: usize = KINDS * DIRECTIONS;
 const ERRORS_AT: usize = REMOTE_AT + KINDS * DIRECTIONS;
 const DROPPED_AT: usize = ERRORS_AT + KINDS * CONDITIONS;
-const COUNTERS: usize = DROPPED_AT + REASONS;
+const PRESENCE_AT: usize = DROPPED_AT + REASONS;
+const COUNTERS: usize = PRESENCE_AT + PresenceCount::ALL.len();
 
 /// The counters of one server.
 #[derive(Default)]
@@ -92,6 +95,7 @@ fn index(counter: Counter) -> usize {
         Counter::Dropped(DropReason::DeliveryRule) => DROPPED_AT,
         Counter::Dropped(DropReason::Privacy) => DROPPED_AT + 1,
         Counter::Dropped(DropReason::Strangers) => DROPPED_AT + 2,
+        Counter::Presence(count) => PRESENCE_AT + count as usize,
     }
 }
 
@@ -112,6 +116,7 @@ mod tests {
             Counter::Dropped(DropReason::Privacy),
             Counter::Dropped(DropReason::Strangers),
         ];
+        all.extend(PresenceCount::ALL.map(Counter::Presence));
         for kind in kinds {
             all.extend([
                 Counter::Stanzas(Direction::In, kind),

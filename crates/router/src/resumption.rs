@@ -88,6 +88,8 @@ impl Resumptions {
         match tally {
             // The gauge of sessions shows it.
             Tally::Paused => {}
+            // Each thread counts these for itself.
+            Tally::Presence(_) => {}
             Tally::PauseEnded(end, lasted) => {
                 if let Some(times) = self.pauses.get(end as usize) {
                     let seconds = lasted.as_secs_f64();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use account::{Account, AdminRequest, Input};
+use account::{Account, AdminRequest, Input, PresenceLoad};
 use arc_swap::ArcSwap;
 use features::{Answer, Asker, Place, Request};
 use papaya::HashMap;
@@ -184,6 +184,22 @@ impl Router {
             }
         }
         counts
+    }
+
+    /// What all sessions here hold of others' presence.
+    pub fn presence_load(&self) -> PresenceLoad {
+        let settings = self.settings.load();
+        let mut sum = PresenceLoad::default();
+        for (_, slot) in &self.accounts.pin() {
+            // One that has its turn right now is counted at the next look.
+            let look = |account: &Account| account.presence_load(|address| settings.hosts.serves(address));
+            let Some(load) = slot.look(look) else { continue };
+            sum.local += load.local;
+            sum.remote += load.remote;
+            sum.unavailable += load.unavailable;
+            sum.paused += load.paused;
+        }
+        sum
     }
 
     /// Ends all sessions with this error. What their clients do not have is kept as for any session that ends.

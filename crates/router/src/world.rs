@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Weak};
 
-use account::{Account, Change, Effect, Input, Key, Loaded, Unavailable};
+use account::{Account, Change, Effect, Input, Key, Loaded, Tally, Unavailable};
 use machine::{Context, Random};
 use stanza::{Condition, ErrorKind, IqType, Kind, Parcel, Stanza, StanzaError};
 use stream_management::{Copies, Released, Signal};
@@ -120,6 +120,7 @@ impl World<Account> for Router {
                 let answer = self.resumptions.not_here(slot.key(), &id);
                 mailbox.signal(Signal::NotResumed(answer));
             }
+            Effect::Count(Tally::Presence(count)) => self.counters.add(Counter::Presence(count), 1),
             Effect::Count(tally) => self.resumptions.count(tally),
             Effect::Dropped(reason) => self.counters.add(Counter::Dropped(reason), 1),
             Effect::Answer(answer) => answer.give(),

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use account::{Account, Change, Effect, Flags, Input, Key, Path, Saved, SessionId, Settings, Standing};
+use account::{
+    Account, Change, Effect, Flags, Input, Key, Path, PresenceCount, PresenceLoad, Saved, SessionId,
+    Settings, Standing, Tally,
+};
 use machine::{Context, Decision, Machine, Moment, Random, Timestamp};
 use roster::Relation;
 use stanza::{Address, Parcel, Stanza};
@@ -20,6 +23,8 @@ pub(crate) struct Home {
     pub(crate) wakes: Vec<(Moment, Key)>,
     /// What was sent, as it travels.
     pub(crate) sent: Vec<Parcel>,
+    /// What was counted.
+    pub(crate) counts: Vec<PresenceCount>,
     mailboxes: Vec<(SessionId, String, Arc<Mailbox>)>,
     tokens: u64,
 }
@@ -120,9 +125,16 @@ impl Home {
             seen: Vec::new(),
             wakes: Vec::new(),
             sent: Vec::new(),
+            counts: Vec::new(),
             mailboxes: Vec::new(),
             tokens: 0,
         }
+    }
+
+    /// What its sessions hold of others.
+    pub(crate) fn load(&self) -> PresenceLoad {
+        self.account
+            .presence_load(|address| address.domainpart() == "montague.lit")
     }
 
     /// Tells the account something; gives what it wants to happen.
@@ -150,6 +162,7 @@ impl Home {
                 Effect::Unwatch(domain) => seen.push(format!("unwatch {domain}")),
                 Effect::WakeAt(key, at) => self.wakes.push((at, key)),
                 Effect::Answer(answer) => answer.give(),
+                Effect::Count(Tally::Presence(count)) => self.counts.push(count),
                 Effect::Learn(hash, wants) => self.settings.presence.capabilities.learn(hash, wants),
                 _ => {}
             }

@@ -7,6 +7,7 @@
 )]
 
 mod explained;
+mod figures;
 mod home;
 mod links;
 mod paused;

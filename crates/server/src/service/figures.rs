@@ -10,7 +10,7 @@ use storage::{Database, Operation};
 use transport::tls::Certificates;
 use transport::{Clients, Limit};
 
-use super::{peers, rooms};
+use super::{peers, presence_figures, rooms};
 use crate::metrics::{Bounds, Families, Histogram, Registry};
 
 /// Registers all of them.
@@ -28,6 +28,8 @@ pub(super) fn register(
     let for_rooms = Arc::clone(router);
     registry.register(move |families| rooms::rows(families, &for_rooms));
     registry.register(move |families| stanzas(families, &for_stanzas));
+    let for_presence = Arc::clone(router);
+    registry.register(move |families| presence_figures::rows(families, &for_presence));
     let clients = Arc::clone(clients);
     registry.register(move |families| sessions(families, &for_sessions, &clients));
     let for_resumptions = Arc::clone(router);

@@ -10,6 +10,7 @@ mod links;
 mod notify;
 mod peers;
 mod presence;
+mod presence_figures;
 mod reload;
 mod rooms;
 mod run;
