@@ -38,6 +38,7 @@ class Server:
         self.directory.chmod(0o755)
         self.port, self.tls_port = free_port(), free_port()
         self.http_port, self.https_port = free_port(), free_port()
+        self.component_port = free_port()
         self.process = None
         self.log = self.directory / "log"
         self.certificate = self.directory / "cert.pem"
@@ -116,6 +117,9 @@ class Balcony(Server):
     binary = os.environ.get("BALCONY", ROOT / "target/debug/balcony")
 
     def configure(self):
+        secret = self.directory / "bridge.secret"
+        secret.write_text("sesame\n")
+        secret.chmod(0o600)
         (self.directory / "balcony.toml").write_text(f"""\
 data_dir = "data"
 [hosts."{DOMAIN}"]
@@ -134,7 +138,9 @@ require_tls = {str(self.require_tls).lower()}
 listen = []
 listen_tls = []
 [components]
-listen = []
+listen = ["127.0.0.1:{self.component_port}"]
+[components.domains."bridge.{DOMAIN}"]
+secret_file = "bridge.secret"
 [http]
 listen = ["127.0.0.1:{self.http_port}"]
 listen_tls = ["127.0.0.1:{self.https_port}"]

@@ -33,8 +33,8 @@ const GAPS: &[(&str, &str)] = &[
     ("ATT-16", "carbons and the archive come later"),
     ("ATT-17", "client state indication and push come later"),
     ("ATT-18", "rooms come later"),
-    ("DCL-18", "components are not served yet"),
-    ("DCL-19", "components are not served yet"),
+    ("DCL-18", "no conversation has a component yet"),
+    ("DCL-19", "no conversation has a component yet"),
     ("DCL-20", "the server has no services of its own yet"),
     ("DCL-23", "not done by the server, as decided"),
     (

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use stanza::Address;
 
-use crate::Secret;
+use crate::{ComponentSecret, Secret};
 
 /// The configuration as far as it concerns connections between servers.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The domains that are served here, services too. Errors about unknown hosts come from the first.
     pub hosts: BTreeSet<Address>,
+    /// The domains that external components may serve, and what each of them must prove.
+    pub components: BTreeMap<Address, ComponentSecret>,
     /// From which the keys of dialback are made.
     pub secret: Secret,
     /// Whether STARTTLS can be agreed to.

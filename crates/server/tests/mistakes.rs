@@ -390,8 +390,8 @@ fn what_is_risky_is_told_and_allowed() {
             "hosts.\"montague.lit\".password_storage: nobody can log in",
         ),
         (
-            "[components]\n[limits]\npokes_in_flight = 5",
-            "without effect in this version: components, limits.pokes_in_flight",
+            "[limits]\npokes_in_flight = 5",
+            "without effect in this version: limits.pokes_in_flight",
         ),
     ] {
         let loaded =

@@ -4,6 +4,7 @@
 //! orders; links put stanzas into the stream's mailbox, which this task empties. A peer that does not read is noticed by
 //! its silence; until then its mailbox fills, and nobody else waits.
 
+mod conversation;
 mod report;
 mod round;
 
@@ -20,7 +21,7 @@ use machine::{Moment, Rate};
 use parking_lot::Mutex;
 use router::{Order, StreamHandle, StreamOrders, Surroundings};
 use s2s::explain::{CertificateSummary, TlsFault};
-use s2s::{Close, Effect, Ending, Errand, Input, Side, Stage, Stream, Tls, Transport};
+use s2s::{Close, Component, Effect, Ending, Errand, Input, Side, Stage, Stream, Tls, Transport};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
@@ -32,6 +33,7 @@ use crate::connection::{Dice, with_read_buffer};
 use crate::servers::{Presence, Servers};
 use crate::tls::{self, Listener, Shown};
 
+use conversation::Conversation;
 pub(crate) use report::Report;
 use round::Round;
 
@@ -108,7 +110,7 @@ pub(crate) struct Peer {
     servers: Arc<Servers>,
     /// Nothing in a handshake, and after the end.
     carrier: Option<Carrier>,
-    stream: Stream,
+    stream: Conversation,
     transport: Transport,
     /// The domains of the header, on connections that we opened.
     names: Option<s2s::Pair>,
@@ -204,7 +206,20 @@ impl Peer {
         let settings = servers.router().settings();
         let stream = Stream::inbound(transport, &settings.federation.stream);
         let report = Report::inbound(servers.system(), from, transport);
-        let mut peer = Peer::new(servers, tcp, stream, transport, report);
+        let stream = Conversation::Server(Box::new(stream));
+        let mut peer = Peer::new(servers, tcp, stream, transport, Some(report));
+        peer.admission = Some(admission);
+        peer.open();
+        peer
+    }
+
+    /// A connection of an external component. Links to components tell nothing of attempts: it is the component's side that
+    /// sees why they fail.
+    pub(crate) fn component(servers: Arc<Servers>, tcp: TcpStream, admission: Admission) -> Peer {
+        let settings = servers.router().settings();
+        let component = Component::new(&settings.federation.stream);
+        let stream = Conversation::Component(Box::new(component));
+        let mut peer = Peer::new(servers, tcp, stream, Transport::Tcp, None);
         peer.admission = Some(admission);
         peer.open();
         peer
@@ -221,7 +236,8 @@ impl Peer {
         let settings = servers.router().settings();
         let names = errand.header.clone();
         let stream = Stream::outbound(transport, errand, &settings.federation.stream);
-        let mut peer = Peer::new(servers, tcp, stream, transport, report);
+        let stream = Conversation::Server(Box::new(stream));
+        let mut peer = Peer::new(servers, tcp, stream, transport, Some(report));
         peer.names = Some(names);
         peer
     }
@@ -229,9 +245,9 @@ impl Peer {
     fn new(
         servers: Arc<Servers>,
         tcp: TcpStream,
-        stream: Stream,
+        stream: Conversation,
         transport: Transport,
-        report: Report,
+        report: Option<Report>,
     ) -> Peer {
         let orders = Arc::<Orders>::default();
         Peer {
@@ -258,7 +274,7 @@ impl Peer {
                 Transport::DirectTls => Wants::Tls,
             },
             ending: None,
-            report: Some(report),
+            report,
             tls_fault: None,
             chain: Vec::new(),
         }
@@ -688,7 +704,10 @@ impl Peer {
     fn note(&mut self, effect: &Effect, now: Moment) {
         match effect {
             Effect::Route { .. } | Effect::Reply(_) => self.count_stanza(now),
-            Effect::Authenticated { .. } => {
+            Effect::Authenticated { pair, .. } => {
+                if let Conversation::Component(_) = &self.stream {
+                    self.servers.component_arrived(&pair.remote, &self.orders);
+                }
                 if let Some(admission) = &mut self.admission {
                     admission.authenticated();
                 }
@@ -729,7 +748,7 @@ impl Peer {
 
     /// Whom a connection that came to us was about, as far as is known.
     fn pair(&self) -> Option<s2s::Pair> {
-        if let Some((pair, _)) = self.stream.pairs().next() {
+        if let Some(pair) = self.stream.first_pair() {
             return Some(pair.clone());
         }
         let record = self.stream.record();

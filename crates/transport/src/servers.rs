@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use router::{Network, Order, Router, StreamOrders, Surroundings};
 use s2s::{Errand, Pair, Transport};
 use socket2::{SockRef, TcpKeepalive};
-use stanza::StreamError;
+use stanza::{Address, StreamCondition, StreamError};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
@@ -70,6 +70,15 @@ pub struct Servers {
     /// All connections in both directions, for the end of the server.
     live: Mutex<Live>,
     is_over: AtomicBool,
+    /// The connection of each external component.
+    components: Mutex<BTreeMap<Address, Weak<Orders>>>,
+}
+
+/// Who comes in at a listener.
+#[derive(Clone, Copy)]
+enum Entrance {
+    Servers(Transport),
+    Components,
 }
 
 /// Connections that live.
@@ -116,6 +125,7 @@ impl Servers {
             provoked: Mutex::default(),
             live: Mutex::default(),
             is_over: AtomicBool::new(false),
+            components: Mutex::default(),
         });
         servers
             .router
@@ -128,10 +138,44 @@ impl Servers {
     /// # Errors
     /// When the address cannot be bound: it is taken, not ours, or needs privileges.
     pub fn listen(self: &Arc<Self>, address: SocketAddr, transport: Transport) -> io::Result<Listening> {
+        self.listen_for(address, Entrance::Servers(transport))
+    }
+
+    /// The same for external components (XEP-0114), which prove a secret each.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn listen_for_components(self: &Arc<Self>, address: SocketAddr) -> io::Result<Listening> {
+        self.listen_for(address, Entrance::Components)
+    }
+
+    fn listen_for(self: &Arc<Self>, address: SocketAddr, entrance: Entrance) -> io::Result<Listening> {
         let listener = bind(address)?;
         let address = listener.local_addr()?;
-        let task = tokio::spawn(Arc::clone(self).accept(listener, transport));
+        let task = tokio::spawn(Arc::clone(self).accept(listener, entrance));
         Ok(Listening::new(address, task))
+    }
+
+    /// The domains of the router's settings have changed: components look whether they still belong to them.
+    pub fn check_components(&self) {
+        let components: Vec<_> = self.components.lock().values().cloned().collect();
+        for orders in components.iter().filter_map(Weak::upgrade) {
+            orders.give(Order::Check);
+        }
+    }
+
+    /// A component has proven its secret. A connection that it had before is most likely dead, and ends.
+    pub(crate) fn component_arrived(&self, domain: &Address, orders: &Arc<Orders>) {
+        let before = self
+            .components
+            .lock()
+            .insert(domain.clone(), Arc::downgrade(orders));
+        if let Some(before) = before.as_ref().and_then(Weak::upgrade)
+            && !Arc::ptr_eq(&before, orders)
+        {
+            let error = StreamError::new(StreamCondition::Conflict);
+            before.give(Order::End(error.text("The component has connected again.")));
+        }
     }
 
     /// Connections that came to us, and those of them on which nobody is authenticated.
@@ -198,10 +242,10 @@ impl Servers {
         &self.system
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, transport: Transport) {
+    async fn accept(self: Arc<Self>, listener: TcpListener, entrance: Entrance) {
         loop {
             match listener.accept().await {
-                Ok((socket, peer)) => self.admit(socket, peer, transport),
+                Ok((socket, peer)) => self.admit(socket, peer, entrance),
                 Err(error) => {
                     // Out of descriptors, most likely: others must close before we can go on.
                     warn!(event = "accept_failed", %error, "a connection could not be accepted; is the limit of open files too low?");
@@ -211,7 +255,7 @@ impl Servers {
         }
     }
 
-    fn admit(self: &Arc<Self>, socket: TcpStream, from: SocketAddr, transport: Transport) {
+    fn admit(self: &Arc<Self>, socket: TcpStream, from: SocketAddr, entrance: Entrance) {
         let Some(admission) = self.addresses.admit(from.ip()) else {
             debug!(
                 event = "too_many_connections",
@@ -227,7 +271,11 @@ impl Servers {
             return;
         }
         tune(&socket);
-        let peer = Peer::inbound(Arc::clone(self), socket, from, transport, admission);
+        let servers = Arc::clone(self);
+        let peer = match entrance {
+            Entrance::Servers(transport) => Peer::inbound(servers, socket, from, transport, admission),
+            Entrance::Components => Peer::component(servers, socket, admission),
+        };
         tokio::spawn(async move {
             peer.run().await;
         });

@@ -152,7 +152,12 @@ impl Router {
         if let Some(slot) = slots.get(pair) {
             return Arc::clone(slot);
         }
-        let link = Link::new(pair.clone(), Kind::Server);
+        let components = &self.settings.load().federation.stream.components;
+        let kind = match components.contains_key(&pair.remote) {
+            true => Kind::Component,
+            false => Kind::Server,
+        };
+        let link = Link::new(pair.clone(), kind);
         let fresh = Slot::living(pair.clone(), Arc::clone(self), link);
         match slots.try_insert(pair.clone(), Arc::clone(&fresh)) {
             Ok(_) => fresh,

@@ -1,6 +1,6 @@
 //! What the router asks of whoever has the sockets: connections to other servers, and words to those that are there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use s2s::link::StreamId;
@@ -90,6 +90,7 @@ impl Federation {
         Federation {
             stream: s2s::Settings {
                 hosts,
+                components: BTreeMap::new(),
                 secret,
                 certificates: Certificates::Available,
                 policies: Policies::default(),

@@ -13,8 +13,11 @@ mod phase;
 mod requests;
 mod stream;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub(crate) use self::addresses::Addresses;
+pub(crate) use self::open::refusal;
+pub(crate) use self::phase::Stop;
 pub use self::stream::{Stage, Stream};
 pub use input::{Errand, Input, Side, Suspended, Tls, TlsVersion, Transport};
 pub use output::{By, Close, Effect, Ending, Method, Obstacle, Output, Record, Step};

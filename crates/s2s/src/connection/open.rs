@@ -378,7 +378,7 @@ impl Open {
 }
 
 /// The answer to a stanza that breaks the rules of its kind; `None` where none may be given (RFC 6120 §8.3.1).
-fn refusal(element: &Element, from: &Address, to: &Address) -> Option<Stanza> {
+pub(crate) fn refusal(element: &Element, from: &Address, to: &Address) -> Option<Stanza> {
     let kind = match (element.name(), element.raw_attribute("type")) {
         (_, Some("error")) | ("iq", Some("result")) => return None,
         ("iq", _) => Kind::Iq(stanza::IqType::Error),

@@ -102,6 +102,8 @@ pub enum Method {
     Dialback,
     /// The words of dialback, and a certificate instead of asking back (XEP-0344 §2.4).
     CertificateByDialback,
+    /// The secret shared with an external component (XEP-0114 §3).
+    ComponentSecret,
 }
 
 /// How a connection ended.

@@ -130,6 +130,10 @@ impl Configuration {
             ..new.s2s.clone()
         };
         live.dns = new.dns.clone();
+        // Without components at the start nobody listens for them.
+        if !self.components.domains.is_empty() {
+            live.components.domains = new.components.domains.clone();
+        }
         live.limits = new.limits.clone();
         live
     }

@@ -38,7 +38,7 @@ section! {
         /// How other domains are looked up.
         dns: Dns = Dns::default();
         /// External components (XEP-0114): gateways and bots that serve a whole domain.
-        components: Components = Components::default(), effect later;
+        components: Components = Components::default();
         /// Clients in web browsers: BOSH (XEP-0124) and WebSocket (RFC 7395).
         http: Http = Http::default();
         /// Logging in.
@@ -248,11 +248,12 @@ section! {
 }
 
 section! {
-    /// External components.
+    /// External components. They talk with the accounts of this server, not with other servers.
     pub struct Components {
         /// Where components connect. The protocol has no TLS, so keep it on loopback or in a network of your own.
         listen: Vec<SocketAddr> = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5347))];
-        /// The domains that components may serve.
+        /// The domains that components may serve. When there was none at the start, the first needs a restart. Other servers
+        /// cannot speak in the name of these domains.
         domains: BTreeMap<HostName, Component> = BTreeMap::new(), shown "bridge.montague.lit";
     }
 }

@@ -1,18 +1,19 @@
 //! What the parts that talk to other servers read of the configuration, and their start.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use router::{Federation, Router};
 use s2s::link::QueueLimits;
-use s2s::{Admission, Encryption, Policies, Policy, Transport};
+use s2s::{Admission, ComponentSecret, Encryption, Policies, Policy, Transport};
 use stanza::Address;
 use transport::tls::{Certificates, Trust};
 use transport::{AddressLimits, ResolverSettings, Route, ServerSettings, Servers, System};
 
 use super::settings::{address, range, rate};
+use super::start::read_secret;
 use crate::config::{Authentication, Configuration, RouteTarget};
 use crate::report::Report;
 
@@ -39,6 +40,14 @@ pub(super) fn of_router(
         children: limits.children,
     };
     let stream = &mut federation.stream;
+    for domain in configuration.components.domains.keys() {
+        // Whatever DNS says: no other server speaks for a component.
+        let policy = Policy {
+            admission: Admission::Blocked,
+            ..stream.policies.usual
+        };
+        stream.policies.by_domain.insert(address(domain)?, policy);
+    }
     stream.certificates = match configuration
         .hosts
         .values()
@@ -66,6 +75,30 @@ pub(super) fn of_router(
         bytes: limits.s2s_queue_bytes.0,
     };
     Ok(federation)
+}
+
+/// What each external component must know, from the files that the configuration names.
+///
+/// # Errors
+/// When one of them cannot be read, or is empty.
+pub(super) fn components(
+    configuration: &Configuration,
+) -> Result<BTreeMap<Address, ComponentSecret>, Report> {
+    let mut components = BTreeMap::new();
+    for (domain, component) in &configuration.components.domains {
+        let Some(file) = &component.secret_file else {
+            continue;
+        };
+        let secret = read_secret(file)?;
+        if secret.is_empty() {
+            return Err(Report::failed(
+                format!("{} is empty", file.display()),
+                "Write the secret into it that the component is given, and nothing else.",
+            ));
+        }
+        components.insert(address(domain)?, ComponentSecret::new(&secret));
+    }
+    Ok(components)
 }
 
 /// Starts what connects to other servers.

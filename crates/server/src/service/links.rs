@@ -283,6 +283,9 @@ fn of_stream(record: &Record, steps: &mut Vec<String>) {
                 "authentication: by certificate, in the words of dialback",
             ));
         }
+        Some(Method::ComponentSecret) => {
+            steps.push(String::from("authentication: by the secret of a component"));
+        }
         None => {}
     }
     if let Some(obstacle) = &record.obstacle {

@@ -85,6 +85,7 @@ fn links(families: &mut Families, views: &[View], methods: &BTreeMap<Pair, Metho
         let auth = match (view.state, methods.get(&view.pair)) {
             (StateName::Up, Some(Method::External)) => "external",
             (StateName::Up, Some(Method::Dialback | Method::CertificateByDialback)) => "dialback",
+            (StateName::Up, Some(Method::ComponentSecret)) => "component",
             (StateName::Up | StateName::Idle | StateName::Suspect | StateName::Down, _) => "",
         };
         let carries = |way: fn(s2s::Ways) -> bool| view.streams.iter().any(|stream| way(stream.ways));

@@ -50,7 +50,8 @@ impl Reloader {
                 warn!(event = "configuration", key = %warning.key, advice = %warning.advice, "{}", warning.message);
             }
             let live = current.with_live_settings_of(&new);
-            let for_router = settings::of_router(&live, self.started, self.dialback)?;
+            let mut for_router = settings::of_router(&live, self.started, self.dialback)?;
+            for_router.federation.stream.components = federation::components(&live)?;
             let for_clients = settings::of_clients(&live, self.secret)?;
             let for_servers = federation::of_servers(&live)?;
             let trust = federation::trust(&live)?;
@@ -58,6 +59,7 @@ impl Reloader {
             self.clients.replace_settings(for_clients);
             self.servers.replace_settings(for_servers);
             self.servers.replace_trust(trust);
+            self.servers.check_components();
             reloaded.changed = current.differences(&live);
             reloaded.waiting_for_restart = live.differences(&new);
             *current = live;

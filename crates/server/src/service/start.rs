@@ -87,7 +87,8 @@ pub(super) async fn start(
 
     let started = system.now();
     let dialback = store.secret(Secret::Dialback);
-    let settings = settings::of_router(configuration, started, dialback)?;
+    let mut settings = settings::of_router(configuration, started, dialback)?;
+    settings.federation.stream.components = federation::components(configuration)?;
     let router = Router::new(
         settings,
         Arc::clone(&store) as Arc<dyn Store>,
@@ -157,6 +158,20 @@ pub(super) async fn start(
             address: listener.address().to_string(),
         });
         listening.push(listener);
+    }
+
+    if !configuration.components.domains.is_empty() {
+        let setting = "components.listen";
+        for address in &configuration.components.listen {
+            let listener = servers
+                .listen_for_components(*address)
+                .map_err(|error| cannot_listen(setting, *address, &error))?;
+            listeners.push(ListenerStatus {
+                setting: setting.to_owned(),
+                address: listener.address().to_string(),
+            });
+            listening.push(listener);
+        }
     }
 
     let socket = admin::Listener::bind(&configuration.admin_socket())?;
@@ -259,10 +274,14 @@ async fn open(configuration: &Configuration) -> Result<Arc<Database>, Report> {
     Ok(Arc::new(database))
 }
 
-fn read_secret(path: &std::path::Path) -> Result<String, Report> {
+/// The one line of a file that holds a secret.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(super) fn read_secret(path: &std::path::Path) -> Result<String, Report> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Report::failed(
-            format!("cannot read the password in {}: {error}", path.display()),
+            format!("cannot read the secret in {}: {error}", path.display()),
             "The server must be able to read the file.",
         )
     })?;

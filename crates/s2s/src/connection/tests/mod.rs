@@ -8,4 +8,4 @@ mod outbound;
 mod properties;
 mod stanzas;
 mod together;
-mod world;
+pub(crate) mod world;

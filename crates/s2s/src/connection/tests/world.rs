@@ -1,6 +1,6 @@
 //! The other side of a stream in tests: settings, dice without surprise, and a record of what happened.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -122,6 +122,7 @@ pub(crate) fn settings() -> Settings {
     };
     Settings {
         hosts: BTreeSet::from([address("chats.montague.lit"), address("montague.lit")]),
+        components: BTreeMap::new(),
         secret: Secret::new(b"d14lb4ck43v3r"),
         certificates: Certificates::Available,
         policies: Policies::default(),
