@@ -124,6 +124,23 @@ class Usual:
         await self.reaches("up", 90)
         self.figure("its return to UP, with a message waiting", f"{time.monotonic() - started:.1f} s")
 
+    async def test_who_was_seen_before_we_were_killed_is_gone_after_the_start(self):
+        self.lab()
+        await self.people()
+        self.juliet.send(f"<presence type='subscribe' to='{self.romeo.bare}'/>")
+        await self.romeo.hears_presence("subscribe", self.juliet.bare)
+        self.romeo.send(f"<presence type='subscribed' to='{self.juliet.bare}'/>")
+        await self.juliet.hears_presence("available", self.romeo.bare)
+        # The row is written within a second.
+        await asyncio.sleep(2)
+        await asyncio.to_thread(self.here.kill)
+        started = time.monotonic()
+        await asyncio.to_thread(self.here.start)
+        await self.juliet.hears(
+            lambda s: s.tag == CLIENT + "presence" and s.get("type") == "unavailable" and s.get("from") == self.romeo.jid,
+            "the end of a session of before")
+        self.figure("start after kill -9 to unavailable at the peer", f"{time.monotonic() - started:.1f} s")
+
     async def reaches(self, state, seconds):
         deadline = time.monotonic() + seconds
         while (now := await asyncio.to_thread(self.here.link_state, THERE)) != state:

@@ -135,6 +135,7 @@ fn handle(account: &mut Account, settings: &Settings, input: Input) {
 fn settings() -> Settings {
     Settings {
         facts: features::Facts::default(),
+        local_services: Vec::new(),
         local_domains: vec!["montague.lit".to_owned()],
         resources_max: 10,
         waiting_max: (100, 100_000),

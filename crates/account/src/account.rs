@@ -10,6 +10,7 @@ use stream_management::{Entry, Mailbox, Receipt, Signal};
 
 use crate::answers::Pending;
 use crate::explained::OperatorPoke;
+use crate::held::Held;
 use crate::input::{Flags, Key, PauseEnd, Standing};
 use crate::session::Session;
 use crate::waiting::Waiting;
@@ -70,6 +71,8 @@ pub struct Account {
     pub(crate) asked_elsewhere: BTreeMap<String, (Address, presence::Claim)>,
     /// Calls for the user's attention.
     pub(crate) attention: presence::Attention,
+    /// Who elsewhere holds presence of the sessions, as far as it is kept.
+    pub(crate) held: Held,
     /// When a [`Key::Expire`] is due.
     pub(crate) expire_at: Option<Moment>,
 }
@@ -101,6 +104,7 @@ impl Account {
             reprobe: BTreeSet::new(),
             asked_elsewhere: BTreeMap::new(),
             attention: presence::Attention::default(),
+            held: Held::load(saved.held),
             expire_at: None,
             address,
         })
@@ -366,6 +370,8 @@ impl Account {
             AdminRequest::Settle(answer) => self.settle_all(context, answer, out),
             AdminRequest::Keep(answer) => self.keep(context, answer, out),
             AdminRequest::Restore(sessions) => self.restore(context, sessions, out),
+            // As every first input does.
+            AdminRequest::TellVanished => {}
         }
     }
 }
@@ -435,6 +441,7 @@ impl Machine for Account {
             Input::Paused { session, cause } => self.pause(context, session, cause, None, out),
             Input::Continued(session) => self.end_pause(context, session, out),
             Input::Wake(Key::Expire) => self.expire(context, out),
+            Input::Wake(Key::Held) => self.write_held(context, out),
             Input::Waiting(rows) => self.waiting_arrived(context, rows, out),
             Input::Loaded(loaded) => self.loaded(context, loaded, out),
             Input::Wake(Key::Settle) => self.settle_overdue(context, out),
@@ -445,6 +452,7 @@ impl Machine for Account {
             Input::Wake(Key::Pokes) => self.pokes_overdue(context, out),
             Input::Admin(request) => self.admin(context, request, out),
         }
+        self.tell_vanished(context, out);
         self.answer_operator(out);
     }
 
@@ -454,6 +462,7 @@ impl Machine for Account {
             && self.pending.is_empty()
             && self.pokes.in_flight() == 0
             && !self.waiting.is_loading()
+            && self.held.is_empty()
     }
 }
 

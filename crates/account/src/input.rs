@@ -8,7 +8,7 @@ use machine::{Moment, Rate, Timestamp};
 use stanza::{Address, Parcel, Stanza, StreamError};
 use stream_management::{Entry, EntryId, Mailbox, Receipt, Released, Signal, StoredId};
 
-use crate::{KeptSession, Passed, PresenceCount, PresenceView};
+use crate::{HeldRow, KeptSession, Passed, PresenceCount, PresenceView};
 
 /// Names one session of the server for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -207,6 +207,8 @@ pub enum AdminRequest {
     Keep(Box<dyn FnOnce(Vec<KeptSession>) + Send>),
     /// The server has started: sessions that were kept wait again to be resumed.
     Restore(Vec<(SessionId, KeptSession)>),
+    /// The server has started: whoever elsewhere holds the presence of sessions that are gone is told.
+    TellVanished,
 }
 
 impl std::fmt::Debug for AdminRequest {
@@ -224,6 +226,7 @@ impl std::fmt::Debug for AdminRequest {
             AdminRequest::Settle(_) => "Settle",
             AdminRequest::Keep(_) => "Keep",
             AdminRequest::Restore(_) => "Restore",
+            AdminRequest::TellVanished => "TellVanished",
         })
     }
 }
@@ -271,6 +274,8 @@ pub enum Key {
     Reprobe,
     /// Sessions that were not resumed end.
     Expire,
+    /// Who elsewhere holds presence is written down.
+    Held,
 }
 
 /// What an account wants to be kept.
@@ -288,6 +293,10 @@ pub enum Change {
     Write(Write),
     /// The user has left (RFC 6121 §4.3.2 rule 3, XEP-0012 §4).
     Left(LastSeen),
+    /// Somebody elsewhere holds the presence of a session; replaces what was kept of it.
+    Held(HeldRow),
+    /// Nobody elsewhere holds the presence of the session with this resource any more.
+    NotHeld(String),
 }
 
 /// A stanza that waits for the user in the store: sent to nobody at home, or not yet acknowledged.
@@ -335,6 +344,8 @@ pub struct Saved {
     pub left: Option<LastSeen>,
     /// Which blobs it keeps.
     pub blobs: features::Stored,
+    /// Sessions whose presence somebody elsewhere holds, if the account did not leave memory in peace.
+    pub held: Vec<HeldRow>,
 }
 
 /// Whether there is such an account.
@@ -471,6 +482,8 @@ pub struct Settings {
     pub facts: Facts,
     /// Domains whose accounts live here; their owners answer probes of single sessions.
     pub local_domains: Vec<String>,
+    /// Domains of services that are part of this server, and end with it.
+    pub local_services: Vec<String>,
     /// Sessions of one account at the same time.
     pub resources_max: usize,
     /// Stanzas that may wait for an absent user, and their bytes.

@@ -139,6 +139,7 @@ impl Account {
             };
             self.sessions.push(session);
             self.expire_at(context.now + time, out);
+            self.broadcast_is_held(context, out);
         }
     }
 

@@ -12,6 +12,7 @@ mod delivery;
 mod door;
 mod explained;
 mod figures;
+mod held;
 mod inbound;
 mod input;
 mod interest;
@@ -31,6 +32,7 @@ pub use answers::HOST_FEATURES;
 pub use door::Passed;
 pub use explained::{PresenceSession, PresenceView, Sharing};
 pub use figures::{PresenceCount, PresenceLoad};
+pub use held::HeldRow;
 pub use input::{
     AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Path, PauseCause,
     PauseEnd, PrivacyQuestion, Redelivered, Saved, SessionId, SessionView, Settings, Standing, Tally,

@@ -52,6 +52,7 @@ impl Account {
         self.tell_subscribers(id, &stanza, out);
         self.tell_own_resources(context, Some(id), &stanza, out);
         if is_initial {
+            self.broadcast_is_held(context, out);
             self.ask_for_presence(context, id, &address, out);
             self.deliver_pending_requests(context, id, out);
             self.inherit_received(context, id, out);
@@ -85,6 +86,7 @@ impl Account {
         if !was_available && directed.is_empty() {
             return;
         }
+        self.no_longer_held(&address, out);
         // Nobody is there to take it when the session has ended.
         let sender = said.is_some().then_some(id);
         let stanza = said.unwrap_or_else(|| {
@@ -243,6 +245,8 @@ impl Account {
             return;
         }
         let directed_max = context.settings.directed_max;
+        let is_remote = context.settings.is_remote(&to);
+        let is_news;
         let Some(session) = self.session_mut(id) else {
             return;
         };
@@ -252,6 +256,7 @@ impl Account {
                 if session.hidden_from.len() < directed_max {
                     session.hidden_from.insert(to.clone());
                 }
+                is_news = is_remote && joined.is_some();
                 if let Some(joined) = joined {
                     self.left_room(id, &joined, &to, out);
                 }
@@ -269,8 +274,11 @@ impl Account {
                 }
                 session.interest.follow(&stanza);
                 session.hidden_from.remove(to.as_str());
-                session.directed.insert(to, stanza);
+                is_news = session.directed.insert(to, stanza).is_none() && is_remote;
             }
+        }
+        if is_news {
+            self.holders_changed(context, out);
         }
         out.effects.push(Effect::Route {
             parcel,

@@ -201,8 +201,18 @@ impl Account {
                 Send::Subscribed => self.send_own_presence(PresenceType::Subscribed, &contact, out),
                 Send::Unsubscribe => self.send_own_presence(PresenceType::Unsubscribe, &contact, out),
                 Send::Unsubscribed => self.send_own_presence(PresenceType::Unsubscribed, &contact, out),
-                Send::Presence => self.show_presence_to(&contact, out),
-                Send::Unavailable => self.hide_presence_from(&contact, out),
+                Send::Presence => {
+                    self.show_presence_to(&contact, out);
+                    if !self.sessions.is_empty() && context.settings.is_remote(&contact) {
+                        self.holders_changed(context, out);
+                    }
+                }
+                Send::Unavailable => {
+                    self.hide_presence_from(&contact, out);
+                    if !self.held.is_empty() && context.settings.is_remote(&contact) {
+                        self.holders_changed(context, out);
+                    }
+                }
             }
         }
     }

@@ -109,6 +109,7 @@ impl Home {
         };
         let settings = Settings {
             facts: Facts::default(),
+            local_services: Vec::new(),
             local_domains: vec!["montague.lit".to_owned()],
             resources_max: 10,
             waiting_max: (10, 10_000),

@@ -119,6 +119,7 @@ impl Home {
         };
         let account = account::Settings {
             facts: features::Facts::default(),
+            local_services: Vec::new(),
             local_domains: vec!["capulet.lit".to_owned()],
             resources_max: 10,
             waiting_max: (10, 10_000),

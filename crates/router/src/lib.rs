@@ -14,6 +14,7 @@ mod sessions;
 mod store;
 mod surroundings;
 mod trace;
+mod vanished;
 mod world;
 
 pub use counters::{Counter, Counters, Direction};

@@ -84,4 +84,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// All accounts of a host, or of all hosts, in order of their addresses.
     fn list_accounts(&self, host: Option<String>, done: Done<Result<Vec<AccountView>, StoreError>>);
+
+    /// The accounts of which sessions are kept whose presence somebody elsewhere holds, in order of their addresses.
+    fn list_held(&self, done: Done<Result<Vec<Address>, StoreError>>);
 }

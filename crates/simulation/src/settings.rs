@@ -202,6 +202,7 @@ impl Settings {
                     .iter()
                     .map(|(domain, _)| (*domain).to_owned())
                     .collect(),
+                local_services: self.rooms.iter().map(|&domain| domain.to_owned()).collect(),
                 resources_max: limits.resources_per_account,
                 waiting_max: (limits.offline_messages, limits.offline_bytes),
                 directed_max: limits.directed_presences,

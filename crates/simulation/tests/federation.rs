@@ -154,6 +154,32 @@ fn state(servers: &mut Servers) -> StateName {
 }
 
 #[test]
+fn who_was_seen_from_elsewhere_before_a_crash_is_said_to_be_gone_after_the_start() {
+    for seed in 0..20 {
+        let mut servers = two(seed);
+        let (_romeo, mut juliet) = friends(&mut servers);
+        servers.pass(2 * SECOND);
+        juliet.hears(&mut servers);
+        servers.crash(MONTAGUE);
+        servers.pass(2 * SECOND);
+        let heard = juliet.hears(&mut servers);
+        let gone =
+            |one: &String| one.contains("type='unavailable'") && one.contains("romeo@montague.lit/home'");
+        assert_eq!(
+            heard.iter().filter(|one| gone(one)).count(),
+            1,
+            "seed {seed}: {heard:?}"
+        );
+
+        // Once: the rows are gone.
+        servers.crash(MONTAGUE);
+        servers.pass(2 * SECOND);
+        let heard = juliet.hears(&mut servers);
+        assert!(!heard.iter().any(gone), "seed {seed}: {heard:?}");
+    }
+}
+
+#[test]
 fn rfc6120_10_4_messages_cross_in_both_directions_and_in_order() {
     for seed in 0..20 {
         let mut servers = two(seed);

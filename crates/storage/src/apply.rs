@@ -12,7 +12,7 @@ use crate::operation::Write;
 use crate::sql;
 use crate::waiting::Pending;
 
-/// Between the groups of a contact. XML has no way to write it.
+/// Between the groups of a contact, and between addresses. XML has no way to write it.
 pub(crate) const GROUP_SEPARATOR: char = '\u{1f}';
 
 /// Makes a change, except for what is left `pending`. False: there is no such account, or to be created, there is one.
@@ -153,6 +153,21 @@ async fn commit<'a>(
                 Value::MaybeText(left.status.as_deref()),
             ];
             connection.execute(sql::ACCOUNT_LEFT, &values).await?;
+        }
+        Change::Held(row) => {
+            let directed: Vec<&str> = row.directed.iter().map(Address::as_str).collect();
+            let directed = directed.join(GROUP_SEPARATOR.encode_utf8(&mut [0; 4]));
+            let values = [
+                account,
+                Value::Text(&row.resource),
+                Value::Truth(row.broadcast),
+                Value::Text(&directed),
+            ];
+            connection.execute(sql::HELD_PUT, &values).await?;
+        }
+        Change::NotHeld(resource) => {
+            let values = [account, Value::Text(resource)];
+            connection.execute(sql::HELD_DELETE, &values).await?;
         }
     }
     Ok(())

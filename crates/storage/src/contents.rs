@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use account::{Change, Flags, Saved, Standing, WaitingRow};
+use account::{Change, Flags, HeldRow, Saved, Standing, WaitingRow};
 use features::{LastSeen, Record};
 use machine::Timestamp;
 use privacy::ListRow;
@@ -33,6 +33,7 @@ struct Rows {
     waiting: BTreeMap<StoredId, (Timestamp, Vec<u8>)>,
     blobs: BTreeMap<Record, Vec<u8>>,
     left: Option<LastSeen>,
+    held: BTreeMap<String, HeldRow>,
 }
 
 impl Contents {
@@ -97,6 +98,11 @@ impl Contents {
         })
     }
 
+    pub(crate) fn held(&self) -> Vec<Address> {
+        let held = self.0.iter().filter(|(_, rows)| !rows.held.is_empty());
+        held.map(|(address, _)| address.clone()).collect()
+    }
+
     pub(crate) fn list(&self, host: Option<&str>) -> Vec<AccountView> {
         self.0
             .iter()
@@ -126,6 +132,7 @@ impl Rows {
             waiting: BTreeMap::new(),
             blobs: BTreeMap::new(),
             left: None,
+            held: BTreeMap::new(),
         }
     }
 
@@ -151,6 +158,12 @@ impl Rows {
                 };
             }
             Change::Left(left) => self.left = Some(left.clone()),
+            Change::Held(row) => {
+                self.held.insert(row.resource.clone(), row.clone());
+            }
+            Change::NotHeld(resource) => {
+                self.held.remove(resource);
+            }
         }
         Ok(())
     }
@@ -253,6 +266,7 @@ impl Rows {
             ),
             last_waiting: self.waiting.keys().next_back().copied(),
             left: self.left.clone(),
+            held: self.held.values().cloned().collect(),
             blobs: features::Stored::new(
                 self.blobs
                     .iter()

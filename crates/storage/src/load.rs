@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 
-use account::{Flags, Saved, Standing, WaitingRow};
+use account::{Flags, HeldRow, Saved, Standing, WaitingRow};
 use features::{LastSeen, Record};
 use machine::Timestamp;
 use privacy::ListRow;
@@ -69,6 +69,7 @@ impl Ask for Account {
                 status,
             }),
             blobs: features::Stored::default(),
+            held: Vec::new(),
         };
         if row.get(11)? {
             saved.roster.removals = each(connection, sql::ROSTER_REMOVALS_LOAD, &id, removal).await?;
@@ -88,7 +89,23 @@ impl Ask for Account {
         if row.get(15)? {
             saved.blobs = features::Stored::new(each(connection, sql::BLOBS_MEASURE, &id, blob_size).await?);
         }
+        if row.get(16)? {
+            saved.held = each(connection, sql::HELD_LOAD, &id, held).await?;
+        }
         Ok(saved)
+    }
+}
+
+/// The accounts that have sessions whose presence somebody elsewhere holds, in order of their addresses.
+pub(crate) struct Held;
+
+impl Ask for Held {
+    type Answer = Vec<Address>;
+
+    async fn ask(&self, connection: &mut Connection) -> Result<Vec<Address>, Failure> {
+        let mut accounts = each(connection, sql::HELD_LIST, &[], account_address).await?;
+        accounts.sort();
+        Ok(accounts)
     }
 }
 
@@ -279,10 +296,24 @@ fn waiting_row(row: &Row) -> Result<WaitingRow, Failure> {
     })
 }
 
-fn account_view(row: &Row) -> Result<AccountView, Failure> {
+fn held(row: &Row) -> Result<HeldRow, Failure> {
+    let directed: String = row.get(2)?;
+    let directed = directed.split(GROUP_SEPARATOR).filter(|to| !to.is_empty());
+    Ok(HeldRow {
+        resource: row.get(0)?,
+        broadcast: row.get(1)?,
+        directed: directed.map(address).collect::<Result<_, _>>()?,
+    })
+}
+
+fn account_address(row: &Row) -> Result<Address, Failure> {
     let (host, name): (String, String) = (row.get(0)?, row.get(1)?);
+    address(&format!("{name}@{host}"))
+}
+
+fn account_view(row: &Row) -> Result<AccountView, Failure> {
     Ok(AccountView {
-        address: address(&format!("{name}@{host}"))?,
+        address: account_address(row)?,
         flags: flags(row, 2)?,
         contacts: number(row, 7)?,
         waiting: number(row, 8)?,

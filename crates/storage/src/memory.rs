@@ -286,6 +286,10 @@ impl State {
                 let views = self.contents.list(host.as_deref());
                 Box::new(move || done(Ok(views)))
             }
+            Question::Held(done) => {
+                let accounts = self.contents.held();
+                Box::new(move || done(Ok(accounts)))
+            }
         }
     }
 }

@@ -23,7 +23,10 @@ macro_rules! step {
 }
 
 /// All migrations in order.
-const STEPS: &[Step] = &[step!(1, "accounts", "0001_accounts.sql")];
+const STEPS: &[Step] = &[
+    step!(1, "accounts", "0001_accounts.sql"),
+    step!(2, "held_presence", "0002_held_presence.sql"),
+];
 
 /// Why a database does not have the schema that this program needs.
 #[derive(Debug, thiserror::Error)]

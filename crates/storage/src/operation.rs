@@ -46,6 +46,7 @@ pub(crate) enum Question {
     Record(Address, Record, Done<Result<Option<Vec<u8>>, StoreError>>),
     Login(Address, Done<Result<Option<Login>, StoreError>>),
     List(Option<String>, Done<Result<Vec<AccountView>, StoreError>>),
+    Held(Done<Result<Vec<Address>, StoreError>>),
 }
 
 impl Question {
@@ -57,6 +58,7 @@ impl Question {
             Question::Record(_, _, done) => done(Err(error)),
             Question::Login(_, done) => done(Err(error)),
             Question::List(_, done) => done(Err(error)),
+            Question::Held(done) => done(Err(error)),
         }
     }
 }
@@ -168,6 +170,10 @@ macro_rules! store_by_operations {
                 done: router::Done<Result<Vec<router::AccountView>, router::StoreError>>,
             ) {
                 self.ask($crate::operation::Question::List(host, done));
+            }
+
+            fn list_held(&self, done: router::Done<Result<Vec<stanza::Address>, router::StoreError>>) {
+                self.ask($crate::operation::Question::Held(done));
             }
         }
     };

@@ -73,6 +73,10 @@ impl Reader<'_> {
                 let outcome = self.ask(&load::Accounts(host)).await;
                 self.give(Operation::ListAccounts, outcome, done);
             }
+            Question::Held(done) => {
+                let outcome = self.ask(&load::Held).await;
+                self.give(Operation::ListAccounts, outcome, done);
+            }
         }
     }
 

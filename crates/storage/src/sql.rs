@@ -75,7 +75,8 @@ statements! {
         EXISTS (SELECT 1 FROM roster_requests WHERE account = accounts.id), \
         EXISTS (SELECT 1 FROM privacy_lists WHERE account = accounts.id), \
         EXISTS (SELECT 1 FROM waiting WHERE account = accounts.id), \
-        EXISTS (SELECT 1 FROM blobs WHERE account = accounts.id) \
+        EXISTS (SELECT 1 FROM blobs WHERE account = accounts.id), \
+        EXISTS (SELECT 1 FROM held_presence WHERE account = accounts.id) \
         FROM accounts WHERE host = $1 AND name = $2";
 
     LOGIN = "SELECT disabled, deceased, next_of_kin_notified, poke_disabled, attention_from_strangers_off, argon2id, \
@@ -172,6 +173,15 @@ statements! {
         ON CONFLICT (account, kind, namespace, name) DO UPDATE SET content = $5";
 
     BLOB_DELETE = "DELETE FROM blobs WHERE account = $1 AND kind = $2 AND namespace = $3 AND name = $4";
+
+    HELD_LIST = "SELECT host, name FROM accounts WHERE id IN (SELECT account FROM held_presence)";
+
+    HELD_LOAD = "SELECT resource, broadcast, directed FROM held_presence WHERE account = $1 ORDER BY resource";
+
+    HELD_PUT = "INSERT INTO held_presence (account, resource, broadcast, directed) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (account, resource) DO UPDATE SET broadcast = $3, directed = $4";
+
+    HELD_DELETE = "DELETE FROM held_presence WHERE account = $1 AND resource = $2";
 
     SECRET_LOAD = "SELECT octets FROM secrets WHERE name = $1";
 

@@ -258,7 +258,8 @@ pub(crate) fn size(write: &Write) -> usize {
         Change::Wait(row) => row.bytes.len(),
         Change::Unwait(ids) => 8 * ids.len(),
         Change::Write(write) => write.bytes.as_ref().map_or(0, Vec::len),
-        Change::Left(_) => 0,
+        Change::Left(_) | Change::NotHeld(_) => 0,
+        Change::Held(row) => row.directed.iter().map(|to| to.as_str().len()).sum(),
     };
     changes.iter().map(|change| ROW + of(change)).sum::<usize>() + ROW
 }

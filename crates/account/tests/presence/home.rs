@@ -25,6 +25,8 @@ pub(crate) struct Home {
     pub(crate) sent: Vec<Parcel>,
     /// What was counted.
     pub(crate) counts: Vec<PresenceCount>,
+    /// What is to be kept.
+    pub(crate) kept: Vec<Change>,
     mailboxes: Vec<(SessionId, String, Arc<Mailbox>)>,
     tokens: u64,
 }
@@ -126,6 +128,7 @@ impl Home {
             wakes: Vec::new(),
             sent: Vec::new(),
             counts: Vec::new(),
+            kept: Vec::new(),
             mailboxes: Vec::new(),
             tokens: 0,
         }
@@ -147,6 +150,7 @@ impl Home {
             settings: &self.settings,
         };
         self.account.handle(&mut context, input, &mut out);
+        self.kept.extend(out.commit);
         let mut seen = Vec::new();
         for effect in out.effects {
             match effect {
@@ -178,6 +182,11 @@ impl Home {
             .find(|(_, name, _)| name == resource)
             .unwrap()
             .0
+    }
+
+    /// Whether it may leave memory.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.account.is_idle()
     }
 
     /// A client binds a resource.
@@ -343,6 +352,7 @@ fn text(parcel: &Parcel) -> String {
 fn settings() -> Settings {
     Settings {
         facts: features::Facts::default(),
+        local_services: Vec::new(),
         local_domains: vec!["montague.lit".to_owned()],
         resources_max: 10,
         waiting_max: (10, 10_000),

@@ -8,6 +8,7 @@
 
 mod explained;
 mod figures;
+mod held;
 mod home;
 mod links;
 mod paused;

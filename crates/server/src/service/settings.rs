@@ -72,6 +72,10 @@ pub(super) fn of_router(
             .keys()
             .map(|name| name.as_str().to_owned())
             .collect(),
+        local_services: services
+            .iter()
+            .map(|service| service.as_str().to_owned())
+            .collect(),
         resources_max: limits.resources_per_account,
         waiting_max: (limits.offline_messages, limits.offline_bytes.0),
         directed_max: limits.directed_presences,

@@ -138,6 +138,19 @@ pub(super) async fn start(
     }
     let kept_sessions = found.sessions.len();
     router.restore(found.sessions);
+    router.tell_vanished(Box::new(|outcome| match outcome {
+        Ok(0) => {}
+        Ok(accounts) => info!(
+            event = "sessions_vanished",
+            accounts,
+            "the last process did not end in peace, or not all of its sessions can go on: people elsewhere learn who is gone"
+        ),
+        Err(error) => warn!(
+            event = "sessions_vanished",
+            %error,
+            "people elsewhere may still see users of before"
+        ),
+    }));
 
     let mut listening = Vec::new();
     for (setting, address, entrance) in entrances(configuration) {

@@ -73,6 +73,10 @@ impl Asker {
         answer(|done| self.0.delete_account(address.clone(), done)).await
     }
 
+    pub(crate) async fn held(&self) -> Result<Vec<Address>, StoreError> {
+        answer(|done| self.0.list_held(done)).await
+    }
+
     pub(crate) async fn list(&self, host: Option<&str>) -> Result<Vec<AccountView>, StoreError> {
         answer(|done| self.0.list_accounts(host.map(str::to_owned), done)).await
     }
@@ -149,6 +153,7 @@ pub(crate) fn shown(saved: &Saved) -> String {
         .privacy
         .lists
         .sort_by(|one, other| one.name.cmp(&other.name));
+    saved.held.sort_by(|one, other| one.resource.cmp(&other.resource));
     for list in &mut saved.privacy.lists {
         list.items.sort_by_key(|item| item.order);
     }

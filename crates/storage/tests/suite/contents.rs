@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use account::{Change, Flags, Saved, Standing};
+use account::{Change, Flags, HeldRow, Saved, Standing};
 use features::{LastSeen, Record, Write};
 use machine::Timestamp;
 use privacy::{ListName, ListRow};
@@ -30,6 +30,7 @@ on_every_store!(
     stanzas_wait_in_the_order_of_their_ids,
     blobs_are_kept_by_their_key,
     the_last_presence_is_kept,
+    held_presence_is_kept_by_resource_and_its_accounts_are_listed,
     everything_is_there_after_reopening,
     a_commit_is_made_whole_or_not_at_all,
     a_commit_for_nobody_is_refused,
@@ -510,6 +511,41 @@ async fn the_last_presence_is_kept(place: Place) {
             .unwrap();
         assert_eq!(store.load(&romeo).await.unwrap().left, Some(left));
     }
+}
+
+async fn held_presence_is_kept_by_resource_and_its_accounts_are_listed(mut place: Place) {
+    let (romeo, juliet) = (address("romeo@montague.lit"), address("juliet@capulet.lit"));
+    for account in [&romeo, &juliet] {
+        place.asker.create(account).await.unwrap();
+    }
+    let held = |resource: &str, broadcast, directed: &[&str]| HeldRow {
+        resource: resource.to_owned(),
+        broadcast,
+        directed: directed.iter().map(|to| address(to)).collect(),
+    };
+    assert_eq!(place.asker.held().await, Ok(Vec::new()));
+    let orchard = held("orchard ' ☺", true, &[]);
+    let balcony = held("balcony", false, &["nurse@verona.lit", "rooms.verona.lit/Roméo"]);
+    let changes = [held("balcony", true, &[]), orchard.clone(), balcony.clone()];
+    let changes = changes.into_iter().map(Change::Held).collect();
+    place.asker.commit(&romeo, changes).await.unwrap();
+    let chamber = Change::Held(held("chamber", true, &[]));
+    place.asker.commit(&juliet, vec![chamber]).await.unwrap();
+
+    place.reopen().await;
+    let store = &place.asker;
+    assert_eq!(store.load(&romeo).await.unwrap().held, [balcony.clone(), orchard]);
+    assert_eq!(store.held().await, Ok(vec![juliet.clone(), romeo.clone()]));
+
+    let gone = |resource: &str| Change::NotHeld(resource.to_owned());
+    let changes = vec![gone("orchard ' ☺"), gone("never was there")];
+    store.commit(&romeo, changes).await.unwrap();
+    assert_eq!(store.load(&romeo).await.unwrap().held, [balcony]);
+    store.commit(&romeo, vec![gone("balcony")]).await.unwrap();
+    assert!(store.load(&romeo).await.unwrap().held.is_empty());
+    assert_eq!(store.held().await, Ok(vec![juliet.clone()]));
+    store.delete(&juliet).await.unwrap();
+    assert_eq!(store.held().await, Ok(Vec::new()), "it goes with the account");
 }
 
 pub(crate) fn one_of_each() -> Vec<Change> {

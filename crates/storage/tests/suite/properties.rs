@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use account::{Change, WaitingRow};
+use account::{Change, HeldRow, WaitingRow};
 use features::{LastSeen, Record, Write};
 use machine::Timestamp;
 use privacy::ListName;
@@ -85,6 +85,12 @@ fn change() -> impl Strategy<Value = Change> {
         4 => vec((0_i64..40).prop_map(StoredId), 0..10).prop_map(Change::Unwait),
         3 => (record(), proptest::option::of(bytes()))
             .prop_map(|(record, bytes)| Change::Write(Write { record, bytes })),
+        1 => (0_u8..4, any::<bool>(), 0_u8..3).prop_map(|(resource, broadcast, directed)| Change::Held(HeldRow {
+            resource: resource.to_string(),
+            broadcast,
+            directed: (0..directed).map(|number| address(&format!("{number}@elsewhere.lit"))).collect(),
+        })),
+        1 => (0_u8..4).prop_map(|resource| Change::NotHeld(resource.to_string())),
         1 => (any::<i64>(), proptest::option::of(text())).prop_map(|(at, status)| Change::Left(LastSeen {
             at: Timestamp::from_unix_micros(at),
             status,

@@ -227,6 +227,7 @@ pub fn router_settings() -> router::Settings {
         hosts: router::Hosts::new(hosts),
         account: account::Settings {
             facts: features::Facts::default(),
+            local_services: Vec::new(),
             local_domains: HOSTS.iter().map(|&name| name.to_owned()).collect(),
             resources_max: 10,
             waiting_max: (1_000, 10 << 20),
