@@ -111,13 +111,12 @@ class Rules(unittest.TestCase):
 
 
 class Everything(Balcony):
-    """A server with all that has figures: rooms, and another domain that is watched by name."""
+    """A server with all that has figures: another domain that is watched by name."""
 
     def configure(self):
         super().configure()
         file = self.directory / "balcony.toml"
-        text = file.read_text().replace("[metrics]\n", '[metrics]\npeers = ["capulet.lit"]\n')
-        file.write_text(f'{text}[muc]\nservices = ["rooms.{DOMAIN}"]\n')
+        file.write_text(file.read_text().replace("[metrics]\n", '[metrics]\npeers = ["capulet.lit"]\n'))
 
 
 class Scraped(unittest.TestCase):
