@@ -93,31 +93,29 @@ impl Account {
         from: Option<&Address>,
     ) -> bool {
         let settings = context.settings;
-        // Whoever the user has sent presence to is expected to answer; the occupants of a room share its bare address.
-        let is_sent_presence = from.is_some_and(|from| {
-            let mut directed = self.sessions.iter().flat_map(|session| session.directed.keys());
-            directed.any(|other| other.same_bare(from))
-        });
-        let (rate, bucket) = match kind {
-            Kind::Message(MessageType::Chat | MessageType::Normal) if is_sent_presence => return true,
-            Kind::Message(MessageType::Chat | MessageType::Normal) => (
-                settings.messages_from_strangers,
-                &mut self.strangers.received_messages,
-            ),
-            Kind::Presence(PresenceType::Subscribe) => (
-                settings.subscriptions_from_strangers,
-                &mut self.strangers.received_subscriptions,
-            ),
+        let (rate, is_message) = match kind {
+            Kind::Message(MessageType::Chat | MessageType::Normal) => {
+                (settings.messages_from_strangers, true)
+            }
+            Kind::Presence(PresenceType::Subscribe) => (settings.subscriptions_from_strangers, false),
             Kind::Message(MessageType::Groupchat | MessageType::Headline | MessageType::Error)
             | Kind::Presence(_)
             | Kind::Iq(_) => return true,
         };
-        match (rate, from) {
-            (Some(rate), Some(from)) if is_stranger(&self.address, &self.roster, from) => {
-                bucket.take(rate, context.now)
-            }
-            (Some(_) | None, _) => true,
+        let (Some(rate), Some(from)) = (rate, from) else {
+            return true;
+        };
+        // Nearly always a contact, and nothing more is looked at.
+        if !is_stranger(&self.address, &self.roster, from) {
+            return true;
         }
+        if !is_message {
+            return self.strangers.received_subscriptions.take(rate, context.now);
+        }
+        // Whoever the user has sent presence to is expected to answer; the occupants of a room share its bare address.
+        let mut directed = self.sessions.iter().flat_map(|session| session.directed.keys());
+        directed.any(|other| other.same_bare(from))
+            || self.strangers.received_messages.take(rate, context.now)
     }
 
     /// RFC 6121 §8.5: applies the table of `delivery`.

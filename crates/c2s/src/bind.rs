@@ -31,10 +31,13 @@ struct Request {
 }
 
 /// What the account was asked for.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Resource,
     Resumption,
+    /// Nothing more: the session at this address goes on here as soon as the fate of all that its client had sent is
+    /// decided. A smaller count would not do: a client need not send again what it does not cover (XEP-0198 §5), and
+    /// what it sent then could not be told from what it sends again.
+    Settlement(Address),
 }
 
 impl Bind {
@@ -105,20 +108,17 @@ impl Bind {
         let Some(request) = self.request.take() else {
             return Ok(Phase::Bind(self));
         };
-        match signal {
-            // Said by mistake to somebody who asked for the other.
-            Signal::Bound(_) | Signal::NotBound(_) if request.kind == Asked::Resumption => {
-                Ok(Phase::Bind(self))
-            }
-            Signal::Resumed(_) | Signal::NotResumed(_) if request.kind == Asked::Resource => {
-                Ok(Phase::Bind(self))
-            }
-            Signal::Resumed(resumption) => Ok(self.resumed(&request.id, *resumption, turn)),
-            Signal::NotResumed(why) => {
+        match (signal, &request.kind) {
+            (Signal::Resumed(resumption), Asked::Resumption) => Ok(self.go_on(request.id, *resumption, turn)),
+            (Signal::NotResumed(why), Asked::Resumption) => {
                 self.not_resumed(why, turn)?;
                 Ok(Phase::Bind(self))
             }
-            Signal::Bound(address) => {
+            (Signal::AckDue, Asked::Settlement(address)) => {
+                let address = address.clone();
+                Ok(self.resumed(&request.id, address, request.mailbox, turn))
+            }
+            (Signal::Bound(address), Asked::Resource) => {
                 let mut payload = format!("<bind xmlns='{BIND}'><jid>").into_bytes();
                 escape_text(&mut payload, address.as_str());
                 payload.extend_from_slice(b"</jid></bind>");
@@ -129,13 +129,21 @@ impl Bind {
                     request.mailbox,
                 ))))
             }
-            Signal::NotBound(error) => {
+            (Signal::NotBound(error), Asked::Resource) => {
                 self.refuse(&request.id, error, turn)?;
                 Ok(Phase::Bind(self))
             }
-            Signal::Close(error) => Err(Stop::Error(error)),
-            Signal::Suspend => Err(StreamCondition::SystemShutdown.into()),
-            Signal::AckDue => {
+            (Signal::Close(error), _) => Err(Stop::Error(error)),
+            (Signal::Suspend, _) => Err(StreamCondition::SystemShutdown.into()),
+            // Said by mistake to somebody who asked for something else, who still waits for that.
+            (
+                Signal::Bound(_)
+                | Signal::NotBound(_)
+                | Signal::Resumed(_)
+                | Signal::NotResumed(_)
+                | Signal::AckDue,
+                _,
+            ) => {
                 self.request = Some(request);
                 Ok(Phase::Bind(self))
             }
@@ -165,16 +173,31 @@ impl Bind {
         Ok(())
     }
 
+    /// The session is here now. Its client hears of it when the count that it is told covers all that was received, which
+    /// takes no longer than keeping it does.
+    fn go_on(mut self: Box<Self>, id: String, resumption: Resumption, turn: &mut Turn<'_, '_>) -> Phase {
+        let Resumption { address, loan } = resumption;
+        turn.effect(Effect::Resumed(Arc::clone(loan.mailbox())));
+        loan.asked();
+        if loan.open_receipts() == 0 {
+            return self.resumed(&id, address, loan, turn);
+        }
+        self.request = Some(Request {
+            id,
+            kind: Asked::Settlement(address),
+            mailbox: loan,
+        });
+        Phase::Bind(self)
+    }
+
     /// The session goes on here. What the client has not handled follows from its mailbox.
-    fn resumed(self, id: &str, resumption: Resumption, turn: &mut Turn<'_, '_>) -> Phase {
-        let handled = resumption.handled;
+    fn resumed(self, id: &str, address: Address, loan: Loan, turn: &mut Turn<'_, '_>) -> Phase {
+        let handled = loan.handled();
         let resumed = format!("<resumed xmlns='{STREAM_MANAGEMENT}' h='{handled}' previd='");
         turn.out.bytes.extend_from_slice(resumed.as_bytes());
         escape_attribute(&mut turn.out.bytes, id);
         turn.out.bytes.extend_from_slice(b"'/>");
-        turn.effect(Effect::Resumed(Arc::clone(resumption.loan.mailbox())));
-        let address = resumption.address.clone();
-        Phase::Bound(Box::new(Bound::resumed(address, self.lang, resumption)))
+        Phase::Bound(Box::new(Bound::resumed(address, self.lang, loan)))
     }
 
     /// The client may bind a resource now, or try another session.

@@ -8,7 +8,7 @@ use stanza::{
     Address, Condition, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError, StreamCondition,
     StreamError, Unfit,
 };
-use stream_management::{Drained, Entry, Loan, Receipt, Resumption, Signal, TooHigh};
+use stream_management::{Drained, Entry, Loan, Receipt, Signal, TooHigh};
 use xml::{Attribute, Element};
 
 use crate::phase::{Stop, Turn, unexpected};
@@ -32,8 +32,6 @@ pub(crate) struct Bound {
     asked: usize,
     /// IQ requests of the client that were not answered yet, as far as can be told by counting.
     unanswered: usize,
-    /// So many stanzas come once more after a resumption, and were taken before.
-    repeated: usize,
 }
 
 impl Bound {
@@ -48,16 +46,14 @@ impl Bound {
             requests: None,
             asked: 0,
             unanswered: 0,
-            repeated: 0,
         }
     }
 
     /// A session that goes on (XEP-0198 §5).
-    pub(crate) fn resumed(me: Address, lang: Option<Arc<str>>, resumption: Resumption) -> Bound {
+    pub(crate) fn resumed(me: Address, lang: Option<Arc<str>>, loan: Loan) -> Bound {
         Bound {
             requests: Some(Requests::default()),
-            repeated: resumption.repeated,
-            ..Bound::new(me, lang, resumption.loan)
+            ..Bound::new(me, lang, loan)
         }
     }
 
@@ -173,11 +169,6 @@ impl Bound {
         let judged = judge(&element);
         if judged == Err(Unfit::NotAStanza) {
             return Err(StreamCondition::UnsupportedStanzaType.into());
-        }
-        if self.repeated > 0 {
-            // It was counted and taken when it came first; its client could not know.
-            self.repeated -= 1;
-            return Ok(());
         }
         let receipt = match self.requests {
             Some(_) => match self.mailbox.count_received() {

@@ -96,7 +96,12 @@ impl Person {
         );
         self.say(world, &resume);
         world.settle();
-        let heard = String::from_utf8(world.hear(self.connection)).unwrap();
+        let mut heard = String::from_utf8(world.hear(self.connection)).unwrap();
+        if heard.is_empty() {
+            // Something that was sent before the cut is not settled yet.
+            world.pass(Duration::from_secs(2));
+            heard = String::from_utf8(world.hear(self.connection)).unwrap();
+        }
         let Some((_, rest)) = heard.split_once("<resumed") else {
             assert!(heard.contains("<item-not-found"), "{heard}");
             self.bind(world);

@@ -27,11 +27,6 @@ pub struct Resumption {
     pub address: Address,
     /// The session's mailbox.
     pub loan: Loan,
-    /// The `h` to tell the client.
-    pub handled: u32,
-    /// Stanzas beyond that which were received all the same. The client sends them first, and they are not to be taken
-    /// twice.
-    pub repeated: usize,
 }
 
 /// Why a session does not go on.

@@ -204,14 +204,8 @@ impl Mailbox {
         let mut inside = self.inward.lock();
         inside.tenure = tenure;
         inside.count.not_asked();
-        let (handled, repeated) = inside.count.resumption_point();
-        let resumption = Resumption {
-            address,
-            loan,
-            handled,
-            repeated,
-        };
-        Ok((resumption, released))
+        drop(inside);
+        Ok((Resumption { address, loan }, released))
     }
 
     /// Changes waiting copies: what `late` gives is put in before the end of the stanza.
