@@ -85,6 +85,8 @@ class Server:
     """A process on an address of its own."""
 
     user = None
+    # Whether it counts and acknowledges stanzas on connections between servers (XEP-0198).
+    MANAGES_STREAMS = True
 
     def __init__(self, lab, domain, address, *, authority=None, require_tls=True, dialback=True, routes=False):
         self.lab, self.domain, self.address = lab, domain, address
@@ -274,9 +276,10 @@ VirtualHost "{self.domain}"
 
 
 class Ejabberd(Server):
-    """ejabberd from Debian's package."""
+    """ejabberd from Debian's package; it has stream management for clients only (its issue 4277)."""
 
     name, user = "ejabberd", "ejabberd"
+    MANAGES_STREAMS = False
 
     def configure(self):
         d = self.directory
