@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 use account::{Account, Change, Effect, Input, Key, Loaded, Tally, Unavailable};
 use machine::{Context, Random};
 use stanza::{Condition, ErrorKind, IqType, Kind, Parcel, Stanza, StanzaError};
-use stream_management::{Copies, Released, Signal};
+use stream_management::{Copies, Entry, Released, Signal};
 use turns::{CommitFailed, CommitId, Death, Limits, Priority, Refusal, Worker, World};
 
 use crate::counters::{Counter, Direction};
@@ -159,9 +159,7 @@ impl World<Account> for Router {
                 // not acknowledged, and would not see an error.
             }
             Effect::Push { entry, .. } => {
-                // Of several copies the last one speaks for all: one error for one stanza.
-                let others_suffice = |copies: &Copies| copies.others_suffice();
-                if !entry.copies.as_ref().is_some_and(others_suffice) {
+                if speaks_for_itself(&entry) {
                     bounce_talk(router, &entry.parcel, error, worker);
                 }
                 settle(entry.receipt);
@@ -216,8 +214,7 @@ impl World<Account> for Router {
             Input::Bind { mailbox, .. } => mailbox.signal(Signal::NotBound(error)),
             Input::Resume { mailbox, .. } => resumption::refuse(&mailbox),
             Input::Undelivered(entry) => {
-                let others_suffice = |copies: &Copies| copies.others_suffice();
-                if !entry.copies.as_ref().is_some_and(others_suffice) {
+                if speaks_for_itself(&entry) {
                     slot.world().bounce(&entry.parcel, error, worker);
                 }
                 settle(entry.receipt);
@@ -270,6 +267,14 @@ impl World<Account> for Router {
             self.forget(slot);
         }
     }
+}
+
+/// Whether the sender learns from this copy that its stanza did not arrive, so that there is one error for one stanza. Of
+/// several copies the last one speaks for all. One with a row never does: the row is in the store and will be delivered,
+/// or it was lost with the same commit, and then [`Effect::Kept`] speaks for it.
+fn speaks_for_itself(entry: &Entry) -> bool {
+    let others_suffice = |copies: &Copies| copies.others_suffice();
+    entry.stored.is_none() && !entry.copies.as_ref().is_some_and(others_suffice)
 }
 
 /// Messages and requests go back to their sender; presence is told anew when the account is back.

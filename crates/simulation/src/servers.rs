@@ -121,8 +121,6 @@ impl Servers {
         let switchboard = Arc::new(Switchboard::default());
         self.switchboards[server] = Arc::clone(&switchboard);
         self.worlds[server].router().attach_network(switchboard);
-        // A world alone has nobody elsewhere to tell.
-        self.worlds[server].router().tell_vanished(Box::new(|_| {}));
         for line in &mut self.lines {
             for place in 0..2 {
                 if line.servers[place] == server {

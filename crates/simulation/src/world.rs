@@ -360,6 +360,7 @@ impl World {
         self.router = router(&self.settings, &self.store, &self.surroundings);
         let kept = std::mem::take(&mut *kept.lock());
         self.router.restore(kept);
+        self.router.tell_vanished(Box::new(|_| {}));
     }
 
     /// Lets everything happen, and lets time pass as long as the store has something to do.
@@ -378,6 +379,7 @@ impl World {
         for connection in self.connections.values_mut() {
             connection.cut();
         }
+        self.router.tell_vanished(Box::new(|_| {}));
     }
 }
 
