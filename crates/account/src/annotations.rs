@@ -150,6 +150,27 @@ impl Account {
         }
     }
 
+    /// A session that was kept over a restart goes on holding presence.
+    pub(crate) fn go_on_holding(
+        &mut self,
+        context: &Context<'_, Settings>,
+        id: SessionId,
+        from: Address,
+        held: Held,
+        out: &mut Out,
+    ) {
+        let psa = &context.settings.presence.psa;
+        if !psa.enabled {
+            return;
+        }
+        if !context.settings.is_local(&from) {
+            self.watch(&from, out);
+        }
+        if let Some(session) = self.session_mut(id) {
+            session.received.put(from, held, psa.cache_bytes);
+        }
+    }
+
     /// Nobody holds presence of this address any more (PSA-25).
     pub(crate) fn receive_unavailable(
         &mut self,

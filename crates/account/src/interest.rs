@@ -4,7 +4,7 @@
 //! It is found out when there is something to tell. A client that is never told anything is never asked.
 
 use machine::Context;
-use presence::{Answer, Claim};
+use presence::{Answer, Capabilities, Claim};
 use stanza::{IqType, Kind, Stanza};
 
 use crate::account::{Account, Out};
@@ -37,6 +37,19 @@ impl Interest {
             Wish::Known(wants) => Some(*wants),
             Wish::Unasked | Wish::Asked(_) => None,
         }
+    }
+
+    /// The same, and where nobody needed to know yet, what the hash says whose meaning is known.
+    pub(crate) fn would_ask(&self, capabilities: &Capabilities) -> Option<bool> {
+        self.asks().or_else(|| match &self.claim {
+            Some(Claim::Hash(hash)) => capabilities.wants_annotations(hash),
+            Some(Claim::Nothing) | None => None,
+        })
+    }
+
+    /// What was known before the server was away.
+    pub(crate) fn learn(&mut self, asks: bool) {
+        self.wish = Wish::Known(asks);
     }
 
     /// Interest follows the newest presence (PSA-03). One without capabilities says nothing new (C-16). True when what was

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine::{Context, Timestamp};
-use stanza::{Address, Parcel, Stanza, StreamCondition, StreamError};
+use presence::{Annotations, Capabilities, Held};
+use stanza::{Address, Kind, Parcel, PresenceType, Stanza, StreamCondition, StreamError};
 use stream_management::{Kept, KeptEntry, Mailbox, Signal, StoredId};
 use xml::{ContentNamespace, Element};
 
 use crate::account::{Account, Out};
-use crate::input::PauseCause;
+use crate::input::{PauseCause, PauseEnd};
 use crate::interest::Interest;
 use crate::pause::{Pause, Promise};
 use crate::paused::Told;
@@ -41,12 +42,35 @@ pub struct KeptSession {
     pub uses_lists: bool,
     /// To whom it sent directed presence, and what.
     pub directed: Vec<(Address, Vec<u8>)>,
+    /// Subscribers to whom it said goodbye since its last broadcast.
+    pub hidden_from: Vec<Address>,
+    /// Clients elsewhere that were told of its pause.
+    pub told_elsewhere: Vec<Address>,
+    /// Whether its client asks for annotations, where that is known.
+    pub asks: Option<bool>,
+    /// The presence that it was sent, as far as it is cached, and what it was told of its truth.
+    pub received: Vec<KeptPresence>,
     /// What its client has acknowledged.
     pub acknowledged: u32,
     /// What was handled of what its client sent.
     pub handled: u32,
     /// What its client has not acknowledged, in order.
     pub waiting: Vec<KeptStanza>,
+}
+
+/// Presence that a session holds of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptPresence {
+    /// Whose: a full address, or that of a service.
+    pub from: Address,
+    /// As the session received it, in the namespace of clients.
+    pub bytes: Vec<u8>,
+    /// What the sender's own server says of it.
+    pub foreign: Option<Vec<u8>>,
+    /// Whether the session was shown that.
+    pub shown: bool,
+    /// Whether this server has told the session that it may not be true.
+    pub told: bool,
 }
 
 /// A stanza that waits for a paused session.
@@ -60,6 +84,17 @@ pub struct KeptStanza {
     pub storable: bool,
     /// The row that holds a durable copy.
     pub stored: Option<StoredId>,
+}
+
+impl KeptSession {
+    /// Whether each stanza in it can be read. One that cannot ends the session, and others are told so.
+    pub fn is_whole(&self) -> bool {
+        let waiting = self.waiting.iter().map(|stanza| &stanza.bytes);
+        let directed = self.directed.iter().map(|(_, bytes)| bytes);
+        let received = self.received.iter().map(|presence| &presence.bytes);
+        let mut all = waiting.chain(directed).chain(received).chain(&self.presence);
+        all.all(|bytes| parse(bytes).is_some())
+    }
 }
 
 impl Account {
@@ -110,9 +145,10 @@ impl Account {
         self.sessions = rest;
         let kept: Vec<Session> = kept;
         // Only when all that was decided is durable is it known which stanza has a row.
+        let capabilities = Arc::clone(&context.settings.presence.capabilities);
         let give = move || {
             let write = |session: Session| {
-                let written = written(&session, now, wall);
+                let written = written(&session, &capabilities, now, wall);
                 session.mailbox.close();
                 written
             };
@@ -130,20 +166,53 @@ impl Account {
         out: &mut Out,
     ) {
         for (id, kept) in sessions {
-            let time = kept.time;
-            if !self.exists() || self.flags.disabled || self.session_at(&kept.address).is_some() {
+            let (time, address) = (kept.time, kept.address.clone());
+            if self.session_at(&address).is_some() {
                 continue;
             }
-            let Some(session) = self.read(context, id, kept) else {
+            let Some((session, received)) = self.read(context, id, kept) else {
+                self.say_gone(&address, out);
                 continue;
             };
             self.sessions.push(session);
+            if !self.exists() || self.flags.disabled {
+                // The account was changed while the server was away.
+                self.give_up(context, id, PauseEnd::Replaced, out);
+                continue;
+            }
+            for (from, held) in received {
+                self.go_on_holding(context, id, from, held, out);
+            }
             self.expire_at(context.now + time, out);
             self.broadcast_is_held(context, out);
         }
     }
 
-    fn read(&mut self, context: &Context<'_, Settings>, id: SessionId, kept: KeptSession) -> Option<Session> {
+    /// A session that was kept cannot be read: it was promised to its client, and others see it.
+    fn say_gone(&self, session: &Address, out: &mut Out) {
+        for to in self.roster.subscribers().cloned().collect::<Vec<Address>>() {
+            let gone = Stanza::build(
+                Kind::Presence(PresenceType::Unavailable),
+                Some(session),
+                Some(&to),
+                None,
+                b"",
+            );
+            if let Ok(parcel) = self.release_for_user(Parcel::new(gone)) {
+                out.effects.push(Effect::Route {
+                    parcel,
+                    receipt: None,
+                });
+            }
+        }
+    }
+
+    fn read(
+        &mut self,
+        context: &Context<'_, Settings>,
+        id: SessionId,
+        kept: KeptSession,
+    ) -> Option<(Session, Vec<(Address, Held)>)> {
         let now = context.now;
         let age = |at: Timestamp| context.wall.since(at);
         let mut entries = Vec::new();
@@ -183,13 +252,21 @@ impl Account {
         if let Some(Available { stanza, .. }) = &presence {
             interest.follow(stanza);
         }
+        if let Some(asks) = kept.asks {
+            interest.learn(asks);
+        }
+        let received = kept
+            .received
+            .iter()
+            .map(|presence| Some((presence.from.clone(), held(presence)?)))
+            .collect::<Option<_>>()?;
         let pause = Pause {
             cause: PauseCause::ConnectionLost,
             since: now.before(age(kept.paused)),
             since_wall: kept.paused,
             until: Some(now + kept.time),
         };
-        Some(Session {
+        let session = Session {
             former: Vec::new(),
             promise: Some(Promise {
                 id: kept.id,
@@ -202,18 +279,25 @@ impl Account {
             active_list: kept.active_list.as_deref().map(privacy::ListName::new),
             uses_lists: kept.uses_lists,
             directed,
+            hidden_from: kept.hidden_from.into_iter().collect(),
             // PSA-44: nobody is told anew, but who comes gets its presence with the news.
             told: Told {
                 since: Some(now),
-                ..Told::default()
+                elsewhere: kept.told_elsewhere,
             },
             interest,
             ..Session::new(id, kept.address, mailbox, kept.since)
-        })
+        };
+        Some((session, received))
     }
 }
 
-fn written(session: &Session, now: machine::Moment, wall: Timestamp) -> Option<KeptSession> {
+fn written(
+    session: &Session,
+    capabilities: &Capabilities,
+    now: machine::Moment,
+    wall: Timestamp,
+) -> Option<KeptSession> {
     let promise = session.promise.as_ref()?;
     let kept = session.mailbox.keep();
     let bytes = |stanza: &Stanza| Parcel::new(stanza.clone()).to_bytes();
@@ -239,9 +323,35 @@ fn written(session: &Session, now: machine::Moment, wall: Timestamp) -> Option<K
             .iter()
             .map(|(to, stanza)| (to.clone(), bytes(stanza)))
             .collect(),
+        hidden_from: session.hidden_from.iter().cloned().collect(),
+        told_elsewhere: session.told.elsewhere.clone(),
+        asks: session.interest.would_ask(capabilities),
+        received: session.received.iter().map(presence_written).collect(),
         acknowledged: kept.acknowledged,
         handled: kept.handled,
         waiting: kept.entries.iter().map(waiting).collect(),
+    })
+}
+
+fn presence_written((from, held): (&Address, &Held)) -> KeptPresence {
+    KeptPresence {
+        from: from.clone(),
+        bytes: Parcel::new(held.stanza.clone()).to_bytes(),
+        foreign: held.foreign.as_deref().map(<[u8]>::to_vec),
+        shown: held.shown,
+        told: held.told,
+    }
+}
+
+fn held(kept: &KeptPresence) -> Option<Held> {
+    let stanza = parse(&kept.bytes)?;
+    let genuine = Annotations::of(&stanza, Some(&kept.from)).and_then(|annotations| annotations.genuine);
+    Some(Held {
+        annotation: genuine.map(|genuine| genuine.place),
+        stanza,
+        foreign: kept.foreign.as_deref().map(Arc::from),
+        shown: kept.shown,
+        told: kept.told,
     })
 }
 

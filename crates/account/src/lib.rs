@@ -38,4 +38,4 @@ pub use input::{
     PauseEnd, PrivacyQuestion, Redelivered, Saved, SessionId, SessionView, Settings, Standing, Tally,
     Unavailable, WaitingRow,
 };
-pub use kept::{KeptSession, KeptStanza};
+pub use kept::{KeptPresence, KeptSession, KeptStanza};

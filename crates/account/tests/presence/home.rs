@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use account::{
-    Account, Change, Effect, Flags, Input, Key, Path, PresenceCount, PresenceLoad, Saved, SessionId,
-    Settings, Standing, Tally,
+    Account, AdminRequest, Change, Effect, Flags, Input, KeptSession, Key, Path, PresenceCount, PresenceLoad,
+    Saved, SessionId, Settings, Standing, Tally,
 };
 use machine::{Context, Decision, Machine, Moment, Random, Timestamp};
 use roster::Relation;
@@ -284,6 +284,34 @@ impl Home {
             handled: 0,
             mailbox,
         })
+    }
+
+    /// The server stops: what is kept of this account's sessions.
+    pub(crate) fn kept_sessions(&mut self) -> Vec<KeptSession> {
+        let (tell, told) = std::sync::mpsc::channel();
+        let keep = move |sessions| tell.send(sessions).unwrap();
+        self.tell(Input::Admin(AdminRequest::Suspend));
+        self.tell(Input::Admin(AdminRequest::Keep(Box::new(keep))));
+        told.recv().unwrap()
+    }
+
+    /// The server has started again, with these sessions of this account.
+    pub(crate) fn restores(&mut self, sessions: Vec<KeptSession>) -> Vec<String> {
+        let mut named = Vec::new();
+        for session in sessions {
+            let id = SessionId(self.mailboxes.len() as u64 + 1);
+            let resource = session.address.resourcepart().unwrap().to_owned();
+            let mailbox = Mailbox::new(self.settings.mailbox);
+            self.mailboxes.push((id, resource, mailbox));
+            named.push((id, session));
+        }
+        self.tell(Input::Admin(AdminRequest::Restore(named)))
+    }
+
+    /// The server stops and starts again: what of this account is kept goes on in `after`.
+    pub(crate) fn restarts(&mut self, mut after: Home) -> (Home, Vec<String>) {
+        let seen = after.restores(self.kept_sessions());
+        (after, seen)
     }
 
     pub(crate) fn path(&mut self, domain: &str, path: Path) -> Vec<String> {

@@ -13,3 +13,4 @@ mod home;
 mod links;
 mod paused;
 mod policies;
+mod restart;

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use account::{KeptSession, KeptStanza};
+use account::{KeptPresence, KeptSession, KeptStanza};
 use machine::Timestamp;
 use serde::{Deserialize, Serialize};
 use stanza::Address;
@@ -37,9 +37,26 @@ struct Session {
     active_list: Option<String>,
     uses_lists: bool,
     directed: Vec<(String, String)>,
+    #[serde(default)]
+    hidden_from: Vec<String>,
+    #[serde(default)]
+    told_elsewhere: Vec<String>,
+    #[serde(default)]
+    asks: Option<bool>,
+    #[serde(default)]
+    received: Vec<Presence>,
     acknowledged: u32,
     handled: u32,
     waiting: Vec<Waiting>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Presence {
+    from: String,
+    stanza: String,
+    foreign: Option<String>,
+    shown: bool,
+    told: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -128,7 +145,13 @@ fn read(input: impl BufRead) -> Found {
             .and_then(|text| serde_json::from_str::<Session>(&text).map_err(|error| error.to_string()))
             .and_then(readable);
         match session {
-            Ok(session) => found.sessions.push(session),
+            Ok(session) => {
+                if !session.is_whole() {
+                    let why = "a stanza in it cannot be read, so that the session is over";
+                    found.problems.push(format!("line {}: {why}", number + 2));
+                }
+                found.sessions.push(session);
+            }
             Err(why) => found.problems.push(format!("line {}: {why}", number + 2)),
         }
     }
@@ -163,6 +186,13 @@ fn writable(session: &KeptSession) -> Session {
         storable: stanza.storable,
         stored: stanza.stored.map(|StoredId(id)| id),
     };
+    let held = |presence: &KeptPresence| Presence {
+        from: presence.from.to_string(),
+        stanza: text(&presence.bytes),
+        foreign: presence.foreign.as_deref().map(text),
+        shown: presence.shown,
+        told: presence.told,
+    };
     Session {
         address: session.address.to_string(),
         id: session.id.clone(),
@@ -179,6 +209,10 @@ fn writable(session: &KeptSession) -> Session {
             .iter()
             .map(|(to, stanza)| (to.to_string(), text(stanza)))
             .collect(),
+        hidden_from: session.hidden_from.iter().map(ToString::to_string).collect(),
+        told_elsewhere: session.told_elsewhere.iter().map(ToString::to_string).collect(),
+        asks: session.asks,
+        received: session.received.iter().map(held).collect(),
         acknowledged: session.acknowledged,
         handled: session.handled,
         waiting: session.waiting.iter().map(waiting).collect(),
@@ -193,6 +227,21 @@ fn readable(session: Session) -> Result<KeptSession, String> {
         received: Timestamp::from_unix_micros(waiting.received),
         storable: waiting.storable,
         stored: waiting.stored.map(StoredId),
+    };
+    let addresses = |texts: &[String]| {
+        texts
+            .iter()
+            .map(|text| address(text))
+            .collect::<Result<_, String>>()
+    };
+    let held = |presence: Presence| {
+        Ok(KeptPresence {
+            from: address(&presence.from)?,
+            bytes: presence.stanza.into_bytes(),
+            foreign: presence.foreign.map(String::into_bytes),
+            shown: presence.shown,
+            told: presence.told,
+        })
     };
     Ok(KeptSession {
         address: address(&session.address)?,
@@ -209,6 +258,14 @@ fn readable(session: Session) -> Result<KeptSession, String> {
             .directed
             .into_iter()
             .map(directed)
+            .collect::<Result<_, String>>()?,
+        hidden_from: addresses(&session.hidden_from)?,
+        told_elsewhere: addresses(&session.told_elsewhere)?,
+        asks: session.asks,
+        received: session
+            .received
+            .into_iter()
+            .map(held)
             .collect::<Result<_, String>>()?,
         acknowledged: session.acknowledged,
         handled: session.handled,
@@ -233,7 +290,20 @@ mod tests {
             knows_blocklist: false,
             active_list: Some("list".to_owned()),
             uses_lists: true,
-            directed: vec![(Address::parse("a@b.lit/c").unwrap(), b"<presence/>".to_vec())],
+            directed: vec![(
+                Address::parse("a@b.lit/c").unwrap(),
+                b"<presence xmlns='jabber:client'/>".to_vec(),
+            )],
+            hidden_from: vec![Address::parse("tybalt@capulet.lit").unwrap()],
+            told_elsewhere: vec![Address::parse("juliet@capulet.lit/balcony").unwrap()],
+            asks: Some(true),
+            received: vec![KeptPresence {
+                from: Address::parse("juliet@capulet.lit/balcony").unwrap(),
+                bytes: b"<presence xmlns='jabber:client'><show>away</show></presence>".to_vec(),
+                foreign: Some(b"<a/>".to_vec()),
+                shown: true,
+                told: false,
+            }],
             acknowledged: u32::MAX,
             handled: 7,
             waiting: vec![KeptStanza {
@@ -287,5 +357,22 @@ mod tests {
         let found = read(bytes.as_slice());
         assert_eq!((found.sessions.len(), found.problems.len()), (1, 1));
         assert!(found.problems[0].starts_with("line 3: "));
+        let broken = KeptSession {
+            presence: Some(b"<presence xmlns='jabber:client'".to_vec()),
+            ..session()
+        };
+        bytes.clear();
+        line(
+            &mut bytes,
+            &Head {
+                balcony_sessions: FORMAT,
+            },
+        )
+        .unwrap();
+        line(&mut bytes, &writable(&broken)).unwrap();
+        let found = read(bytes.as_slice());
+        assert_eq!(found.sessions, [broken], "its account says that it is gone");
+        assert_eq!(found.problems.len(), 1);
+        assert!(found.problems[0].starts_with("line 2: a stanza"));
     }
 }
