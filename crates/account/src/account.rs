@@ -75,6 +75,8 @@ pub struct Account {
     pub(crate) held: Held,
     /// When a [`Key::Expire`] is due.
     pub(crate) expire_at: Option<Moment>,
+    /// Whether the server is about to stop for a while.
+    pub(crate) is_stopping: bool,
 }
 
 impl Account {
@@ -106,6 +108,7 @@ impl Account {
             attention: presence::Attention::default(),
             held: Held::load(saved.held),
             expire_at: None,
+            is_stopping: false,
             address,
         })
     }

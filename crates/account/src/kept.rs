@@ -100,6 +100,7 @@ impl KeptSession {
 impl Account {
     /// The server stops for a while (`docs/architecture.md`, restart).
     pub(crate) fn suspend(&mut self, context: &mut Context<'_, Settings>, out: &mut Out) {
+        self.is_stopping = true;
         let ids: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();
         for id in ids {
             let Some(session) = self.session(id) else { continue };

@@ -37,7 +37,8 @@ impl Account {
         out: &mut Out,
     ) {
         let psa = &context.settings.presence.psa;
-        if !psa.enabled {
+        // PSA-44: the server that stops has the connections closed; it will be back before anybody cares.
+        if !psa.enabled || self.is_stopping {
             return;
         }
         if psa.pause_delay.is_zero() {

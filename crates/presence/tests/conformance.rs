@@ -46,10 +46,6 @@ const GAPS: &[(&str, &str)] = &[
         "the definition is clauses §4.6: see PSA-46 and following",
     ),
     (
-        "PSA-44",
-        "restored sessions are paused and their new copies annotated; not tested yet",
-    ),
-    (
         "PSA-45",
         "an annotation and the one that takes it back both stay in the queue of a paused session",
     ),

@@ -13,9 +13,8 @@ const HEADER: &str = "<stream:stream to='example.com' version='1.0' xmlns='jabbe
 
 fn logged_in(world: &mut World, plain: &str, resource: &str, then: &str) -> ConnectionId {
     let connection = world.connect(Transport::DirectTls);
-    let auth = format!(
-        "{HEADER}<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>"
-    );
+    let auth =
+        format!("{HEADER}<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>");
     world.say(connection, auth.as_bytes());
     world.settle();
     let bind = format!(
@@ -109,7 +108,10 @@ fn xep0160_3_a_kept_message_does_not_come_back_because_something_else_was_refuse
     );
     world.pass(Duration::from_secs(1));
     let heard = String::from_utf8(world.hear(first)).unwrap();
-    assert!(heard.contains("internal-server-error"), "the account was lost: {heard}");
+    assert!(
+        heard.contains("internal-server-error"),
+        "the account was lost: {heard}"
+    );
     assert!(!heard.contains("<body>"), "{heard}");
     let heard = String::from_utf8(world.hear(romeo)).unwrap();
     assert!(!heard.contains("type='error'"), "{heard}");

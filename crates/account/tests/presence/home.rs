@@ -241,13 +241,18 @@ impl Home {
 
     /// The connection of a client breaks, which may resume within five minutes.
     pub(crate) fn loses(&mut self, resource: &str) -> Vec<String> {
+        self.promises(resource);
+        self.ends(resource)
+    }
+
+    /// A client was promised that it can resume.
+    pub(crate) fn promises(&mut self, resource: &str) {
         let session = self.id(resource);
         self.tell(Input::Resumable {
             session,
             id: resource.to_owned(),
             time: Duration::from_secs(300),
         });
-        self.ends(resource)
     }
 
     /// The connection of a client breaks.

@@ -1,6 +1,6 @@
 //! What sessions know of others, and others of them, over a restart of the server (`docs/architecture.md`, restart).
 
-use account::{Flags, Path};
+use account::{AdminRequest, Flags, Input, Path};
 use presence::{PsaSettings, Settings, Words};
 
 use crate::home::Home;
@@ -103,6 +103,33 @@ fn psa_44_psa_39_a_pause_told_before_a_restart_ends_after_it_for_contacts_here_a
         romeo.takes_from(&mut benvolio),
         [format!(
             "lane< <presence from='benvolio@montague.lit/orchard' to='romeo@montague.lit/lane'>{BACK}</presence>"
+        )]
+    );
+}
+
+#[test]
+fn psa_44_nobody_is_told_at_the_stop_and_after_the_start_new_copies_say_that_the_session_waits() {
+    let mut benvolio = Home::of_benvolio(settings());
+    let mut romeo = at_home();
+    benvolio.connects("orchard");
+    benvolio.promises("orchard");
+    benvolio.says("orchard", "<presence xmlns='jabber:client'/>");
+    romeo.takes_from(&mut benvolio);
+    // The connection ends because the server stops.
+    benvolio.tell(Input::Admin(AdminRequest::Suspend));
+    let seen = benvolio.ends("orchard");
+    assert!(seen.is_empty(), "{seen:?}");
+    let (mut benvolio, seen) = benvolio.restarts(Home::of_benvolio(settings()));
+    assert!(seen.is_empty(), "{seen:?}");
+    // Somebody comes and wants to know.
+    let mut romeo = self::romeo();
+    romeo.knows_the_hash();
+    romeo.interested("lane");
+    benvolio.takes_from(&mut romeo);
+    assert_eq!(
+        romeo.takes_from(&mut benvolio),
+        [format!(
+            "lane< <presence from='benvolio@montague.lit/orchard' to='romeo@montague.lit/lane'>{PAUSED}</presence>"
         )]
     );
 }
