@@ -1,14 +1,16 @@
 //! What a client can do, from the hash in its presence (XEP-0115, XEP-0390). Of all that, this server wants to know one
 //! thing: whether the client asks for annotations (PSA-01).
 //!
-//! A hash counts only once the answer that it stands for has been seen and gives the same hash (PSA-03).
+//! A hash counts only once the answer that it stands for has been seen and gives the same hash (PSA-03). In the older form
+//! different answers can give one hash, because nothing tells in the hashed text where a feature ends and a form begins. So
+//! an answer counts only if the hashed text alone says what it says of annotations: nobody can teach this server something
+//! else of a hash than what its honest clients mean.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use parking_lot::RwLock;
 use sha1::{Digest, Sha1};
 use sha2::Sha256;
 use stanza::{Stanza, namespace};
@@ -20,8 +22,6 @@ const MODERN: &str = "urn:xmpp:caps";
 const HASHES: &str = "urn:xmpp:hashes:2";
 /// XEP-0004 §3.
 const FORMS: &str = "jabber:x:data";
-/// Hashes that are remembered. Beyond it, others are asked for anew in each session.
-const KNOWN_MAX: usize = 10_000;
 /// No hash or node is longer.
 const TEXT_MAX: usize = 1_024;
 
@@ -45,7 +45,7 @@ pub struct Hash {
 
 /// How a hash is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Form {
+pub(crate) enum Form {
     /// XEP-0115 with SHA-1.
     Sha1,
     /// XEP-0115 with SHA-256.
@@ -109,10 +109,7 @@ impl Claim {
     /// Whether an answer says that the client asks for annotations. False too when the answer is not what the hash stands
     /// for: a lie counts for nothing (PSA-03).
     pub fn answered(&self, answer: &Tree) -> Answer {
-        let wants = answer.children().any(|child| {
-            child.is(namespace::DISCO_INFO, "feature")
-                && child.attribute("var") == Some(namespace::ANNOTATION)
-        });
+        let wants = asks_for_annotations(answer);
         match self {
             Claim::Nothing => Answer::ForThisSession(wants),
             Claim::Hash(hash) => match hash.form.hash(answer) {
@@ -132,44 +129,60 @@ pub enum Answer {
     Verified(Hash, bool),
 }
 
-/// The verified hashes, shared by all accounts. Machines look; only the router adds.
-#[derive(Debug, Default)]
-pub struct Capabilities(RwLock<BTreeMap<(Form, Box<str>), bool>>);
-
-impl Capabilities {
-    /// Whether clients with this hash want annotations, if it is known.
-    pub fn wants_annotations(&self, hash: &Hash) -> Option<bool> {
-        self.0.read().get(&(hash.form, hash.value.clone())).copied()
+impl Hash {
+    /// What the hash is known by: everything but the node.
+    pub(crate) fn key(&self) -> (Form, Box<str>) {
+        (self.form, self.value.clone())
     }
 
-    /// Remembers a hash that was verified.
-    pub fn learn(&self, hash: Hash, wants_annotations: bool) {
-        let mut known = self.0.write();
-        if known.len() < KNOWN_MAX {
-            known.insert((hash.form, hash.value), wants_annotations);
+    /// A hash that stands for nothing.
+    #[cfg(test)]
+    pub(crate) fn made_up(number: usize) -> Hash {
+        Hash {
+            form: Form::Sha1,
+            value: number.to_string().into(),
+            node: "".into(),
         }
-    }
-
-    /// How many are known.
-    pub fn len(&self) -> usize {
-        self.0.read().len()
-    }
-
-    /// Whether none is.
-    pub fn is_empty(&self) -> bool {
-        self.0.read().is_empty()
     }
 }
 
 impl Form {
-    /// The hash that stands for an answer; `None` when the answer is ill-formed (XEP-0115 §5.4 rule 3).
+    const ALL: [Form; 3] = [Form::Sha1, Form::Sha256, Form::Modern];
+
+    /// The name under which it is stored.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Form::Sha1 => "sha-1",
+            Form::Sha256 => "sha-256",
+            Form::Modern => "xep-0390 sha-256",
+        }
+    }
+
+    /// The form with this name.
+    pub(crate) fn of(name: &str) -> Option<Form> {
+        Form::ALL.into_iter().find(|form| form.name() == name)
+    }
+
+    /// The hash that stands for an answer; `None` when the answer is ill-formed (XEP-0115 §5.4 rule 3), or says something
+    /// of annotations that its hashed text does not.
     fn hash(self, answer: &Tree) -> Option<String> {
         Some(match self {
-            Form::Sha1 => STANDARD.encode(Sha1::digest(legacy(answer)?)),
-            Form::Sha256 => STANDARD.encode(Sha256::digest(legacy(answer)?)),
+            Form::Sha1 => STANDARD.encode(Sha1::digest(unmistakable(answer)?)),
+            Form::Sha256 => STANDARD.encode(Sha256::digest(unmistakable(answer)?)),
             Form::Modern => STANDARD.encode(Sha256::digest(modern(answer))),
         })
     }
+}
+
+fn asks_for_annotations(answer: &Tree) -> bool {
+    features(answer).any(|feature| feature == namespace::ANNOTATION)
+}
+
+/// The text of XEP-0115 §5.1, unless another answer with the same text could say something else of annotations.
+fn unmistakable(answer: &Tree) -> Option<String> {
+    let text = legacy(answer)?;
+    let is_named = text.split('<').any(|part| part == namespace::ANNOTATION);
+    (is_named == asks_for_annotations(answer)).then_some(text)
 }
 
 fn attribute<'t>(tree: &'t Tree, name: &str) -> &'t str {
@@ -319,10 +332,7 @@ mod tests {
             panic!("not verified");
         };
         assert!(!wants);
-        let known = Capabilities::default();
-        assert_eq!(known.wants_annotations(&hash), None);
-        known.learn(hash.clone(), wants);
-        assert_eq!(known.wants_annotations(&hash), Some(false));
+        assert_eq!(hash.key(), (Form::Sha1, "QgayPKawpkPSDYmwT/WM94uAlu0=".into()));
         assert_eq!(
             String::from_utf8(claim.question()).unwrap(),
             "<query xmlns='http://jabber.org/protocol/disco#info' node='urn:n#QgayPKawpkPSDYmwT/WM94uAlu0='/>"
@@ -391,5 +401,34 @@ mod tests {
             modern(&tree(info)),
             "a\u{1f}b\u{1f}\u{1c}client\u{1f}pc\u{1f}\u{1f}B\u{1f}\u{1e}\u{1c}v\u{1f}1\u{1f}2\u{1f}\u{1e}\u{1d}\u{1c}"
         );
+    }
+
+    /// One text, and so one hash, for the honest answer and for lies about it.
+    #[test]
+    fn psa_03_an_answer_that_could_be_mistaken_for_another_counts_for_nothing() {
+        let query = |payload: &str| {
+            tree(&format!(
+                "<query xmlns='http://jabber.org/protocol/disco#info'>{payload}</query>"
+            ))
+        };
+        let honest =
+            query("<feature var='a'/><feature var='urn:xmpp:psa'/><feature var='urn:xmpp:receipts'/>");
+        let text = legacy(&honest).unwrap();
+        let made = Form::Sha1.hash(&honest).unwrap();
+        assert!(matches!(
+            claim(&made).answered(&honest),
+            Answer::Verified(_, true)
+        ));
+        let lies = [
+            "<feature var='a&lt;urn:xmpp:psa'/><feature var='urn:xmpp:receipts'/>",
+            "<feature var='a'/><x xmlns='jabber:x:data'><field var='FORM_TYPE'><value>urn:xmpp:psa</value></field>\
+             <field var='urn:xmpp:receipts'/></x>",
+            "<feature var='a&lt;urn:xmpp:psa&lt;urn:xmpp:receipts'/>",
+        ];
+        for lie in lies {
+            let lie = query(lie);
+            assert_eq!(legacy(&lie).unwrap(), text, "as the hash sees it");
+            assert_eq!(claim(&made).answered(&lie), Answer::ForThisSession(false));
+        }
     }
 }

@@ -7,6 +7,7 @@ mod annotation;
 mod attention;
 mod capabilities;
 mod decloak;
+mod known;
 mod poke;
 mod pokes;
 mod received;
@@ -14,8 +15,9 @@ mod settings;
 
 pub use annotation::{Annotations, Genuine, State, Words, annotation, with_annotation, without_children};
 pub use attention::{Attention, Judgement};
-pub use capabilities::{Answer, Capabilities, Claim, Hash};
+pub use capabilities::{Answer, Claim, Hash};
 pub use decloak::Decloak;
+pub use known::{Capabilities, KnownHash, Lesson};
 pub use poke::{Failure, Method, Poke};
 pub use pokes::{Pokes, Request, Verdict};
 pub use received::{Held, Received};

@@ -2,6 +2,7 @@
 
 use account::{Change, Flags, Saved, WaitingRow};
 use features::Record;
+use presence::{KnownHash, Lesson};
 use stanza::Address;
 
 /// Called once with the answer, from any thread, never from inside the call that asked.
@@ -87,4 +88,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// The accounts of which sessions are kept whose presence somebody elsewhere holds, in order of their addresses.
     fn list_held(&self, done: Done<Result<Vec<Address>, StoreError>>);
+
+    /// The hashes of capabilities that were learnt, in any order.
+    fn load_capabilities(&self, done: Done<Result<Vec<KnownHash>, StoreError>>);
+
+    /// A hash was learnt, from clients of this account or of its contacts, and another perhaps forgotten for it.
+    fn keep_capabilities(&self, account: Address, lesson: Lesson, done: Done<Result<(), StoreError>>);
 }

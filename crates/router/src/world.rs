@@ -108,13 +108,7 @@ impl World<Account> for Router {
                 };
                 router.act(action, Box::new(done));
             }
-            Effect::Learn(hash, wants) => self
-                .settings
-                .load()
-                .account
-                .presence
-                .capabilities
-                .learn(hash, wants),
+            Effect::Learn(hash, wants) => self.learn(slot.key(), &hash, wants),
             Effect::Former { id, mailbox } => self.resumptions.remember(slot.key().clone(), id, mailbox),
             Effect::NotHere { id, mailbox } => {
                 let answer = self.resumptions.not_here(slot.key(), &id);

@@ -2,6 +2,7 @@
 
 use account::{Change, Flags};
 use features::Record;
+use presence::Lesson;
 use sasl::ScramKeys;
 use stanza::Address;
 
@@ -73,6 +74,19 @@ pub(crate) async fn write<'a>(
             ids.forget(address);
             let values = [Value::Text(host), Value::Text(name)];
             Ok(connection.execute(sql::ACCOUNT_DELETE, &values).await? > 0)
+        }
+        Write::Learn(Lesson { learnt, forgotten }) => {
+            if let Some((form, value)) = forgotten {
+                let key = [Value::Text(form), Value::Text(value)];
+                connection.execute(sql::CAPABILITIES_DELETE, &key).await?;
+            }
+            let values = [
+                Value::Text(&learnt.form),
+                Value::Text(&learnt.value),
+                Value::Truth(learnt.wants_annotations),
+                Value::Integer(learnt.number),
+            ];
+            Ok(connection.execute(sql::CAPABILITIES_PUT, &values).await? > 0)
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use account::{Change, Flags, HeldRow, Saved, Standing, WaitingRow};
 use features::{LastSeen, Record};
 use machine::Timestamp;
+use presence::KnownHash;
 use privacy::ListRow;
 use roster::{RemovalRow, RequestRow};
 use router::{AccountView, Login, StoreError};
@@ -14,9 +15,13 @@ use stream_management::StoredId;
 
 use crate::operation::{Outcome, Write};
 
-/// All accounts.
+/// All accounts, and what belongs to none of them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Contents(BTreeMap<Address, Rows>);
+pub(crate) struct Contents {
+    accounts: BTreeMap<Address, Rows>,
+    /// By form and value: what it means, and its number.
+    capabilities: BTreeMap<(String, String), (bool, i64)>,
+}
 
 /// All rows of one account.
 #[derive(Debug, Clone)]
@@ -41,7 +46,7 @@ impl Contents {
     pub(crate) fn write(&mut self, address: &Address, write: &Write) -> Outcome {
         match write {
             Write::Commit(changes) => {
-                let Some(rows) = self.0.get_mut(address) else {
+                let Some(rows) = self.accounts.get_mut(address) else {
                     return Err(StoreError::Refused);
                 };
                 let mut changed = rows.clone();
@@ -55,28 +60,47 @@ impl Contents {
                 if address.localpart().is_none() || !address.is_bare() {
                     return Err(StoreError::Refused);
                 }
-                if self.0.contains_key(address) {
+                if self.accounts.contains_key(address) {
                     return Ok(false);
                 }
-                self.0.insert(address.clone(), Rows::new(credentials.clone()));
+                self.accounts
+                    .insert(address.clone(), Rows::new(credentials.clone()));
                 Ok(true)
             }
             Write::SetCredentials(credentials) => Ok(self
-                .0
+                .accounts
                 .get_mut(address)
                 .map(|rows| rows.credentials = credentials.clone())
                 .is_some()),
-            Write::SetFlags(flags) => Ok(self.0.get_mut(address).map(|rows| rows.flags = *flags).is_some()),
-            Write::Delete => Ok(self.0.remove(address).is_some()),
+            Write::SetFlags(flags) => Ok(self
+                .accounts
+                .get_mut(address)
+                .map(|rows| rows.flags = *flags)
+                .is_some()),
+            Write::Delete => Ok(self.accounts.remove(address).is_some()),
+            Write::Learn(lesson) => {
+                if let Some(forgotten) = &lesson.forgotten {
+                    self.capabilities.remove(forgotten);
+                }
+                let KnownHash {
+                    form,
+                    value,
+                    wants_annotations,
+                    number,
+                } = lesson.learnt.clone();
+                self.capabilities
+                    .insert((form, value), (wants_annotations, number));
+                Ok(true)
+            }
         }
     }
 
     pub(crate) fn account(&self, address: &Address) -> Saved {
-        self.0.get(address).map(Rows::saved).unwrap_or_default()
+        self.accounts.get(address).map(Rows::saved).unwrap_or_default()
     }
 
     pub(crate) fn waiting(&self, address: &Address) -> Vec<WaitingRow> {
-        let rows = self.0.get(address).map(|rows| &rows.waiting);
+        let rows = self.accounts.get(address).map(|rows| &rows.waiting);
         rows.into_iter()
             .flatten()
             .map(|(&id, (at, bytes))| WaitingRow {
@@ -88,23 +112,35 @@ impl Contents {
     }
 
     pub(crate) fn record(&self, address: &Address, record: &Record) -> Option<Vec<u8>> {
-        self.0.get(address)?.blobs.get(record).cloned()
+        self.accounts.get(address)?.blobs.get(record).cloned()
     }
 
     pub(crate) fn login(&self, address: &Address) -> Option<Login> {
-        self.0.get(address).map(|rows| Login {
+        self.accounts.get(address).map(|rows| Login {
             credentials: rows.credentials.clone(),
             flags: rows.flags,
         })
     }
 
     pub(crate) fn held(&self) -> Vec<Address> {
-        let held = self.0.iter().filter(|(_, rows)| !rows.held.is_empty());
+        let held = self.accounts.iter().filter(|(_, rows)| !rows.held.is_empty());
         held.map(|(address, _)| address.clone()).collect()
     }
 
+    pub(crate) fn capabilities(&self) -> Vec<KnownHash> {
+        let hashes = self.capabilities.iter();
+        hashes
+            .map(|((form, value), (wants_annotations, number))| KnownHash {
+                form: form.clone(),
+                value: value.clone(),
+                wants_annotations: *wants_annotations,
+                number: *number,
+            })
+            .collect()
+    }
+
     pub(crate) fn list(&self, host: Option<&str>) -> Vec<AccountView> {
-        self.0
+        self.accounts
             .iter()
             .filter(|(address, _)| host.is_none_or(|host| address.domainpart() == host))
             .map(|(address, rows)| AccountView {

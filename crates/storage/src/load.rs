@@ -8,6 +8,7 @@ use std::num::NonZeroU32;
 use account::{Flags, HeldRow, Saved, Standing, WaitingRow};
 use features::{LastSeen, Record};
 use machine::Timestamp;
+use presence::KnownHash;
 use privacy::ListRow;
 use roster::{Relation, RemovalRow, RequestRow};
 use router::{AccountView, Login};
@@ -106,6 +107,17 @@ impl Ask for Held {
         let mut accounts = each(connection, sql::HELD_LIST, &[], account_address).await?;
         accounts.sort();
         Ok(accounts)
+    }
+}
+
+/// The hashes of capabilities that were learnt.
+pub(crate) struct Capabilities;
+
+impl Ask for Capabilities {
+    type Answer = Vec<KnownHash>;
+
+    async fn ask(&self, connection: &mut Connection) -> Result<Vec<KnownHash>, Failure> {
+        each(connection, sql::CAPABILITIES_LOAD, &[], known_hash).await
     }
 }
 
@@ -303,6 +315,15 @@ fn held(row: &Row) -> Result<HeldRow, Failure> {
         resource: row.get(0)?,
         broadcast: row.get(1)?,
         directed: directed.map(address).collect::<Result<_, _>>()?,
+    })
+}
+
+fn known_hash(row: &Row) -> Result<KnownHash, Failure> {
+    Ok(KnownHash {
+        form: row.get(0)?,
+        value: row.get(1)?,
+        wants_annotations: row.get(2)?,
+        number: row.get(3)?,
     })
 }
 

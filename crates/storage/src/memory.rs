@@ -290,6 +290,10 @@ impl State {
                 let accounts = self.contents.held();
                 Box::new(move || done(Ok(accounts)))
             }
+            Question::Capabilities(done) => {
+                let hashes = self.contents.capabilities();
+                Box::new(move || done(Ok(hashes)))
+            }
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use account::{Change, Flags, Saved, WaitingRow};
 use features::Record;
+use presence::{KnownHash, Lesson};
 use router::{AccountView, Done, Login, StoreError};
 use stanza::Address;
 
@@ -23,6 +24,8 @@ pub(crate) enum Write {
     SetCredentials(sasl::Stored),
     SetFlags(Flags),
     Delete,
+    /// A hash of capabilities that was learnt from it.
+    Learn(Lesson),
 }
 
 impl Order {
@@ -47,6 +50,7 @@ pub(crate) enum Question {
     Login(Address, Done<Result<Option<Login>, StoreError>>),
     List(Option<String>, Done<Result<Vec<AccountView>, StoreError>>),
     Held(Done<Result<Vec<Address>, StoreError>>),
+    Capabilities(Done<Result<Vec<KnownHash>, StoreError>>),
 }
 
 impl Question {
@@ -59,6 +63,7 @@ impl Question {
             Question::Login(_, done) => done(Err(error)),
             Question::List(_, done) => done(Err(error)),
             Question::Held(done) => done(Err(error)),
+            Question::Capabilities(done) => done(Err(error)),
         }
     }
 }
@@ -174,6 +179,26 @@ macro_rules! store_by_operations {
 
             fn list_held(&self, done: router::Done<Result<Vec<stanza::Address>, router::StoreError>>) {
                 self.ask($crate::operation::Question::Held(done));
+            }
+
+            fn load_capabilities(
+                &self,
+                done: router::Done<Result<Vec<presence::KnownHash>, router::StoreError>>,
+            ) {
+                self.ask($crate::operation::Question::Capabilities(done));
+            }
+
+            fn keep_capabilities(
+                &self,
+                address: stanza::Address,
+                lesson: presence::Lesson,
+                done: router::Done<Result<(), router::StoreError>>,
+            ) {
+                self.write($crate::operation::Order {
+                    address,
+                    write: $crate::operation::Write::Learn(lesson),
+                    answer: Box::new(move |outcome| done(outcome.map(|_| ()))),
+                });
             }
         }
     };

@@ -77,6 +77,10 @@ impl Reader<'_> {
                 let outcome = self.ask(&load::Held).await;
                 self.give(Operation::ListAccounts, outcome, done);
             }
+            Question::Capabilities(done) => {
+                let outcome = self.ask(&load::Capabilities).await;
+                self.give(Operation::LoadRecord, outcome, done);
+            }
         }
     }
 

@@ -183,6 +183,13 @@ statements! {
 
     HELD_DELETE = "DELETE FROM held_presence WHERE account = $1 AND resource = $2";
 
+    CAPABILITIES_LOAD = "SELECT form, value, wants_annotations, number FROM capabilities";
+
+    CAPABILITIES_PUT = "INSERT INTO capabilities (form, value, wants_annotations, number) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (form, value) DO UPDATE SET wants_annotations = $3, number = $4";
+
+    CAPABILITIES_DELETE = "DELETE FROM capabilities WHERE form = $1 AND value = $2";
+
     SECRET_LOAD = "SELECT octets FROM secrets WHERE name = $1";
 
     SECRET_ADD = "INSERT INTO secrets (name, octets) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";

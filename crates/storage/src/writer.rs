@@ -70,9 +70,11 @@ fn split(waiting: Waiting<Order>) -> (Running, Write) {
     } = waiting.what;
     let operation = match write {
         Write::Commit(_) => Operation::Commit,
-        Write::Create(_) | Write::SetCredentials(_) | Write::SetFlags(_) | Write::Delete => {
-            Operation::ChangeAccount
-        }
+        Write::Create(_)
+        | Write::SetCredentials(_)
+        | Write::SetFlags(_)
+        | Write::Delete
+        | Write::Learn(_) => Operation::ChangeAccount,
     };
     let running = Running {
         address,
@@ -238,7 +240,13 @@ pub(crate) fn size(write: &Write) -> usize {
     const ROW: usize = 100;
     let changes = match write {
         Write::Commit(changes) => changes,
-        Write::Create(_) | Write::SetCredentials(_) | Write::SetFlags(_) | Write::Delete => return ROW,
+        Write::Create(_)
+        | Write::SetCredentials(_)
+        | Write::SetFlags(_)
+        | Write::Delete
+        | Write::Learn(_) => {
+            return ROW;
+        }
     };
     let of = |change: &Change| match change {
         Change::Roster(roster::Change::Item(item)) => {

@@ -167,7 +167,9 @@ impl Home {
                 Effect::WakeAt(key, at) => self.wakes.push((at, key)),
                 Effect::Answer(answer) => answer.give(),
                 Effect::Count(Tally::Presence(count)) => self.counts.push(count),
-                Effect::Learn(hash, wants) => self.settings.presence.capabilities.learn(hash, wants),
+                Effect::Learn(hash, wants) => {
+                    self.settings.presence.capabilities.learn(&hash, wants);
+                }
                 _ => {}
             }
         }
@@ -367,7 +369,7 @@ impl Home {
         let presence::Answer::Verified(hash, wants) = claim.answered(&answer) else {
             panic!("not verified")
         };
-        self.settings.presence.capabilities.learn(hash, wants);
+        self.settings.presence.capabilities.learn(&hash, wants);
     }
 }
 

@@ -9,7 +9,7 @@ use router::{Router, Store, Surroundings};
 use storage::{Database, Secret};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use transport::tls::{CertificateFiles, Certificates, WATCH_INTERVAL};
 use transport::{Clients, Entrance, Listen, Listening, Servers, System};
 
@@ -137,6 +137,13 @@ pub(super) async fn start(
         );
     }
     let kept_sessions = found.sessions.len();
+    router.restore_capabilities(Box::new(|outcome| match outcome {
+        Ok(hashes) => debug!(
+            event = "capabilities",
+            hashes, "what clients can do is known from before"
+        ),
+        Err(error) => warn!(event = "capabilities", %error, "clients will be asked anew what they can do"),
+    }));
     router.restore(found.sessions);
     router.tell_vanished(Box::new(|outcome| match outcome {
         Ok(0) => {}

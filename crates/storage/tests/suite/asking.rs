@@ -73,6 +73,14 @@ impl Asker {
         answer(|done| self.0.delete_account(address.clone(), done)).await
     }
 
+    pub(crate) async fn capabilities(&self) -> Result<Vec<presence::KnownHash>, StoreError> {
+        answer(|done| self.0.load_capabilities(done)).await
+    }
+
+    pub(crate) async fn learn(&self, account: &Address, lesson: presence::Lesson) -> Result<(), StoreError> {
+        answer(|done| self.0.keep_capabilities(account.clone(), lesson, done)).await
+    }
+
     pub(crate) async fn held(&self) -> Result<Vec<Address>, StoreError> {
         answer(|done| self.0.list_held(done)).await
     }

@@ -31,6 +31,7 @@ on_every_store!(
     blobs_are_kept_by_their_key,
     the_last_presence_is_kept,
     held_presence_is_kept_by_resource_and_its_accounts_are_listed,
+    psa_01_capabilities_are_kept_and_forgotten_and_belong_to_no_account,
     everything_is_there_after_reopening,
     a_commit_is_made_whole_or_not_at_all,
     a_commit_for_nobody_is_refused,
@@ -575,6 +576,33 @@ pub(crate) fn one_of_each() -> Vec<Change> {
             status: None,
         }),
     ]
+}
+
+async fn psa_01_capabilities_are_kept_and_forgotten_and_belong_to_no_account(mut place: Place) {
+    let romeo = address("romeo@montague.lit");
+    let hash = |value: &str, number| presence::KnownHash {
+        form: "sha-1".to_owned(),
+        value: value.to_owned(),
+        wants_annotations: number % 2 == 0,
+        number,
+    };
+    let lesson = |value: &str, number, forgotten: Option<&str>| presence::Lesson {
+        learnt: hash(value, number),
+        forgotten: forgotten.map(|value| ("sha-1".to_owned(), value.to_owned())),
+    };
+    let store = &place.asker;
+    assert_eq!(store.capabilities().await.unwrap(), []);
+    store.create(&romeo).await.unwrap();
+    for (value, number) in [("a", 0), ("b", 1)] {
+        store.learn(&romeo, lesson(value, number, None)).await.unwrap();
+    }
+    store.learn(&romeo, lesson("c", 2, Some("a"))).await.unwrap();
+    assert_eq!(store.delete(&romeo).await, Ok(true));
+    store.learn(&romeo, lesson("d", 4, None)).await.unwrap();
+    place.reopen().await;
+    let mut kept = place.asker.capabilities().await.unwrap();
+    kept.sort_by_key(|hash| hash.number);
+    assert_eq!(kept, [hash("b", 1), hash("c", 2), hash("d", 4)]);
 }
 
 async fn everything_is_there_after_reopening(mut place: Place) {
