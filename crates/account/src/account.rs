@@ -11,10 +11,13 @@ use stream_management::{Entry, Mailbox, Receipt, Signal};
 use crate::answers::Pending;
 use crate::explained::OperatorPoke;
 use crate::held::Held;
-use crate::input::{Flags, Key, PauseEnd, Standing};
+use crate::input::{Flags, Key, PauseCause, PauseEnd, Standing};
+use crate::pause::Pause;
 use crate::session::Session;
 use crate::waiting::Waiting;
-use crate::{AdminRequest, Change, Effect, End, Input, Saved, SessionId, SessionView, Settings};
+use crate::{
+    AdminRequest, Change, Effect, End, Input, Saved, SessionCount, SessionId, SessionView, Settings,
+};
 
 pub(crate) type Out = Decision<Change, Effect>;
 
@@ -118,11 +121,17 @@ impl Account {
         &self.address
     }
 
-    /// How many resources are connected, and how many wait for their client.
-    pub fn session_count(&self) -> (usize, usize) {
-        let paused = self.sessions.iter().filter(|session| session.pause.is_some());
-        let paused = paused.count();
-        (self.sessions.len() - paused, paused)
+    /// How many sessions there are.
+    pub fn session_count(&self) -> SessionCount {
+        let mut count = SessionCount::default();
+        for session in &self.sessions {
+            match session.pause.map(|pause| pause.cause) {
+                None => count.active += 1,
+                Some(PauseCause::ConnectionLost) => count.paused_management += 1,
+                Some(PauseCause::Asked) => count.paused_bosh += 1,
+            }
+        }
+        count
     }
 
     /// Stanzas that wait for its clients or are not acknowledged by them, and their bytes.
@@ -385,7 +394,7 @@ fn view(session: &Session) -> SessionView {
         priority: session.priority(),
         waiting: session.mailbox.load().0,
         since: session.since,
-        paused: session.pause.map(|pause| pause.since_wall),
+        paused: session.pause.map(Pause::view),
     }
 }
 

@@ -1,15 +1,16 @@
 //! What one account knows of the presence between its user and somebody else (`balcony presence explain`), and pokes that
 //! an operator asks in a contact's name (`balcony poke`).
 
-use machine::{Context, Timestamp};
+use machine::Context;
 use presence::Poke;
 use privacy::{Direction, Explanation, Question};
 use roster::Subscription;
 use stanza::{Address, Kind, Parcel, PresenceType, Stanza};
 
 use crate::account::{Account, Out};
+use crate::pause::Pause;
 use crate::session::Session;
-use crate::{Effect, Settings};
+use crate::{Effect, PauseView, Settings};
 
 /// What an account has to do with the presence of somebody else.
 #[derive(Debug, Clone)]
@@ -35,8 +36,8 @@ pub struct PresenceSession {
     pub presence: Option<Stanza>,
     /// What the other got of it.
     pub sharing: Sharing,
-    /// Since when it is paused.
-    pub paused: Option<Timestamp>,
+    /// Its pause, if it is paused.
+    pub paused: Option<PauseView>,
     /// Whether its pause was told to those who ask for annotations.
     pub pause_told: bool,
     /// Whether its client asks for annotations, as far as that is known.
@@ -106,7 +107,7 @@ impl Account {
             address: session.address.clone(),
             presence: session.presence.as_ref().map(|presence| presence.stanza.clone()),
             sharing,
-            paused: session.pause.map(|pause| pause.since_wall),
+            paused: session.pause.map(Pause::view),
             pause_told: session.told.since.is_some(),
             asks: session.interest.asks(),
             held: session

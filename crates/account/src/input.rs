@@ -130,8 +130,45 @@ pub struct Loaded {
 pub enum PauseCause {
     /// The connection broke, and the session can be resumed (XEP-0198 §5).
     ConnectionLost,
-    /// The client asked for it (XEP-0124 §12).
+    /// The client asked for it (XEP-0124 §10).
     Asked,
+}
+
+impl PauseCause {
+    /// The word by which operators know it: what keeps the session for its client.
+    pub fn word(self) -> &'static str {
+        match self {
+            PauseCause::ConnectionLost => "stream-management",
+            PauseCause::Asked => "bosh",
+        }
+    }
+}
+
+/// A pause as an operator sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PauseView {
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    pub cause: PauseCause,
+}
+
+/// How many sessions an account has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionCount {
+    /// With a connection at work.
+    pub active: usize,
+    /// Without a connection, waiting for their clients.
+    pub paused_management: usize,
+    /// Whose clients said that they will be silent for a while.
+    pub paused_bosh: usize,
+}
+
+impl SessionCount {
+    /// All of them.
+    pub fn all(self) -> usize {
+        self.active + self.paused_management + self.paused_bosh
+    }
 }
 
 /// How the pause of a session ended; a label of `xmpp_sm_pause_seconds`.
@@ -255,8 +292,8 @@ pub struct SessionView {
     pub waiting: usize,
     /// When it was bound.
     pub since: Timestamp,
-    /// Since when it is paused, if it is.
-    pub paused: Option<Timestamp>,
+    /// Its pause, if it is paused.
+    pub paused: Option<PauseView>,
 }
 
 /// Moments an account can ask for.

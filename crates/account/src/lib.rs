@@ -35,7 +35,7 @@ pub use figures::{PresenceCount, PresenceLoad};
 pub use held::HeldRow;
 pub use input::{
     AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Path, PauseCause,
-    PauseEnd, PrivacyQuestion, Redelivered, Saved, SessionId, SessionView, Settings, Standing, Tally,
-    Unavailable, WaitingRow,
+    PauseEnd, PauseView, PrivacyQuestion, Redelivered, Saved, SessionCount, SessionId, SessionView, Settings,
+    Standing, Tally, Unavailable, WaitingRow,
 };
 pub use kept::{KeptPresence, KeptSession, KeptStanza};

@@ -14,7 +14,7 @@ use stream_management::{Entry, Mailbox, NotResumed, Signal};
 use crate::account::{Account, Out};
 use crate::input::{Key, PauseCause, PauseEnd, Redelivered, Tally};
 use crate::session::Session;
-use crate::{Effect, SessionId, Settings};
+use crate::{Effect, PauseView, SessionId, Settings};
 
 /// How a session can be resumed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,22 @@ pub(crate) struct Pause {
     pub(crate) since_wall: Timestamp,
     /// When it is given up; whoever asked for the pause keeps the time otherwise.
     pub(crate) until: Option<Moment>,
+}
+
+impl Pause {
+    pub(crate) fn view(self) -> PauseView {
+        PauseView {
+            since: self.since_wall,
+            cause: self.cause,
+        }
+    }
+
+    /// Pauses of stream management are counted when they end; those of BOSH follow from what clients ask for.
+    fn count(self, end: PauseEnd, lasted: Duration, out: &mut Out) {
+        if self.cause == PauseCause::ConnectionLost {
+            out.effects.push(Effect::Count(Tally::PauseEnded(end, lasted)));
+        }
+    }
 }
 
 /// Earlier connections of a session that are remembered. What they had counted is processed within moments of its
@@ -119,8 +135,7 @@ impl Account {
             return;
         };
         let lasted = context.now.since(pause.since);
-        out.effects
-            .push(Effect::Count(Tally::PauseEnded(PauseEnd::Resumed, lasted)));
+        pause.count(PauseEnd::Resumed, lasted, out);
         if lasted >= context.settings.delay_stamp_after
             && let Some(session) = self.session(id)
         {
@@ -216,8 +231,7 @@ impl Account {
             return;
         };
         if let Some(pause) = session.pause {
-            let lasted = context.now.since(pause.since);
-            out.effects.push(Effect::Count(Tally::PauseEnded(end, lasted)));
+            pause.count(end, context.now.since(pause.since), out);
         }
         for entry in session.mailbox.close() {
             self.undelivered(context, entry, out);

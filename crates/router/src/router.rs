@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use account::{Account, AdminRequest, Input, PresenceLoad};
+use account::{Account, AdminRequest, Input, PresenceLoad, SessionCount};
 use arc_swap::ArcSwap;
 use features::{Answer, Asker, Place, Request};
 use papaya::HashMap;
@@ -60,10 +60,8 @@ pub enum Destination {
 /// The sessions of one host.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HostSessions {
-    /// With a connection.
-    pub active: usize,
-    /// Without, waiting for their clients.
-    pub paused: usize,
+    /// How many of each kind.
+    pub sessions: SessionCount,
     /// What waits in their mailboxes, or is not acknowledged.
     pub unacknowledged_stanzas: usize,
     /// The bytes of that.
@@ -170,15 +168,16 @@ impl Router {
             .collect();
         for (address, slot) in &self.accounts.pin() {
             // One that has its turn right now is counted at the next look.
-            let Some(((active, paused), (stanzas, bytes))) =
+            let Some((count, (stanzas, bytes))) =
                 slot.look(|account| (account.session_count(), account.load()))
             else {
                 continue;
             };
-            if active + paused > 0 {
+            if count.all() > 0 {
                 let host = counts.entry(address.domainpart().to_owned()).or_default();
-                host.active += active;
-                host.paused += paused;
+                host.sessions.active += count.active;
+                host.sessions.paused_management += count.paused_management;
+                host.sessions.paused_bosh += count.paused_bosh;
                 host.unacknowledged_stanzas += stanzas;
                 host.unacknowledged_bytes += bytes;
             }

@@ -195,7 +195,12 @@ async fn psa_36_an_accepted_pause_is_answered_at_once_and_the_account_knows() {
         let mut romeo = Poster::bound(server.http, "romeo@montague.lit");
         let paused = romeo.post("pause='20'", "").body();
         assert!(paused.ends_with("/>"), "{paused}");
-        let account_paused = |paused| server.router.sessions_by_host()["montague.lit"].paused == paused;
+        let account_paused = |paused| {
+            server.router.sessions_by_host()["montague.lit"]
+                .sessions
+                .paused_bosh
+                == paused
+        };
         while server.clients.bosh_sessions() != (1, 1) || !account_paused(1) {
             std::thread::yield_now();
         }

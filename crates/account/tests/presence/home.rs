@@ -186,6 +186,12 @@ impl Home {
             .0
     }
 
+    /// Its sessions: at work, waiting to be resumed, paused over BOSH.
+    pub(crate) fn sessions(&self) -> (usize, usize, usize) {
+        let count = self.account.session_count();
+        (count.active, count.paused_management, count.paused_bosh)
+    }
+
     /// Whether it may leave memory.
     pub(crate) fn is_idle(&self) -> bool {
         self.account.is_idle()

@@ -84,6 +84,29 @@ fn psa_36_an_accepted_pause_of_bosh_counts_too() {
 }
 
 #[test]
+fn psa_36_psa_37_what_keeps_a_paused_session_is_told_apart() {
+    let (mut benvolio, _) = two();
+    let session = benvolio.id("orchard");
+    assert_eq!(benvolio.sessions(), (1, 0, 0));
+    benvolio.tell(Input::Paused {
+        session,
+        cause: PauseCause::Asked,
+    });
+    assert_eq!(benvolio.sessions(), (0, 0, 1));
+    benvolio.tell(Input::Continued(session));
+    assert_eq!(benvolio.sessions(), (1, 0, 0));
+    // A client that had asked for a pause, and then lost its connection.
+    benvolio.tell(Input::Paused {
+        session,
+        cause: PauseCause::Asked,
+    });
+    benvolio.loses("orchard");
+    assert_eq!(benvolio.sessions(), (0, 1, 0));
+    benvolio.resumes("orchard");
+    assert_eq!(benvolio.sessions(), (1, 0, 0));
+}
+
+#[test]
 fn psa_37_without_a_promise_to_resume_the_session_just_ends() {
     let (mut benvolio, mut romeo) = two();
     benvolio.ends("orchard");

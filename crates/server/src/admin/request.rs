@@ -186,6 +186,9 @@ pub struct PresenceTold {
     pub annotations: Vec<String>,
     /// Since when the other side is paused (UTC), if that is known.
     pub paused: Option<String>,
+    /// What keeps the other side's session for its client: `stream-management`, `bosh`.
+    #[serde(default)]
+    pub pause_cause: Option<String>,
     /// Whether the client asks for annotations, if that is known.
     pub asks_for_annotations: Option<bool>,
 }
@@ -458,6 +461,9 @@ pub struct Session {
     /// Since when its client is away and may come back to it (UTC), if it is.
     #[serde(default)]
     pub paused: Option<String>,
+    /// What keeps it for its client: `stream-management`, `bosh`.
+    #[serde(default)]
+    pub pause_cause: Option<String>,
 }
 
 /// One room.

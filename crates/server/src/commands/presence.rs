@@ -48,6 +48,7 @@ fn line(told: &PresenceTold) -> String {
     }
     if let Some(paused) = &told.paused {
         line.push_str(&format!(", paused since {paused}"));
+        line.push_str(&cause(told.pause_cause.as_deref()));
     }
     match told.asks_for_annotations {
         Some(true) => line.push_str(" (its client asks for annotations)"),
@@ -55,6 +56,11 @@ fn line(told: &PresenceTold) -> String {
         None => {}
     }
     line
+}
+
+/// In brackets, what keeps a paused session for its client.
+pub(super) fn cause(word: Option<&str>) -> String {
+    word.map(|word| format!(" ({word})")).unwrap_or_default()
 }
 
 /// The exit code says whether the user was found.

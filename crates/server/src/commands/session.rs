@@ -55,7 +55,10 @@ pub(super) fn line(session: &Session) -> String {
         waiting => format!(", {waiting} stanzas wait"),
     };
     let paused = match &session.paused {
-        Some(paused) => format!(", paused since {paused}"),
+        Some(paused) => {
+            let cause = super::presence::cause(session.pause_cause.as_deref());
+            format!(", paused since {paused}{cause}")
+        }
         None => String::new(),
     };
     format!(

@@ -131,7 +131,8 @@ impl Running {
             priority: view.priority,
             waiting: view.waiting,
             since: view.since.to_xmpp(),
-            paused: view.paused.map(|paused| paused.to_xmpp()),
+            paused: view.paused.map(|pause| pause.since.to_xmpp()),
+            pause_cause: view.paused.map(|pause| pause.cause.word().to_owned()),
         };
         Ok(views.into_iter().map(session).collect())
     }
@@ -181,7 +182,7 @@ impl Running {
                     .iter()
                     .filter(|account| account.address.domainpart() == host)
                     .count() as u64,
-                sessions: (sessions.active + sessions.paused) as u64,
+                sessions: sessions.sessions.all() as u64,
                 host,
             })
             .collect();

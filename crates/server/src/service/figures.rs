@@ -85,8 +85,13 @@ fn sessions(families: &mut Families, router: &Router, clients: &Clients) {
     let mut rows = families.gauge("xmpp_sessions", "Bound resources.");
     let by_host = router.sessions_by_host();
     for (host, sessions) in &by_host {
-        rows.row(&[("vhost", host), ("state", "active")], sessions.active);
-        rows.row(&[("vhost", host), ("state", "paused_sm")], sessions.paused);
+        for (state, count) in [
+            ("active", sessions.sessions.active),
+            ("paused_sm", sessions.sessions.paused_management),
+            ("paused_bosh", sessions.sessions.paused_bosh),
+        ] {
+            rows.row(&[("vhost", host), ("state", state)], count);
+        }
     }
     let mut rows = families.gauge(
         "xmpp_sm_unacked_stanzas",
@@ -150,7 +155,7 @@ fn resumptions(families: &mut Families, resumptions: &Resumptions) {
     ] {
         rows.row(&[("result", name)], resumptions.results(result));
     }
-    let mut rows = families.histogram("xmpp_sm_pause_seconds", "How long sessions were paused.");
+    let mut rows = families.histogram("xmpp_sm_pause_seconds", "How long sessions waited to be resumed.");
     for (end, name) in [
         (PauseEnd::Resumed, "resumed"),
         (PauseEnd::Expired, "expired"),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use account::{PresenceSession, PresenceView, Sharing};
+use account::{PauseCause, PresenceSession, PresenceView, Sharing};
 use router::Router;
 use stanza::{Address, Kind, Parcel, PresenceType, Stanza, namespace};
 use tokio::sync::oneshot;
@@ -84,6 +84,7 @@ fn told(viewer: &Address, seeing: Option<&PresenceView>, seen: Option<&PresenceV
                         path: PresencePath::Link,
                         annotations: annotations(held),
                         paused: None,
+                        pause_cause: None,
                         asks_for_annotations: session.asks,
                     });
                 }
@@ -109,7 +110,8 @@ fn told(viewer: &Address, seeing: Option<&PresenceView>, seen: Option<&PresenceV
                         show: show(stanza),
                         path,
                         annotations: held.map(|(_, held)| annotations(held)).unwrap_or_default(),
-                        paused: of.paused.map(|paused| paused.to_xmpp()),
+                        paused: of.paused.map(|pause| pause.since.to_xmpp()),
+                        pause_cause: of.paused.map(|pause| pause.cause.word().to_owned()),
                         asks_for_annotations: to.asks,
                     });
                 }
@@ -127,7 +129,8 @@ fn told(viewer: &Address, seeing: Option<&PresenceView>, seen: Option<&PresenceV
                     show: show(stanza),
                     path,
                     annotations: Vec::new(),
-                    paused: of.paused.map(|paused| paused.to_xmpp()),
+                    paused: of.paused.map(|pause| pause.since.to_xmpp()),
+                    pause_cause: of.paused.map(|pause| pause.cause.word().to_owned()),
                     asks_for_annotations: None,
                 });
             }
@@ -212,15 +215,19 @@ fn reasons(
             reasons.push(format!("{contact} has no session"));
         }
         for session in &seen.sessions {
-            if let Some(paused) = session.paused {
+            if let Some(pause) = session.paused {
                 let told = if session.pause_told {
                     "told"
                 } else {
                     "not told yet"
                 };
-                let since = paused.to_xmpp();
+                let since = pause.since.to_xmpp();
+                let kept = match pause.cause {
+                    PauseCause::ConnectionLost => "its connection is lost and it can be resumed (XEP-0198)",
+                    PauseCause::Asked => "its client asked for it (BOSH)",
+                };
                 reasons.push(format!(
-                    "{} is paused since {since}, which was {told}",
+                    "{} is paused since {since}, {kept}, which was {told}",
                     session.address
                 ));
             }
