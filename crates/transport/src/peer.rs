@@ -5,37 +5,37 @@
 //! its silence; until then its mailbox fills, and nobody else waits.
 
 mod conversation;
+mod orders;
 mod report;
 mod round;
+mod rounds;
+mod socket;
+mod telling;
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use machine::{Moment, Rate};
-use parking_lot::Mutex;
-use router::{Order, StreamHandle, StreamOrders, Surroundings};
+use machine::Moment;
+use router::Surroundings;
 use s2s::explain::{CertificateSummary, TlsFault};
-use s2s::{Close, Component, Effect, Ending, Errand, Input, Side, Stage, Stream, Tls, Transport};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use s2s::{Component, Ending, Errand, Input, Side, Stream, Tls, Transport};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tracing::{debug, info};
 
 use crate::addresses::Admission;
 use crate::carrier::Carrier;
-use crate::connection::{Dice, with_read_buffer};
 use crate::servers::{Presence, Servers};
 use crate::tls::{self, Listener, Shown};
 
 use conversation::Conversation;
+pub(crate) use orders::Orders;
 pub(crate) use report::Report;
 use round::Round;
+use telling::Told;
 
 /// Bytes that are joined into one write. A little less than the 16 KiB of a TLS record, because the last stanza goes over
 /// it.
@@ -67,27 +67,6 @@ enum Wants {
     Nothing,
     Tls,
     Close,
-}
-
-/// What came of writing.
-enum Write {
-    /// There was nothing to be written.
-    Nothing,
-    /// Something was written, and nothing waits for the socket.
-    Some,
-    /// The socket takes no more for now.
-    Waiting,
-    Failed,
-}
-
-/// What came of reading.
-enum Read {
-    Some,
-    /// Nothing has come; the task is woken when something does.
-    Nothing,
-    /// The peer will send nothing any more.
-    Ended,
-    Failed,
 }
 
 /// How a connection that was opened for an errand ended.
@@ -136,62 +115,6 @@ pub(crate) struct Peer {
     report: Option<Report>,
     tls_fault: Option<TlsFault>,
     chain: Vec<CertificateSummary>,
-}
-
-/// What the router knows of the connection. However its task ends, the router hears of the end.
-struct Told {
-    servers: Arc<Servers>,
-    handle: Option<StreamHandle>,
-}
-
-/// Orders that wait for the task.
-#[derive(Default)]
-pub(crate) struct Orders(Mutex<Waiting>);
-
-#[derive(Default)]
-struct Waiting {
-    orders: VecDeque<Order>,
-    waker: Option<Waker>,
-}
-
-impl StreamOrders for Orders {
-    fn give(&self, order: Order) {
-        let mut waiting = self.0.lock();
-        waiting.orders.push_back(order);
-        let waker = waiting.waker.take();
-        drop(waiting);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-}
-
-impl Orders {
-    fn poll_next(&self, context: &mut Context<'_>) -> Poll<Order> {
-        let mut waiting = self.0.lock();
-        match waiting.orders.pop_front() {
-            Some(order) => Poll::Ready(order),
-            None => {
-                waiting.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        if let Some(handle) = self.handle.take() {
-            let lost = Close {
-                ending: Ending::Lost,
-                suspended: None,
-                authorize: Vec::new(),
-                verify: Vec::new(),
-            };
-            let router = self.servers.router();
-            router.work(|worker| router.stream_effect(&handle, Effect::Close(Box::new(lost)), None, worker));
-        }
-    }
 }
 
 impl Peer {
@@ -369,408 +292,6 @@ impl Peer {
         Ok((Carrier::Tls(Box::new(socket)), shown, sni))
     }
 
-    /// Does what can be done now. Ready when the task must go on outside.
-    fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Step> {
-        let mut round = Round::begin(&self.servers);
-        let step = self.poll_rounds(context, &mut round);
-        self.keep(&round);
-        step
-    }
-
-    /// Every round that did something is followed by another, so that in the last one each source was found empty, and
-    /// the task is woken by all of them.
-    fn poll_rounds(&mut self, context: &mut Context<'_>, round: &mut Round) -> Poll<Step> {
-        let mut nothing_to_read = false;
-        for _ in 0..ROUNDS_MAX {
-            let mut busy = self.take_orders(context, round);
-            if self.poll_time(context, round) {
-                if self.ending.is_some() {
-                    return Poll::Ready(Step::End);
-                }
-                busy = true;
-            }
-            let calls = self.poll_mailbox(context);
-            if calls {
-                busy |= self.take_signals(round);
-            }
-            match self.poll_write(context, round, calls) {
-                Write::Nothing | Write::Waiting => {}
-                Write::Some => busy = true,
-                Write::Failed => return self.lost(round),
-            }
-            if self.is_written(round) {
-                match self.wants {
-                    Wants::Nothing => {}
-                    Wants::Tls => return Poll::Ready(Step::Secure),
-                    Wants::Close => return Poll::Ready(Step::End),
-                }
-            }
-            if !nothing_to_read && self.reads(round) {
-                match self.poll_read(context, round) {
-                    Read::Some => busy = true,
-                    Read::Nothing => nothing_to_read = true,
-                    Read::Ended => {
-                        self.input(round, Input::PeerClosed);
-                        busy = true;
-                    }
-                    Read::Failed => return self.lost(round),
-                }
-            }
-            if !busy {
-                return Poll::Pending;
-            }
-        }
-        // Others are waiting for this thread too.
-        context.waker().wake_by_ref();
-        Poll::Pending
-    }
-
-    fn is_written(&self, round: &Round) -> bool {
-        self.sent == self.unsent.len() && !self.unflushed && round.output.bytes.is_empty()
-    }
-
-    /// Whether the peer is read from: not in a handshake, not when it sent too many stanzas, and not when it has left too
-    /// much of what we answered unread.
-    fn reads(&self, round: &Round) -> bool {
-        let waiting = self.unsent.len() - self.sent + round.output.bytes.len();
-        matches!(self.wants, Wants::Nothing)
-            && self.stream.reads()
-            && waiting <= UNREAD_ANSWERS
-            && !self.is_throttled(round)
-    }
-
-    /// What the peer has sent beyond its rate is made up for by waiting.
-    fn is_throttled(&self, round: &Round) -> bool {
-        self.throttled_until(self.servers.settings().stanzas)
-            .is_some_and(|until| until > round.now)
-    }
-
-    fn throttled_until(&self, rate: Option<Rate>) -> Option<Moment> {
-        let micros = |moment: Moment| moment.as_micros();
-        let rate = rate?;
-        let per = u64::try_from(rate.per.as_micros()).unwrap_or(u64::MAX);
-        Some(Moment::from_micros(micros(self.stanzas_due).saturating_sub(per)))
-    }
-
-    fn count_stanza(&mut self, now: Moment) {
-        if let Some(rate) = self.servers.settings().stanzas {
-            self.stanzas_due = self.stanzas_due.max(now) + rate.per / rate.events.max(1);
-        }
-    }
-
-    fn lost(&mut self, round: &mut Round) -> Poll<Step> {
-        self.input(round, Input::PeerClosed);
-        round.output.bytes.clear();
-        self.unsent = Vec::new();
-        self.sent = 0;
-        self.unflushed = false;
-        self.carrier = None;
-        Poll::Ready(Step::End)
-    }
-
-    fn take_orders(&mut self, context: &mut Context<'_>, round: &mut Round) -> bool {
-        let orders = Arc::clone(&self.orders);
-        let mut some = false;
-        while let Poll::Ready(order) = orders.poll_next(context) {
-            let input = match order {
-                Order::Authorize(pair) => Input::Authorize(pair),
-                Order::Verify(verification) => Input::Verify(verification),
-                Order::Verified {
-                    verification,
-                    verdict,
-                } => Input::Verified {
-                    verification,
-                    verdict,
-                },
-                Order::Resumption(found) => Input::Resumption(found),
-                Order::Superseded => Input::Superseded,
-                Order::Check => Input::Check,
-                Order::Answered => Input::Answered,
-                Order::Close => Input::Close,
-                Order::End(error) => Input::End(error),
-            };
-            self.input(round, input);
-            some = true;
-        }
-        some
-    }
-
-    /// True when a moment has come that was waited for.
-    fn poll_time(&mut self, context: &mut Context<'_>, round: &mut Round) -> bool {
-        let Some(wake) = self.next_wake(round) else {
-            self.sleep = None;
-            return false;
-        };
-        // A sleep that ends too early does no harm, and most moments are put off again and again.
-        let armed = self.sleep.take().filter(|(until, _)| *until <= wake);
-        let (until, mut sleep) = armed.unwrap_or_else(|| {
-            let pause = wake.since(round.now);
-            (wake, Box::pin(tokio::time::sleep(pause)))
-        });
-        if sleep.as_mut().poll(context).is_pending() {
-            self.sleep = Some((until, sleep));
-            return false;
-        }
-        if self.ending.as_ref().is_some_and(|(_, until)| *until > round.now) {
-            // It slept for something that does not matter any more.
-            return self.poll_time(context, round);
-        }
-        if self.ending.is_none() {
-            self.input(round, Input::Wake);
-        }
-        true
-    }
-
-    fn next_wake(&self, round: &Round) -> Option<Moment> {
-        if let Some((_, until)) = &self.ending {
-            return Some(*until);
-        }
-        let throttled = self.throttled_until(self.servers.settings().stanzas);
-        let throttled = throttled.filter(|until| *until > round.now);
-        let of_stream = self.stream.next_wake(&round.settings.federation.stream);
-        throttled.into_iter().chain(of_stream).min()
-    }
-
-    /// Whether the mailbox has something; otherwise it will wake this task.
-    fn poll_mailbox(&self, context: &mut Context<'_>) -> bool {
-        self.stream
-            .mailbox()
-            .is_some_and(|mailbox| mailbox.poll_work(context).is_ready())
-    }
-
-    fn take_signals(&mut self, round: &mut Round) -> bool {
-        let mut some = false;
-        while let Some(signal) = self.stream.mailbox().and_then(|mailbox| mailbox.take_signal()) {
-            self.input(round, Input::Signal(signal));
-            some = true;
-        }
-        some
-    }
-
-    /// Writes what the socket did not take before, then what the stream said and what the mailbox holds, joined.
-    fn poll_write(&mut self, context: &mut Context<'_>, round: &mut Round, calls: bool) -> Write {
-        while let Some(rest) = self.unsent.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match poll_write(&mut self.carrier, context, rest) {
-                Poll::Ready(Ok(0) | Err(_)) => return Write::Failed,
-                Poll::Ready(Ok(written)) => {
-                    self.sent += written;
-                    self.unflushed = true;
-                }
-                Poll::Pending => {
-                    // What was answered since goes behind it.
-                    self.unsent.append(&mut round.output.bytes);
-                    return Write::Waiting;
-                }
-            }
-        }
-        if !self.unsent.is_empty() {
-            // An idle connection keeps no buffer.
-            self.unsent = Vec::new();
-            self.sent = 0;
-        }
-        if calls {
-            self.drain(round);
-        }
-        let mut bytes = round.output.bytes.as_slice();
-        while !bytes.is_empty() {
-            match poll_write(&mut self.carrier, context, bytes) {
-                Poll::Ready(Ok(0) | Err(_)) => return Write::Failed,
-                Poll::Ready(Ok(written)) => {
-                    bytes = bytes.get(written..).unwrap_or_default();
-                    self.unflushed = true;
-                }
-                Poll::Pending => {
-                    // Only now is it worth keeping: the socket is full.
-                    self.unsent = bytes.to_vec();
-                    round.output.bytes.clear();
-                    return Write::Waiting;
-                }
-            }
-        }
-        round.output.bytes.clear();
-        if !self.unflushed {
-            return Write::Nothing;
-        }
-        match poll_flush(&mut self.carrier, context) {
-            Poll::Ready(Ok(())) => {
-                self.unflushed = false;
-                self.all_written();
-                Write::Some
-            }
-            Poll::Ready(Err(_)) => Write::Failed,
-            Poll::Pending => Write::Waiting,
-        }
-    }
-
-    /// Puts what waits in the mailbox behind what the stream said.
-    fn drain(&mut self, round: &mut Round) {
-        if !self.stream.may_drain(&round.settings.federation.stream) {
-            return;
-        }
-        let Some(mailbox) = self.stream.mailbox() else {
-            return;
-        };
-        let target = self.stream.target();
-        let drained = mailbox.drain(&mut round.output.bytes, target, WRITE_BYTES, DRAIN_STANZAS);
-        self.drained += drained.stanzas;
-        if drained.stanzas > 0 {
-            let (stanzas, more) = (drained.stanzas, drained.more);
-            self.input(round, Input::Drained { stanzas, more });
-        }
-    }
-
-    /// Everything that was drained is with the peer now, as far as a connection can tell.
-    fn all_written(&mut self) {
-        let drained = std::mem::take(&mut self.drained);
-        if drained > 0
-            && let Some(mailbox) = self.stream.mailbox()
-        {
-            // Links keep no rows of what they send.
-            drop(mailbox.written(drained));
-        }
-    }
-
-    fn poll_read(&mut self, context: &mut Context<'_>, round: &mut Round) -> Read {
-        with_read_buffer(|buffer| {
-            let Some(carrier) = &mut self.carrier else {
-                return Read::Ended;
-            };
-            let mut into = ReadBuf::new(buffer);
-            match Pin::new(carrier).poll_read(context, &mut into) {
-                Poll::Pending => Read::Nothing,
-                Poll::Ready(Err(_)) => Read::Failed,
-                Poll::Ready(Ok(())) if into.filled().is_empty() => Read::Ended,
-                Poll::Ready(Ok(())) => {
-                    self.input(round, Input::Received(into.filled()));
-                    Read::Some
-                }
-            }
-        })
-    }
-
-    /// What could not be written in this round waits for the socket.
-    fn keep(&mut self, round: &Round) {
-        self.unsent.extend_from_slice(&round.output.bytes);
-    }
-
-    /// Gives the stream one input and performs its effects.
-    fn input(&mut self, round: &mut Round, input: Input<'_>) {
-        let mut dice = Dice(self.servers.system());
-        let mut context = machine::Context {
-            now: round.now,
-            wall: round.wall,
-            random: &mut dice,
-            settings: &round.settings.federation.stream,
-        };
-        self.stream.handle(&mut context, input, &mut round.output);
-        if !round.output.effects.is_empty() {
-            self.perform(round);
-        }
-    }
-
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "the router decides about all others"
-    )]
-    fn perform(&mut self, round: &mut Round) {
-        let mailbox = self.stream.mailbox().cloned();
-        let effects = std::mem::take(&mut round.output.effects);
-        let servers = Arc::clone(&self.servers);
-        let router = servers.router();
-        router.work(|worker| {
-            for effect in effects {
-                match effect {
-                    Effect::StartTls => self.wants = Wants::Tls,
-                    Effect::Close(close) => {
-                        self.wants = Wants::Close;
-                        self.ending = Some((close.ending.clone(), round.now + CLOSING_TIME));
-                        if let Some(handle) = self.told.handle.take() {
-                            router.stream_effect(&handle, Effect::Close(close), mailbox.as_ref(), worker);
-                        }
-                    }
-                    effect => {
-                        self.note(&effect, round.now);
-                        let handle = self.open();
-                        router.stream_effect(&handle, effect, mailbox.as_ref(), worker);
-                    }
-                }
-            }
-        });
-        self.tell_attempt(round);
-    }
-
-    /// What is counted of an effect here.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only these are counted")]
-    fn note(&mut self, effect: &Effect, now: Moment) {
-        match effect {
-            Effect::Route { .. } | Effect::Reply(_) => self.count_stanza(now),
-            Effect::Authenticated { pair, .. } => {
-                if let Conversation::Component(_) = &self.stream {
-                    self.servers.component_arrived(&pair.remote, &self.orders);
-                }
-                if let Some(admission) = &mut self.admission {
-                    admission.authenticated();
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// Tells the router that this connection exists, if it does not know.
-    fn open(&mut self) -> StreamHandle {
-        if let Some(handle) = &self.told.handle {
-            return *handle;
-        }
-        let orders = Arc::clone(&self.orders) as Arc<dyn StreamOrders>;
-        let handle = self.servers.router().stream_opened(self.stream.side(), orders);
-        self.told.handle = Some(handle);
-        handle
-    }
-
-    /// Tells what was tried, as soon as it is known what came of it.
-    fn tell_attempt(&mut self, round: &Round) {
-        let is_known = match self.stream.side() {
-            Side::Outbound => self.told.handle.is_some(),
-            Side::Inbound => self.stream.stage() == Stage::Authenticated || self.ending.is_some(),
-        };
-        if is_known && let Some(report) = self.report.take() {
-            let pair = match &self.names {
-                Some(names) => Some(names.clone()),
-                None => self.pair(),
-            };
-            let report = self.finished(report);
-            if let Some(attempt) = pair.map(|pair| report.attempt(pair, round.now)) {
-                let router = self.servers.router();
-                router.work(|worker| router.attempted(attempt, worker));
-            }
-        }
-    }
-
-    /// Whom a connection that came to us was about, as far as is known.
-    fn pair(&self) -> Option<s2s::Pair> {
-        if let Some(pair) = self.stream.first_pair() {
-            return Some(pair.clone());
-        }
-        let record = self.stream.record();
-        let domain = |name: &Option<String>| stanza::Address::domain(name.as_deref()?).ok();
-        Some(s2s::Pair {
-            local: domain(&record.header_to)?,
-            remote: domain(&record.header_from)?,
-        })
-    }
-
-    fn finished(&mut self, mut report: Report) -> Report {
-        let chain = std::mem::take(&mut self.chain);
-        let fault = self.tls_fault.clone();
-        report.end_try(
-            self.servers.system().now(),
-            fault,
-            chain,
-            self.stream.record().clone(),
-        );
-        report
-    }
-
     /// Gives the peer a moment to take the last word.
     async fn part(mut self) -> Outcome {
         let ending = match self.ending.take() {
@@ -805,24 +326,6 @@ impl Peer {
             },
             Some(_) | None => Outcome::Told,
         }
-    }
-}
-
-fn poll_write(
-    carrier: &mut Option<Carrier>,
-    context: &mut Context<'_>,
-    bytes: &[u8],
-) -> Poll<io::Result<usize>> {
-    match carrier {
-        Some(carrier) => Pin::new(carrier).poll_write(context, bytes),
-        None => Poll::Ready(Ok(0)),
-    }
-}
-
-fn poll_flush(carrier: &mut Option<Carrier>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-    match carrier {
-        Some(carrier) => Pin::new(carrier).poll_flush(context),
-        None => Poll::Ready(Ok(())),
     }
 }
 
