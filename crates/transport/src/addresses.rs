@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use machine::{Moment, Rate};
+use machine::{Bucket, Moment, Rate};
 use parking_lot::Mutex;
+
+use crate::peer::Pace;
 
 /// A range of addresses, `192.0.2.0/24` or `2001:db8::/32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,12 @@ pub struct AddressLimits {
     pub unauthenticated: usize,
     /// Connections from one address.
     pub per_address: usize,
+    /// Connections from one address that have not logged in.
+    pub unauthenticated_per_address: usize,
+    /// New connections from one address; `None`: any number.
+    pub arrivals: Option<Rate>,
+    /// Connections elsewhere that one address may make us open; `None`: any number.
+    pub provoked: Option<Rate>,
     /// Failed logins from one address; `None`: any number.
     pub failed_logins: Option<Rate>,
     /// New accounts by in-band registration from one address; `None`: any number.
@@ -65,6 +73,10 @@ pub enum Limit {
     Unauthenticated,
     /// Connections from one address.
     Address,
+    /// New connections from one address.
+    Arrivals,
+    /// Connections elsewhere that one address makes us open.
+    Provoked,
     /// Failed logins from one address.
     FailedLogins,
     /// New accounts from one address.
@@ -77,10 +89,12 @@ pub enum Limit {
 
 impl Limit {
     /// All of them, by the names that operators read.
-    pub const ALL: [(&'static str, Limit); 7] = [
+    pub const ALL: [(&'static str, Limit); 9] = [
         ("connections", Limit::Connections),
         ("preauth", Limit::Unauthenticated),
         ("ip", Limit::Address),
+        ("rate", Limit::Arrivals),
+        ("provoked", Limit::Provoked),
         ("failed_logins", Limit::FailedLogins),
         ("registrations", Limit::Registrations),
         ("stream", Limit::Stream),
@@ -106,6 +120,11 @@ struct Counts {
 #[derive(Default)]
 struct Entry {
     connections: usize,
+    unauthenticated: usize,
+    arrivals: Window,
+    provoked: Bucket,
+    /// What came on all its connections.
+    pace: Arc<Pace>,
     failures: Window,
     registrations: Window,
 }
@@ -119,7 +138,7 @@ struct Window {
 }
 
 /// Addresses that are remembered only for what they did; beyond it the old ones are looked through for what is over.
-const REMEMBERED_MAX: usize = 100_000;
+const REMEMBERED_MAX: usize = 20_000;
 
 impl Addresses {
     /// Nobody is connected.
@@ -155,12 +174,16 @@ impl Addresses {
         let address = counted_as(address);
         let limits = self.limits.lock();
         let mut counts = self.counts.lock();
-        let at_address = counts.entries.get(&address).map_or(0, |entry| entry.connections);
+        let entry = counts.entries.get(&address);
+        let (at_address, strangers) =
+            entry.map_or((0, 0), |entry| (entry.connections, entry.unauthenticated));
         let reached = if counts.connections >= limits.connections {
             Some(Limit::Connections)
         } else if counts.unauthenticated >= limits.unauthenticated {
             Some(Limit::Unauthenticated)
-        } else if at_address >= limits.per_address && !is_exempt {
+        } else if is_exempt {
+            None
+        } else if at_address >= limits.per_address || strangers >= limits.unauthenticated_per_address {
             Some(Limit::Address)
         } else {
             None
@@ -171,10 +194,17 @@ impl Addresses {
         }
         counts.connections += 1;
         counts.unauthenticated += 1;
-        counts.entries.entry(address).or_default().connections += 1;
+        let entry = counts.entries.entry(address).or_default();
+        entry.connections += 1;
+        entry.unauthenticated += 1;
+        let pace = match is_exempt {
+            true => Arc::default(),
+            false => Arc::clone(&entry.pace),
+        };
         Some(Admission {
             addresses: Arc::clone(self),
             address,
+            pace,
             is_exempt,
             is_authenticated: false,
         })
@@ -205,6 +235,7 @@ impl Addresses {
 pub(crate) struct Admission {
     addresses: Arc<Addresses>,
     address: IpAddr,
+    pace: Arc<Pace>,
     is_exempt: bool,
     is_authenticated: bool,
 }
@@ -213,8 +244,44 @@ impl Admission {
     /// The connection has logged in.
     pub(crate) fn authenticated(&mut self) {
         if !std::mem::replace(&mut self.is_authenticated, true) {
-            self.addresses.counts.lock().unauthenticated -= 1;
+            self.addresses.counts.lock().no_stranger(self.address);
         }
+    }
+
+    /// What is counted of all that comes from the address; of an exempt one, on this connection alone.
+    pub(crate) fn pace(&self) -> Arc<Pace> {
+        Arc::clone(&self.pace)
+    }
+
+    /// Counts a new connection; false when too many have come from the address lately.
+    pub(crate) fn may_arrive(&self, now: Moment) -> bool {
+        let Some(rate) = self.rate(|limits| limits.arrivals) else {
+            return true;
+        };
+        let mut counts = self.addresses.counts.lock();
+        let arrivals = &mut counts.entry(self.address, now).arrivals;
+        let allowed = !arrivals.is_full(rate, now);
+        if allowed {
+            arrivals.count(rate, now);
+        } else {
+            self.addresses.reject(Limit::Arrivals);
+        }
+        allowed
+    }
+
+    /// Counts a connection elsewhere that this one makes us open; false when its address has made us open enough.
+    pub(crate) fn may_provoke(&self, now: Moment) -> bool {
+        let Some(rate) = self.rate(|limits| limits.provoked) else {
+            return true;
+        };
+        let allowed = {
+            let mut counts = self.addresses.counts.lock();
+            counts.entry(self.address, now).provoked.take(rate, now)
+        };
+        if !allowed {
+            self.addresses.reject(Limit::Provoked);
+        }
+        allowed
     }
 
     /// A login failed.
@@ -285,24 +352,45 @@ impl Drop for Admission {
         let mut counts = self.addresses.counts.lock();
         counts.connections -= 1;
         if !self.is_authenticated {
-            counts.unauthenticated -= 1;
+            counts.no_stranger(self.address);
         }
         if let Some(entry) = counts.entries.get_mut(&self.address) {
             entry.connections -= 1;
-            if entry.connections == 0 && entry.failures.events == 0 && entry.registrations.events == 0 {
+            if entry.connections == 0 && entry.is_clean() {
                 counts.entries.remove(&self.address);
             }
         }
     }
 }
 
+impl Entry {
+    /// Whether there is nothing to be remembered when the last connection is over.
+    fn is_clean(&self) -> bool {
+        let windows = [&self.failures, &self.registrations, &self.arrivals];
+        windows.iter().all(|window| window.events == 0) && self.provoked.is_full(Moment::default())
+    }
+
+    /// Whether all that is remembered is over.
+    fn is_over(&self, now: Moment) -> bool {
+        let windows = [&self.failures, &self.registrations, &self.arrivals];
+        let is_past = windows.iter().all(|window| window.until <= now) && self.provoked.is_full(now);
+        self.connections == 0 && is_past
+    }
+}
+
 impl Counts {
+    /// One connection fewer on which nobody has logged in.
+    fn no_stranger(&mut self, address: IpAddr) {
+        self.unauthenticated -= 1;
+        if let Some(entry) = self.entries.get_mut(&address) {
+            entry.unauthenticated -= 1;
+        }
+    }
+
     /// What is remembered of an address. When too much is, what is over is forgotten.
     fn entry(&mut self, address: IpAddr, now: Moment) -> &mut Entry {
         if self.entries.len() > REMEMBERED_MAX {
-            self.entries.retain(|_, entry| {
-                entry.connections > 0 || entry.failures.until > now || entry.registrations.until > now
-            });
+            self.entries.retain(|_, entry| !entry.is_over(now));
         }
         self.entries.entry(address).or_default()
     }
@@ -350,6 +438,9 @@ mod tests {
             connections: 8,
             unauthenticated,
             per_address,
+            unauthenticated_per_address: per_address,
+            arrivals: None,
+            provoked: None,
             failed_logins,
             registrations: Some(Rate {
                 events: 3,
@@ -390,6 +481,53 @@ mod tests {
         first.authenticated();
         assert!(addresses.admit("192.0.2.2".parse().unwrap()).is_some());
         assert_eq!(addresses.connections(), (1, 0));
+    }
+
+    #[test]
+    fn those_of_one_address_who_have_not_logged_in_have_a_smaller_limit() {
+        let addresses = Addresses::new(AddressLimits {
+            unauthenticated_per_address: 2,
+            ..limits(4, 8)
+        });
+        let one: IpAddr = "192.0.2.1".parse().unwrap();
+        let mut held: Vec<_> = (0..2).map(|_| addresses.admit(one).unwrap()).collect();
+        assert!(addresses.admit(one).is_none());
+        held[0].authenticated();
+        held.push(addresses.admit(one).unwrap());
+        held.iter_mut().for_each(Admission::authenticated);
+        held.push(addresses.admit(one).unwrap());
+        assert!(addresses.admit(one).is_none(), "four of them in all");
+        drop(held);
+        assert!(addresses.counts.lock().entries.is_empty());
+    }
+
+    #[test]
+    fn arrivals_and_what_is_provoked_are_remembered_beyond_the_connection() {
+        let rate = Some(Rate {
+            events: 2,
+            per: Duration::from_secs(60),
+        });
+        let addresses = Addresses::new(AddressLimits {
+            arrivals: rate,
+            provoked: rate,
+            ..limits(9, 9)
+        });
+        let at = |seconds: u64| Moment::from_micros(seconds * 1_000_000);
+        let come = |seconds| {
+            let admission = addresses.admit("192.0.2.1".parse().unwrap()).unwrap();
+            (
+                admission.may_arrive(at(seconds)),
+                admission.may_provoke(at(seconds)),
+            )
+        };
+        assert_eq!(
+            (come(1), come(2), come(3)),
+            ((true, true), (true, true), (false, false))
+        );
+        assert_eq!(addresses.rejected(Limit::Provoked), 1);
+        assert_eq!(come(62), (true, true));
+        let exempt = addresses.admit("127.0.0.1".parse().unwrap()).unwrap();
+        assert!((0..9).all(|_| exempt.may_arrive(at(1)) && exempt.may_provoke(at(1))));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod conversation;
 mod orders;
+mod pace;
 mod report;
 mod round;
 mod rounds;
@@ -33,6 +34,7 @@ use crate::tls::{self, Listener, Shown};
 
 use conversation::Conversation;
 pub(crate) use orders::Orders;
+pub(crate) use pace::Pace;
 pub(crate) use report::Report;
 use round::Round;
 use telling::Told;
@@ -106,8 +108,8 @@ pub(crate) struct Peer {
     /// Stanzas that were drained and are not yet all written.
     drained: usize,
     sleep: Option<(Moment, Pin<Box<Sleep>>)>,
-    /// When the stanzas that have come would be as many as may.
-    stanzas_due: Moment,
+    /// How much came, here and on other connections of the same address.
+    pace: Arc<Pace>,
     wants: Wants,
     /// How it ended, and until when the peer may take the last word.
     ending: Option<(Ending, Moment)>,
@@ -131,6 +133,7 @@ impl Peer {
         let report = Report::inbound(servers.system(), from, transport);
         let stream = Conversation::Server(Box::new(stream));
         let mut peer = Peer::new(servers, tcp, stream, transport, Some(report));
+        peer.pace = admission.pace();
         peer.admission = Some(admission);
         peer.open();
         peer
@@ -143,6 +146,7 @@ impl Peer {
         let component = Component::new(&settings.federation.stream);
         let stream = Conversation::Component(Box::new(component));
         let mut peer = Peer::new(servers, tcp, stream, Transport::Tcp, None);
+        peer.pace = admission.pace();
         peer.admission = Some(admission);
         peer.open();
         peer
@@ -191,7 +195,7 @@ impl Peer {
             unflushed: false,
             drained: 0,
             sleep: None,
-            stanzas_due: Moment::default(),
+            pace: Arc::default(),
             wants: match transport {
                 Transport::Tcp => Wants::Nothing,
                 Transport::DirectTls => Wants::Tls,

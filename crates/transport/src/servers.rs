@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use machine::{Bucket, Rate};
+use machine::Rate;
 use parking_lot::Mutex;
 use router::{Network, Order, Router, StreamOrders, Surroundings};
 use s2s::{Errand, Pair, Transport};
@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tracing::{debug, warn};
 
-use crate::addresses::{AddressLimits, Addresses};
+use crate::addresses::{AddressLimits, Addresses, Limit};
 use crate::clients::bind;
 use crate::peer::{Orders, Peer};
 use crate::resolve::{Resolver, ResolverSettings};
@@ -37,10 +37,8 @@ pub struct ServerSettings {
     pub addresses: AddressLimits,
     /// One address has this long to take a connection.
     pub connect_time: Duration,
-    /// Stanzas on one connection; beyond it, it is read more slowly.
+    /// Elements from one address, large ones counting for more; beyond it, its connections are read more slowly.
     pub stanzas: Option<Rate>,
-    /// Connections that other servers make us open.
-    pub provoked: Option<Rate>,
 }
 
 /// Connections that are being opened at the same time; others wait.
@@ -66,7 +64,6 @@ pub struct Servers {
     system: System,
     addresses: Arc<Addresses>,
     dials: Arc<Semaphore>,
-    provoked: Mutex<Bucket>,
     /// All connections in both directions, for the end of the server.
     live: Mutex<Live>,
     is_over: AtomicBool,
@@ -122,7 +119,6 @@ impl Servers {
             router,
             system,
             dials: Arc::new(Semaphore::new(DIALS_MAX)),
-            provoked: Mutex::default(),
             live: Mutex::default(),
             is_over: AtomicBool::new(false),
             components: Mutex::default(),
@@ -181,6 +177,11 @@ impl Servers {
     /// Connections that came to us, and those of them on which nobody is authenticated.
     pub fn connections(&self) -> (usize, usize) {
         self.addresses.connections()
+    }
+
+    /// How often a limit has refused somebody.
+    pub fn rejected(&self, limit: Limit) -> u64 {
+        self.addresses.rejected(limit)
     }
 
     /// Other settings, for connections to come and for what existing ones do next. What DNS said before is forgotten.
@@ -263,6 +264,13 @@ impl Servers {
             );
             return;
         };
+        if !admission.may_arrive(self.system.now()) {
+            debug!(
+                event = "too_many_arrivals",
+                "an address opens connections too fast"
+            );
+            return;
+        }
         if admission.has_failed_too_often(self.system.now()) {
             debug!(
                 event = "too_many_failed_logins",
@@ -279,13 +287,6 @@ impl Servers {
         tokio::spawn(async move {
             peer.run().await;
         });
-    }
-
-    /// Whether strangers may make us open one more connection.
-    fn may_be_provoked(&self) -> bool {
-        let now = self.system.now();
-        let rate = self.settings().provoked;
-        rate.is_none_or(|rate| self.provoked.lock().take(rate, now))
     }
 }
 

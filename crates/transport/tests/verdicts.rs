@@ -266,13 +266,15 @@ fn start(
             connections: 100,
             unauthenticated: 100,
             per_address: 100,
+            unauthenticated_per_address: 100,
+            arrivals: None,
+            provoked: None,
             failed_logins: None,
             registrations: None,
             exempt: Vec::new(),
         },
         connect_time: Duration::from_millis(500),
         stanzas: None,
-        provoked: None,
     };
     let trust = Trust::load(&[roots]).unwrap();
     let servers = Servers::start(settings, trust, certificates, Arc::clone(&router), system);

@@ -5,12 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use machine::{Bucket, Moment, Rate};
 use s2s::link::{AttemptId, StreamId};
 use s2s::{Method, Pair, Side, Suspended, Verification, Ways};
 use stanza::Address;
 use stream_management::Mailbox;
 
 use super::StreamOrders;
+
+/// Broken connections of one pair of domains that are waited for at the same time; for one more, the oldest is given up.
+const BROKEN_MAX: usize = 4;
 
 /// All connections of one server to others.
 #[derive(Default)]
@@ -23,6 +27,8 @@ pub(crate) struct Connections {
     attempts: BTreeMap<Pair, AttemptId>,
     /// Questions of dialback that are under way, and which connection asked.
     verifications: Vec<(Verification, StreamId)>,
+    /// Connections that others have made us open.
+    provoked: Bucket,
 }
 
 /// A connection that lives.
@@ -149,6 +155,11 @@ impl Connections {
         self.attempts.remove(pair)
     }
 
+    /// Whether others may make us open one more connection.
+    pub(crate) fn may_be_provoked(&mut self, rate: Option<Rate>, now: Moment) -> bool {
+        rate.is_none_or(|rate| self.provoked.take(rate, now))
+    }
+
     // ---- questions of dialback ----
 
     /// Remembers who asks. False: too much is asked already.
@@ -197,9 +208,18 @@ impl Connections {
         }
     }
 
-    /// A connection broke and may be resumed.
-    pub(crate) fn suspend(&mut self, stream: StreamId, suspended: Suspended) {
+    /// A connection broke and may be resumed. Gives one that is waited for no longer, because its peer has left too many
+    /// behind.
+    pub(crate) fn suspend(&mut self, stream: StreamId, suspended: Suspended) -> Option<StreamId> {
+        let is_same = |other: &Suspended| {
+            let mut pairs = other.pairs.iter().map(|(pair, _)| pair);
+            pairs.any(|pair| suspended.pairs.iter().any(|(own, _)| own == pair))
+        };
+        let mut same = self.broken.iter().filter(|(_, other)| is_same(other));
+        let oldest = same.next().map(|(oldest, _)| *oldest);
+        let surplus = oldest.filter(|_| same.count() + 1 >= BROKEN_MAX);
         self.broken.insert(stream, suspended);
+        surplus
     }
 
     /// What a broken connection of ours left to go on with.

@@ -238,11 +238,12 @@ impl World<Link> for Router {
         let router = slot.world();
         let pair = slot.key();
         match effect {
-            Effect::Connect { attempt, resume } => router.connect_link(pair, attempt, resume, worker),
-            Effect::CheckReachability => match router.network.get() {
-                Some(network) => network.look(pair.clone()),
-                None => router.looked(pair.clone(), Err(Cause::Policy), worker),
-            },
+            Effect::Connect {
+                attempt,
+                resume,
+                occasion,
+            } => router.connect_link(pair, attempt, resume, occasion, worker),
+            Effect::CheckReachability => router.look(pair, worker),
             Effect::CheckStream(stream) => router.order(stream, Order::Check),
             Effect::StreamAnswered(stream) => router.order(stream, Order::Answered),
             Effect::CloseStream(stream) => router.order(stream, Order::Close),

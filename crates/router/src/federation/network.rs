@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use machine::Rate;
 use s2s::link::StreamId;
 use s2s::{
     Admission, Certificates, Errand, Limits, Pair, Policies, Secret, Suspended, Times, Verdict, Verification,
@@ -19,6 +20,9 @@ pub struct Federation {
     /// Questions of dialback that wait for other servers at the same time. Those beyond are answered as if nobody could
     /// be reached: each of them costs a connection, and strangers ask for them.
     pub verifications_max: usize,
+    /// Connections that other servers make this one open: for dialback, for answers and questions about capabilities, to
+    /// look whether a domain is there. `None`: any number.
+    pub provoked: Option<Rate>,
 }
 
 /// Opens connections to other servers. Neither call answers from inside.
@@ -107,6 +111,7 @@ impl Federation {
             },
             link,
             verifications_max: 1_000,
+            provoked: None,
         }
     }
 

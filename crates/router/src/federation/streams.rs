@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
 use s2s::explain::Attempt;
-use s2s::link::{Cause, End, Input, StreamId};
+use s2s::link::{Cause, End, Input, Occasion, StreamId};
 use s2s::{
     By, Close, Effect, Ending, Errand, Method, Obstacle, Pair, Side, Suspended, Verdict, Verification,
 };
@@ -143,6 +143,7 @@ impl Router {
         pair: &Pair,
         attempt: s2s::link::AttemptId,
         resume: Option<StreamId>,
+        occasion: Occasion,
         worker: &mut Worker,
     ) {
         let mut connections = self.connections.lock();
@@ -155,7 +156,27 @@ impl Router {
         drop(connections);
         match there {
             Some(orders) => orders.give(Order::Authorize(pair.clone())),
+            None if occasion == Occasion::Theirs && !self.may_be_provoked() => {
+                self.attempt_failed(pair, Cause::Throttled, worker);
+            }
             None => self.dial(pair, resume, worker),
+        }
+    }
+
+    /// Whether others may make this server open one more connection.
+    fn may_be_provoked(&self) -> bool {
+        let rate = self.settings.load().federation.provoked;
+        let now = self.surroundings.now();
+        self.connections.lock().may_be_provoked(rate, now)
+    }
+
+    /// Looks whether any server of a domain takes connections. When too many were looked at, nothing new is known of this
+    /// one.
+    pub(crate) fn look(self: &Arc<Self>, pair: &Pair, worker: &mut Worker) {
+        match self.network.get() {
+            Some(network) if self.may_be_provoked() => network.look(pair.clone()),
+            Some(_) => self.looked(pair.clone(), Ok(()), worker),
+            None => self.looked(pair.clone(), Err(Cause::Policy), worker),
         }
     }
 
@@ -219,6 +240,9 @@ impl Router {
         drop(connections);
         match (taken, there, self.network.get()) {
             (true, Some(orders), _) => orders.give(Order::Verify(verification)),
+            (true, None, Some(_)) if !self.may_be_provoked() => {
+                self.verified(verification, Verdict::Unreachable);
+            }
             (true, None, Some(network)) => network.dial(Errand {
                 header: verification.pair.clone(),
                 authorize: Vec::new(),
@@ -335,7 +359,10 @@ impl Router {
         let successor = live.successor();
         if let Some(suspended) = close.suspended {
             let until = suspended.until;
-            self.connections.lock().suspend(stream, suspended.clone());
+            let surplus = self.connections.lock().suspend(stream, suspended.clone());
+            if let Some(surplus) = surplus {
+                self.give_up(surplus, Cause::RemoteClosed, worker);
+            }
             for pair in live.pairs.into_keys() {
                 self.tell_link(&pair, Input::Suspended { stream, cause }, worker);
             }
@@ -453,7 +480,8 @@ fn verdict_of(cause: Cause) -> Verdict {
         | Cause::Certificate
         | Cause::Authentication
         | Cause::Policy
-        | Cause::ComponentAbsent => Verdict::Unreachable,
+        | Cause::ComponentAbsent
+        | Cause::Throttled => Verdict::Unreachable,
     }
 }
 

@@ -164,6 +164,7 @@ impl Component {
                 *left -= taken;
             }
             bytes = bytes.get(taken..).unwrap_or_default();
+            out.elements += 1;
             let outcome = match frame {
                 Ok(Some(Frame::Open(header))) => self.open(header, context, out),
                 Ok(Some(Frame::Element(element))) => self.element(element, context, out),

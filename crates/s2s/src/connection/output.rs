@@ -17,6 +17,8 @@ pub struct Output {
     pub bytes: Vec<u8>,
     /// For the world, in order.
     pub effects: Vec<Effect>,
+    /// Elements that were taken, for whoever limits how many may come.
+    pub elements: u64,
 }
 
 /// One thing to be done.
@@ -213,6 +215,7 @@ impl Output {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.effects.clear();
+        self.elements = 0;
     }
 }
 

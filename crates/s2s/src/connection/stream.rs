@@ -279,7 +279,10 @@ impl Stream {
             }
             bytes = bytes.get(taken..).unwrap_or_default();
             match frame {
-                Ok(Some(frame)) => self.frame(frame, !bytes.is_empty(), context, out),
+                Ok(Some(frame)) => {
+                    out.elements += 1;
+                    self.frame(frame, !bytes.is_empty(), context, out);
+                }
                 Ok(None) if beyond.is_empty() => return,
                 Ok(None) => {
                     let error = Stop::error(

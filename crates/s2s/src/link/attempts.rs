@@ -1,7 +1,8 @@
 //! Attempts to reach the domain: when they are made, and what comes of those that fail.
 
 use super::link::{Kind, Link, State, Step, doubled};
-use super::{AttemptId, Cause, Effect};
+use super::queue::is_provoked;
+use super::{AttemptId, Cause, Effect, Occasion};
 
 impl Link {
     pub(super) fn failed(&mut self, attempt: AttemptId, cause: Cause, step: &mut Step<'_>) {
@@ -9,6 +10,10 @@ impl Link {
             return;
         }
         self.attempt = None;
+        if cause == Cause::Throttled {
+            // Nothing was tried, and nothing is known of the domain that was not known before.
+            return self.refuse(cause, step);
+        }
         self.failed_at = Some(step.now);
         if self.streams.has_alternative()
             && let Some(stream) = self.streams.broken_carrier()
@@ -60,7 +65,18 @@ impl Link {
         self.attempt = Some(attempt);
         self.retry_at = None;
         let resume = self.streams.broken_carrier().or_else(|| self.streams.suspended());
-        step.effect(Effect::Connect { attempt, resume });
+        let provoked = resume.is_none()
+            && matches!(self.state, State::Up | State::Idle { .. })
+            && self.queue.is_all(is_provoked);
+        let occasion = match provoked {
+            true => Occasion::Theirs,
+            false => Occasion::Ours,
+        };
+        step.effect(Effect::Connect {
+            attempt,
+            resume,
+            occasion,
+        });
     }
 
     pub(super) fn can_connect(&self, step: &Step<'_>) -> bool {

@@ -33,6 +33,8 @@ pub enum Cause {
     Policy,
     /// A component that is not connected.
     ComponentAbsent,
+    /// Other servers have made this one open too many connections; this one was not tried.
+    Throttled,
 }
 
 impl Cause {
@@ -46,7 +48,7 @@ impl Cause {
             Cause::Authentication | Cause::HostUnknown => "authentication",
             Cause::Timeout => "timeout",
             Cause::RemoteClosed | Cause::ComponentAbsent => "remote_closed",
-            Cause::Policy => "policy",
+            Cause::Policy | Cause::Throttled => "policy",
         }
     }
 
@@ -66,7 +68,8 @@ impl Cause {
             | Cause::Certificate
             | Cause::Authentication
             | Cause::Timeout
-            | Cause::RemoteClosed => Condition::RemoteServerTimeout,
+            | Cause::RemoteClosed
+            | Cause::Throttled => Condition::RemoteServerTimeout,
             Cause::Policy => Condition::NotAllowed,
             Cause::ComponentAbsent => Condition::ServiceUnavailable,
         }
@@ -88,6 +91,7 @@ impl Cause {
             Cause::RemoteClosed => "The connection to the server of the domain broke.",
             Cause::Policy => "This server does not talk to that domain.",
             Cause::ComponentAbsent => "The service is not connected.",
+            Cause::Throttled => "This server opens no more connections for others just now.",
         }
     }
 }

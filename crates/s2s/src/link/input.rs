@@ -139,6 +139,8 @@ pub enum Effect {
         attempt: AttemptId,
         /// A broken stream to go on with, if it was ours.
         resume: Option<StreamId>,
+        /// Whose wish it is.
+        occasion: Occasion,
     },
     /// Resolve the domain and connect to any of its servers, no more; comes back as [`Input::Reached`].
     CheckReachability,
@@ -175,6 +177,16 @@ pub enum Effect {
         /// Why, when it is bad.
         cause: Option<Cause>,
     },
+}
+
+/// Whose wish a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Somebody here has something to say, or to know.
+    Ours,
+    /// The other domain has made this server say something, and nothing else waits: an answer, an error, a question
+    /// about capabilities. Strangers can do that in the name of many domains, so such connections have a rate.
+    Theirs,
 }
 
 /// What becomes of a stanza that is not delivered.

@@ -11,7 +11,7 @@ use machine::{Context, Decision, Machine, Moment};
 use stanza::{Condition, IqType, Kind as StanzaKind, Parcel, StanzaError, StreamCondition, StreamError};
 use stream_management::{Entry, Receipt};
 
-use super::queue::{Queue, is_storable};
+use super::queue::{Queue, is_answer, is_storable};
 use super::streams::{Sent, Streams};
 use super::watchers::{Flaps, Watchers};
 use super::{AttemptId, Cause, Effect, Fate, Input, Key, Path, Settings, StateName, StreamId};
@@ -254,6 +254,9 @@ impl Link {
             copies: None,
             pushed: step.now,
         };
+        if is_answer(entry.parcel.stanza().kind()) && self.answers_are_full(step) {
+            return give_back(entry, Cause::Timeout.error(), step);
+        }
         match self.state {
             State::Down { cause } if !storable || cause == Cause::Policy => {
                 give_back(entry, cause.error(), step)
@@ -271,6 +274,16 @@ impl Link {
                 }
                 self.flush(step);
             }
+        }
+    }
+
+    /// Whether more than answers may waits for the domain already.
+    fn answers_are_full(&self, step: &Step<'_>) -> bool {
+        let (_, queued) = self.queue.load();
+        let most = step.settings.answers_bytes;
+        match self.streams.carrier_load() {
+            Some(bytes) => queued + bytes >= most,
+            None => queued >= most / 8,
         }
     }
 

@@ -21,7 +21,7 @@ mod tests;
 mod watchers;
 
 pub use cause::Cause;
-pub use input::{AttemptId, Effect, End, Fate, Input, Key, StreamId};
+pub use input::{AttemptId, Effect, End, Fate, Input, Key, Occasion, StreamId};
 pub use link::{Kind, Link};
 pub use reports::{StateName, StreamView, View};
 pub use settings::{QueueLimits, Settings};

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use machine::Moment;
-use stanza::{Kind, MessageType};
+use stanza::{IqType, Kind, MessageType, Parcel, PresenceType};
 use stream_management::Entry;
 
 use super::QueueLimits;
@@ -24,7 +24,27 @@ pub(crate) fn is_storable(kind: Kind) -> bool {
     }
 }
 
+/// Whether a stanza is an answer to something that the other domain said: who does not take answers does not miss them.
+pub(crate) fn is_answer(kind: Kind) -> bool {
+    kind.is_error() || kind == Kind::Iq(IqType::Result)
+}
+
+/// Whether the other domain made this server say something: an answer, the rejection of a request or a probe, or a
+/// question that no client asked, since clients ask from full addresses.
+pub(crate) fn is_provoked(parcel: &Parcel) -> bool {
+    let kind = parcel.stanza().kind();
+    let is_of_client = parcel.from().is_some_and(|from| from.resourcepart().is_some());
+    is_answer(kind)
+        || kind == Kind::Presence(PresenceType::Unsubscribed)
+        || kind == Kind::Iq(IqType::Get) && !is_of_client
+}
+
 impl Queue {
+    /// Whether something waits, and nothing but this.
+    pub(crate) fn is_all(&self, what: impl Fn(&Parcel) -> bool) -> bool {
+        !self.is_empty() && self.entries.iter().all(|entry| what(&entry.parcel))
+    }
+
     /// Puts an entry at the end, unless there is too much already.
     pub(crate) fn push(&mut self, entry: Entry, limits: QueueLimits) -> Result<(), Box<Entry>> {
         let size = entry.parcel.byte_len();

@@ -18,6 +18,9 @@ pub struct Settings {
     pub queue_timeout: Duration,
     /// How much waits for one domain; what is beyond is returned with `resource-constraint`.
     pub queue: QueueLimits,
+    /// Bytes of answers and errors for one domain that wait for it; beyond it they are dropped, because who does not read
+    /// answers does not miss them. Only an eighth may wait while no stream can carry them.
+    pub answers_bytes: usize,
     /// How much waits on one stream before the link keeps what it has.
     pub mailbox: stream_management::Limits,
     /// The first pause between attempts while the link is down; it doubles.
@@ -62,6 +65,7 @@ impl Default for Settings {
                 stanzas: 10_000,
                 bytes: 8 << 20,
             },
+            answers_bytes: 256 << 10,
             mailbox: stream_management::Limits {
                 stanzas: 2_000,
                 bytes: 4 << 20,

@@ -111,6 +111,13 @@ impl Streams {
         }
     }
 
+    /// Bytes that wait on the stream that takes what is sent; `None` while there is none.
+    pub(crate) fn carrier_load(&self) -> Option<usize> {
+        let carrier = self.carrier.or_else(|| self.choose())?;
+        let (_, bytes) = self.known.get(&carrier)?.mailbox.load();
+        Some(bytes)
+    }
+
     /// Puts something into the mailbox of this very stream. False when it takes nothing any more.
     pub(crate) fn send_on(&self, stream: StreamId, entry: Entry) -> bool {
         let live = self

@@ -94,15 +94,32 @@ section! {
 
         /// Connections from other servers; further ones are closed as they come.
         s2s_connections: usize = 10_000;
+        /// Connections from other servers on which no domain has been authenticated; further ones are closed as they come.
+        s2s_unauthenticated_connections: usize = 1_000;
+        /// Connections from other servers from one address (IPv6: from one /64); further ones are closed as they come. Think
+        /// of a server of many domains that opens one for each.
+        s2s_connections_per_address: usize = 128;
+        /// Those of them on which no domain has been authenticated.
+        s2s_unauthenticated_per_address: usize = 32;
+        /// New connections of other servers from one address; beyond it further ones are closed as they come.
+        s2s_arrivals_per_address: OrOff<Rate> = OrOff::On(Rate { count: 240, period: MINUTE });
         /// Connections of other servers from one address on which nobody was authenticated before they ended; beyond it
         /// further ones are closed as they come.
         s2s_failures_per_address: OrOff<Rate> = OrOff::On(Rate { count: 120, period: MINUTE });
         /// Domain pairs on one connection (XEP-0220 multiplexing); more are refused.
         s2s_pairs_per_stream: usize = 100;
-        /// Stanzas on one connection from another server; beyond it the connection is read more slowly.
+        /// Stanzas and other elements from one address of other servers, on all its connections; each 4 KiB count for one more.
+        /// Beyond it these connections are read more slowly. Where one address has no limits, it holds for one connection.
         s2s_stanzas: OrOff<Rate> = OrOff::On(Rate { count: 2_000, period: Duration::from_secs(1) });
-        /// Outgoing connections that strangers can provoke (dialback, reachability and capability queries).
-        s2s_provoked_connections: OrOff<Rate> = OrOff::On(Rate { count: 60, period: MINUTE });
+        /// Connections that other servers can make this one open, all of them together: for dialback, for answers and
+        /// questions about capabilities, to see whether a domain is still there. Beyond it none is opened: dialback fails,
+        /// answers are dropped.
+        s2s_provoked_connections: OrOff<Rate> = OrOff::On(Rate { count: 240, period: MINUTE });
+        /// Questions of dialback that one address can make this server ask others; beyond it dialback fails at once.
+        s2s_provoked_per_address: OrOff<Rate> = OrOff::On(Rate { count: 30, period: MINUTE });
+        /// Bytes of answers and errors that wait for one remote domain; further ones are dropped, because who does not read
+        /// answers does not miss them. While no connection leads there, an eighth of it.
+        s2s_answers_bytes: ByteSize = ByteSize(256 << 10);
         /// Messages that wait for one remote domain; further ones are returned to their sender.
         s2s_queue_stanzas: usize = 10_000;
         /// Bytes of such messages, likewise.

@@ -66,7 +66,9 @@ pub(super) fn of_router(
     stream.limits.pairs = limits.s2s_pairs_per_stream;
     stream.limits.unacknowledged_stanzas = limits.unacknowledged_stanzas;
     stream.times.negotiation = limits.unauthenticated_time;
+    federation.provoked = limits.s2s_provoked_connections.on().copied().map(rate);
     let link = &mut federation.link;
+    link.answers_bytes = limits.s2s_answers_bytes.0;
     link.grace = configuration.psa.s2s_grace;
     link.idle_check = configuration.psa.idle_check.then_some(IDLE_CHECK);
     link.queue_timeout = configuration.s2s.queue_timeout;
@@ -169,15 +171,17 @@ pub(super) fn of_servers(configuration: &Configuration) -> Result<ServerSettings
         resolver,
         addresses: AddressLimits {
             connections: limits.s2s_connections,
-            unauthenticated: limits.unauthenticated_connections,
-            per_address: limits.connections_per_address,
+            unauthenticated: limits.s2s_unauthenticated_connections,
+            per_address: limits.s2s_connections_per_address,
+            unauthenticated_per_address: limits.s2s_unauthenticated_per_address,
+            arrivals: limits.s2s_arrivals_per_address.on().copied().map(rate),
+            provoked: limits.s2s_provoked_per_address.on().copied().map(rate),
             failed_logins: limits.s2s_failures_per_address.on().copied().map(rate),
             registrations: None,
             exempt: limits.exempt.iter().map(range).collect(),
         },
         connect_time: CONNECT_TIME,
         stanzas: limits.s2s_stanzas.on().copied().map(rate),
-        provoked: limits.s2s_provoked_connections.on().copied().map(rate),
     })
 }
 

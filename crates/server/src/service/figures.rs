@@ -8,7 +8,7 @@ use router::{Counter, Direction, PAUSE_SECONDS, ResumeResult, Resumptions, Route
 use stanza::{Condition, IqType, Kind, MessageType, PresenceType};
 use storage::{Database, Operation};
 use transport::tls::Certificates;
-use transport::{Clients, Limit};
+use transport::{Clients, Limit, Servers};
 
 use super::{peers, presence_figures, rooms};
 use crate::metrics::{Bounds, Families, Histogram, Registry};
@@ -18,6 +18,7 @@ pub(super) fn register(
     registry: &Registry,
     router: &Arc<Router>,
     clients: &Arc<Clients>,
+    servers: &Arc<Servers>,
     certificates: &Arc<Certificates>,
     store: &Arc<Database>,
     named: BTreeSet<String>,
@@ -31,7 +32,8 @@ pub(super) fn register(
     let for_presence = Arc::clone(router);
     registry.register(move |families| presence_figures::rows(families, &for_presence));
     let clients = Arc::clone(clients);
-    registry.register(move |families| sessions(families, &for_sessions, &clients));
+    let servers = Arc::clone(servers);
+    registry.register(move |families| sessions(families, &for_sessions, &clients, &servers));
     let for_resumptions = Arc::clone(router);
     registry.register(move |families| resumptions(families, for_resumptions.resumptions()));
     let certificates = Arc::clone(certificates);
@@ -81,7 +83,7 @@ fn stanzas(families: &mut Families, router: &Router) {
     }
 }
 
-fn sessions(families: &mut Families, router: &Router, clients: &Clients) {
+fn sessions(families: &mut Families, router: &Router, clients: &Clients, servers: &Servers) {
     let mut rows = families.gauge("xmpp_sessions", "Bound resources.");
     let by_host = router.sessions_by_host();
     for (host, sessions) in &by_host {
@@ -132,10 +134,13 @@ fn sessions(families: &mut Families, router: &Router, clients: &Clients) {
     }
     let mut rows = families.counter(
         "xmpp_limits_rejected_total",
-        "How often a limit has refused a client.",
+        "How often a limit has refused a client or another server.",
     );
     for (name, limit) in Limit::ALL {
-        rows.row(&[("limit", name)], clients.rejected(limit));
+        rows.row(
+            &[("limit", name)],
+            clients.rejected(limit) + servers.rejected(limit),
+        );
     }
     families
         .gauge("xmpp_accounts_in_memory", "Accounts that are held in memory.")

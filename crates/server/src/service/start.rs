@@ -108,7 +108,15 @@ pub(super) async fn start(
     let registry = Registry::new();
     let named = configuration.metrics.peers.iter();
     let named = named.map(|peer| peer.as_str().to_owned()).collect();
-    figures::register(&registry, &router, &clients, &certificates, &store, named);
+    figures::register(
+        &registry,
+        &router,
+        &clients,
+        &servers,
+        &certificates,
+        &store,
+        named,
+    );
     let mut listeners = Vec::new();
     let mut metrics_address = None;
     if let OrOff::On(address) = configuration.metrics.listen {

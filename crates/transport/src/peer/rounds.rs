@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use machine::{Moment, Rate};
+use machine::Moment;
 use router::Order;
 use s2s::Input;
 
@@ -83,21 +83,20 @@ impl Peer {
     }
 
     /// What the peer has sent beyond its rate is made up for by waiting.
-    pub(super) fn is_throttled(&self, round: &Round) -> bool {
-        self.throttled_until(self.servers.settings().stanzas)
-            .is_some_and(|until| until > round.now)
+    fn is_throttled(&self, round: &Round) -> bool {
+        self.throttled_until().is_some_and(|until| until > round.now)
     }
 
-    pub(super) fn throttled_until(&self, rate: Option<Rate>) -> Option<Moment> {
-        let micros = |moment: Moment| moment.as_micros();
-        let rate = rate?;
-        let per = u64::try_from(rate.per.as_micros()).unwrap_or(u64::MAX);
-        Some(Moment::from_micros(micros(self.stanzas_due).saturating_sub(per)))
+    fn throttled_until(&self) -> Option<Moment> {
+        let rate = self.servers.settings().stanzas?;
+        Some(self.pace.held_until(rate))
     }
 
-    pub(super) fn count_stanza(&mut self, now: Moment) {
+    /// Counts what a read brought.
+    pub(super) fn count_input(&self, bytes: usize, round: &mut Round) {
+        let elements = std::mem::take(&mut round.output.elements);
         if let Some(rate) = self.servers.settings().stanzas {
-            self.stanzas_due = self.stanzas_due.max(now) + rate.per / rate.events.max(1);
+            self.pace.count(elements, bytes, rate, round.now);
         }
     }
 
@@ -168,7 +167,7 @@ impl Peer {
         if let Some((_, until)) = &self.ending {
             return Some(*until);
         }
-        let throttled = self.throttled_until(self.servers.settings().stanzas);
+        let throttled = self.throttled_until();
         let throttled = throttled.filter(|until| *until > round.now);
         let of_stream = self.stream.next_wake(&round.settings.federation.stream);
         throttled.into_iter().chain(of_stream).min()

@@ -129,6 +129,7 @@ impl Peer {
                 Poll::Ready(Ok(())) if into.filled().is_empty() => Read::Ended,
                 Poll::Ready(Ok(())) => {
                     self.input(round, Input::Received(into.filled()));
+                    self.count_input(into.filled().len(), round);
                     Read::Some
                 }
             }

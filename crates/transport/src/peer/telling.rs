@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use machine::Moment;
 use router::{StreamHandle, StreamOrders, Surroundings};
-use s2s::{Close, Effect, Ending, Input, Side, Stage};
+use s2s::{Close, Effect, Ending, Input, Side, Stage, Verdict};
+use tracing::debug;
 
 use super::conversation::Conversation;
 use super::round::Round;
@@ -58,9 +59,13 @@ impl Peer {
         let effects = std::mem::take(&mut round.output.effects);
         let servers = Arc::clone(&self.servers);
         let router = servers.router();
+        let mut too_many = Vec::new();
         router.work(|worker| {
             for effect in effects {
                 match effect {
+                    Effect::Verify(verification) if !self.may_provoke(round.now) => {
+                        too_many.push(verification)
+                    }
                     Effect::StartTls => self.wants = Wants::Tls,
                     Effect::Close(close) => {
                         self.wants = Wants::Close;
@@ -70,30 +75,50 @@ impl Peer {
                         }
                     }
                     effect => {
-                        self.note(&effect, round.now);
+                        self.note(&effect);
                         let handle = self.open();
                         router.stream_effect(&handle, effect, mailbox.as_ref(), worker);
                     }
                 }
             }
         });
+        for verification in too_many {
+            let verdict = Verdict::Unreachable;
+            self.input(
+                round,
+                Input::Verified {
+                    verification,
+                    verdict,
+                },
+            );
+        }
         self.tell_attempt(round);
     }
 
+    /// Whether this peer may make us ask one more server whether a key is good (XEP-0220 §2.1.2).
+    fn may_provoke(&self, now: Moment) -> bool {
+        let allowed = self
+            .admission
+            .as_ref()
+            .is_none_or(|admission| admission.may_provoke(now));
+        if !allowed {
+            debug!(
+                event = "too_many_provoked_connections",
+                "an address makes this server ask too many others"
+            );
+        }
+        allowed
+    }
+
     /// What is counted of an effect here.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only these are counted")]
-    pub(super) fn note(&mut self, effect: &Effect, now: Moment) {
-        match effect {
-            Effect::Route { .. } | Effect::Reply(_) => self.count_stanza(now),
-            Effect::Authenticated { pair, .. } => {
-                if let Conversation::Component(_) = &self.stream {
-                    self.servers.component_arrived(&pair.remote, &self.orders);
-                }
-                if let Some(admission) = &mut self.admission {
-                    admission.authenticated();
-                }
+    pub(super) fn note(&mut self, effect: &Effect) {
+        if let Effect::Authenticated { pair, .. } = effect {
+            if let Conversation::Component(_) = &self.stream {
+                self.servers.component_arrived(&pair.remote, &self.orders);
             }
-            _ => {}
+            if let Some(admission) = &mut self.admission {
+                admission.authenticated();
+            }
         }
     }
 

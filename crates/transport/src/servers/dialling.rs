@@ -6,7 +6,6 @@ use router::Surroundings;
 use s2s::explain::{DnsFault, TcpFault};
 use s2s::link::Cause;
 use s2s::{Ending, Errand, Pair};
-use tracing::debug;
 
 use super::{Servers, tune};
 use crate::dial::race;
@@ -15,16 +14,6 @@ use crate::resolve::Found;
 
 /// Does an errand: ends in a stream that the router knows, or in its failure.
 pub(super) async fn dial(servers: Arc<Servers>, errand: Errand) {
-    let provoked = errand.authorize.is_empty();
-    if provoked && !servers.may_be_provoked() {
-        debug!(
-            event = "too_many_provoked_connections",
-            "other servers make this one open too many connections"
-        );
-        let router = Arc::clone(servers.router());
-        router.work(|worker| router.dial_failed(errand, Cause::Unreachable, worker));
-        return;
-    }
     // The semaphore is never closed.
     let permit = Arc::clone(&servers.dials).acquire_owned().await;
     let Found { dns, targets } = find(&servers, &errand.header).await;

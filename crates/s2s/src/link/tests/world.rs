@@ -10,7 +10,8 @@ use stanza::{Address, IqType, Kind as StanzaKind, MessageType, Parcel, PresenceT
 use stream_management::{Limits, Mailbox, Receipt, Remains};
 
 use crate::link::{
-    AttemptId, Cause, Effect, End, Fate, Input, Key, Kind, Link, Path, Settings, StateName, StreamId,
+    AttemptId, Cause, Effect, End, Fate, Input, Key, Kind, Link, Occasion, Path, Settings, StateName,
+    StreamId,
 };
 use crate::{Pair, Ways};
 
@@ -52,6 +53,8 @@ pub(crate) struct World {
     next_stream: u64,
     /// Attempts that were asked for, with what they should resume.
     pub(crate) connects: Vec<(AttemptId, Option<StreamId>)>,
+    /// Whose wish each of them was.
+    pub(crate) occasions: Vec<Occasion>,
     pub(crate) looks: usize,
     /// State changes, in words.
     pub(crate) changes: Vec<String>,
@@ -82,6 +85,7 @@ impl World {
             mailboxes: BTreeMap::new(),
             next_stream: 1,
             connects: Vec::new(),
+            occasions: Vec::new(),
             looks: 0,
             changes: Vec::new(),
             told: Vec::new(),
@@ -141,7 +145,14 @@ impl World {
 
     fn note(&mut self, effect: Effect) {
         match effect {
-            Effect::Connect { attempt, resume } => self.connects.push((attempt, resume)),
+            Effect::Connect {
+                attempt,
+                resume,
+                occasion,
+            } => {
+                self.connects.push((attempt, resume));
+                self.occasions.push(occasion);
+            }
             Effect::CheckReachability => self.looks += 1,
             Effect::CheckStream(stream) => self.notes.push(format!("check {}", stream.0)),
             Effect::StreamAnswered(stream) => self.notes.push(format!("answered {}", stream.0)),
