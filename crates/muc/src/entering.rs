@@ -1,6 +1,6 @@
 //! Entering a room, being seen there, and leaving it (XEP-0045 §7.2, §7.6, §7.7, §7.14, §10.1).
 
-use machine::{Bucket, Context};
+use machine::Context;
 use smallvec::smallvec;
 use stanza::namespace::MUC;
 use stanza::{Address, Condition, ErrorKind, Parcel, PresenceType, Stanza, StanzaError};
@@ -28,6 +28,11 @@ impl Room {
             return;
         };
         let stanza = parcel.stanza();
+        if self.is_news_of_session(context, stanza, from, out)
+            || self.is_answer_to_probe(context.now, stanza, from)
+        {
+            return;
+        }
         let join = stanza.child(MUC, "x").map(|child| child.to_tree());
         match (
             self.occupants.of_client(from).map(|one| one.nick().to_owned()),
@@ -41,6 +46,7 @@ impl Room {
             (Some(current), _) if current == nick => {
                 self.note_presence(&current, from, stanza);
                 self.announce(&current, &Notes::default(), &[], out);
+                self.interest_changed(context, from, out);
             }
             (Some(current), _) => self.change_nick(parcel, from, &current, to, out),
             (None, Some(join)) => {
@@ -69,7 +75,10 @@ impl Room {
             && let Some(place) = occupant.clients.iter().position(|client| client.address == *from)
         {
             let mut client = occupant.clients.remove(place);
+            client.interest.follow(stanza);
             client.presence = stanza.clone();
+            // Nothing new comes from a session without a connection.
+            client.reach.paused = false;
             occupant.clients.push(client);
         }
     }
@@ -142,11 +151,7 @@ impl Room {
             codes.push(201);
         }
         let nick = to.resourcepart().unwrap_or_default().to_owned();
-        let client = Client {
-            address: from.clone(),
-            presence: stanza.clone(),
-            bucket: Bucket::default(),
-        };
+        let client = Client::new(from.clone(), stanza.clone());
         if self.occupants.get(&nick).is_some() {
             // §7.2.9: another client of the same user.
             self.occupants.add_client(&nick, client);
@@ -158,6 +163,8 @@ impl Room {
                 affiliation,
                 id: self.occupant_id(from),
                 clients: smallvec![client],
+                state: None,
+                told: None,
             });
         }
         self.welcome(context, from, &nick, join, &codes, out);
@@ -166,23 +173,22 @@ impl Room {
     /// §7.2.2: presence of the others, then the own to everybody, then history, then the subject.
     fn welcome(
         &mut self,
-        context: &Context<'_, Settings>,
+        context: &mut Context<'_, Settings>,
         newcomer: &Address,
         nick: &str,
         join: &Tree,
         codes: &[u16],
         out: &mut Out,
     ) {
+        if self.occupants.iter().any(|one| one.told.is_some()) {
+            self.learn_interests(context, out);
+        }
         let Some(occupant) = self.occupants.get(nick) else {
             return;
         };
-        let sees = self.sees_addresses(occupant);
         let others = self.occupants.iter().filter(|other| other.nick() != nick);
         for other in others.filter(|other| self.config.broadcasts(other.role)) {
-            if let Some(shown) = other.shown() {
-                let copies = self.copies(other, &shown.presence, &Notes::default());
-                out.effects.push(copies.to(sees, newcomer));
-            }
+            out.effects.extend(self.fresh(other, occupant, newcomer));
         }
         let mut own_codes = Vec::new();
         if !self.config.is_anonymous() {
@@ -224,15 +230,9 @@ impl Room {
             role: occupant.role,
             affiliation: occupant.affiliation,
             id: occupant.id.clone(),
-            clients: occupant
-                .clients
-                .iter()
-                .map(|client| Client {
-                    address: client.address.clone(),
-                    presence: client.presence.clone(),
-                    bucket: client.bucket,
-                })
-                .collect(),
+            clients: occupant.clients.clone(),
+            state: None,
+            told: None,
         };
         // Told while neither of the two is in the room, so that only the others hear it as others do.
         self.announce_gone(occupant, None, &notes, &[], out);
@@ -254,19 +254,38 @@ impl Room {
             self.close_when_empty();
             return;
         }
-        // The others still see the user; only this client learns that it is out.
-        let mut leaving = Occupant {
+        self.leave_others(&nick, from, Some(parcel.stanza()), &[], out);
+    }
+
+    /// One of several clients of an occupant is out. The others still see the user; only this client learns of it.
+    pub(crate) fn leave_others(
+        &mut self,
+        nick: &str,
+        client: &Address,
+        said: Option<&Stanza>,
+        codes: &[u16],
+        out: &mut Out,
+    ) {
+        let Some(occupant) = self.occupants.get(nick) else {
+            return;
+        };
+        let leaving = Occupant {
             address: occupant.address.clone(),
             role: Role::None,
             affiliation: occupant.affiliation,
             id: occupant.id.clone(),
             clients: smallvec![],
+            state: None,
+            told: None,
         };
-        let copies = self.copies(&leaving, parcel.stanza(), &Notes::codes(&[110]));
-        out.effects.push(copies.to(true, from));
-        leaving.clients.clear();
-        self.occupants.remove_client(from);
-        self.announce(&nick, &Notes::default(), &[], out);
+        let kind = stanza::Kind::Presence(PresenceType::Unavailable);
+        let plain = Stanza::build(kind, Some(client), None, None, b"");
+        let mut notes = Notes::codes(&[110]);
+        notes.codes.extend_from_slice(codes);
+        let copies = self.copies(&leaving, said.unwrap_or(&plain), &notes);
+        out.effects.push(copies.to(true, client));
+        self.occupants.remove_client(client);
+        self.announce(nick, &Notes::default(), &[], out);
     }
 
     /// Takes an occupant out, with all clients, and tells everybody why.
@@ -299,16 +318,9 @@ impl Room {
             ]
             .contains(&condition.as_str())
         });
-        let Some(occupant) = self.occupants.of_client(from).filter(|_| is_gone) else {
-            return;
-        };
-        let nick = occupant.nick().to_owned();
-        if occupant.clients.len() > 1 {
-            self.occupants.remove_client(from);
-            self.announce(&nick, &Notes::default(), &[], out);
-            return;
+        if is_gone {
+            self.let_go(&[from.clone()], out);
         }
-        self.remove(&nick, &Notes::codes(&[333]), out);
     }
 
     /// XEP-0045 §17.2 rule 4: an occupant may ask for the presence of another.
@@ -319,9 +331,8 @@ impl Room {
         let Some(asked) = to.resourcepart().and_then(|nick| self.occupants.get(nick)) else {
             return;
         };
-        if let Some(shown) = asked.shown().filter(|_| self.config.broadcasts(asked.role)) {
-            let copies = self.copies(asked, &shown.presence, &Notes::default());
-            out.effects.push(copies.to(self.sees_addresses(asker), from));
+        if self.config.broadcasts(asked.role) {
+            out.effects.extend(self.fresh(asked, asker, from));
         }
     }
 }

@@ -4,17 +4,41 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use machine::Timestamp;
-use stanza::Parcel;
-use xml::Tree;
+use stanza::namespace::HINTS;
+use stanza::{Parcel, Stanza};
+use xml::{ContentNamespace, Element, Tree};
+
+use crate::names::STANZA_ID;
 
 /// The last messages of a room, oldest first, each ready to be sent again.
 #[derive(Debug, Default)]
 pub(crate) struct History(VecDeque<Said>);
 
 #[derive(Debug)]
-struct Said {
+pub(crate) struct Said {
     at: Timestamp,
-    parcel: Parcel,
+    /// The room's id of it (XEP-0359).
+    pub(crate) id: String,
+    pub(crate) parcel: Parcel,
+}
+
+/// Whether a message to all is worth remembering: somebody said something in it, or its sender wants it kept.
+pub(crate) fn is_memorable(message: &Stanza) -> bool {
+    let hint = |name| message.child(HINTS, name).is_some();
+    let is_said = message.content_child("body").is_some() || hint("store");
+    is_said && !hint("no-store") && !hint("no-permanent-store")
+}
+
+/// The id that the room gave a message on its way.
+pub(crate) fn message_id(parcel: &Parcel) -> Option<String> {
+    let limits = xml::Limits::unlimited();
+    let element = Element::parse(&parcel.to_bytes(), ContentNamespace::Client, &limits).ok()?;
+    let ids = element
+        .children()
+        .filter(|child| child.is(STANZA_ID, "stanza-id"));
+    let room = parcel.from()?.bare_str();
+    let own = ids.filter(|id| id.attribute("by").as_deref() == Some(room));
+    own.last()?.attribute("id").map(|id| id.into_owned())
 }
 
 /// What a newcomer asks for (XEP-0045 §7.2.14, table 8).
@@ -52,11 +76,21 @@ impl Wish {
 
 impl History {
     /// Remembers a message that was sent to all, and forgets the oldest beyond `max`.
-    pub(crate) fn add(&mut self, at: Timestamp, parcel: Parcel, max: usize) {
-        self.0.push_back(Said { at, parcel });
+    pub(crate) fn add(&mut self, at: Timestamp, id: String, parcel: Parcel, max: usize) {
+        self.0.push_back(Said { at, id, parcel });
         while self.0.len() > max {
             self.0.pop_front();
         }
+    }
+
+    /// Everything that is remembered, oldest first.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Said> {
+        self.0.iter()
+    }
+
+    /// Whether this message is still remembered.
+    pub(crate) fn holds(&self, id: &str) -> bool {
+        self.0.iter().any(|said| said.id == id)
     }
 
     /// The newest messages that fit all of the wish and the room's own maximum, oldest first.

@@ -1,7 +1,10 @@
 //! What can happen to a room, and what it wants to happen.
 
-use machine::Rate;
-use stanza::{Address, Parcel};
+use std::time::Duration;
+
+use machine::{Moment, Rate};
+use presence::{Hash, State};
+use stanza::{Address, Parcel, StanzaError};
 use stream_management::Receipt;
 
 /// What can happen to a room.
@@ -14,8 +17,35 @@ pub enum Input {
         /// The sender's promise, if it is still open.
         receipt: Option<Receipt>,
     },
+    /// This server could not deliver what the room sent to another domain: nobody there has said anything (PSA-62).
+    Undelivered {
+        /// What.
+        parcel: Parcel,
+        /// What a sender would have been told.
+        error: StanzaError,
+    },
+    /// How the path to a domain is that was asked for by [`Effect::Watch`].
+    Path {
+        /// The domain.
+        domain: Address,
+        /// Whether what is known of its users may not be true any more.
+        is_broken: bool,
+    },
+    /// A moment has come that [`Effect::WakeAt`] asked for.
+    Wake(Key),
     /// An operator asks.
     Admin(AdminRequest),
+}
+
+/// Moments a room can ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Key {
+    /// More can be told of who is out of reach.
+    Annotate,
+    /// Somebody may have been out of reach for too long.
+    Grace,
+    /// What could not be delivered, though the path is clear, is tried again.
+    Again,
 }
 
 /// What an operator may ask of a room. The answer goes through the given function, once.
@@ -57,6 +87,10 @@ pub struct View {
     pub occupants: usize,
     /// Their clients, of which one occupant may have several.
     pub clients: usize,
+    /// Occupants whose servers cannot be reached.
+    pub unreachable: usize,
+    /// Occupants whose clients have no connection for now.
+    pub paused: usize,
 }
 
 /// What a room wants to happen.
@@ -68,6 +102,55 @@ pub enum Effect {
     Settle(Receipt),
     /// Call this once all before it has happened.
     Answer(Box<dyn AnswerOnce>),
+    /// Tell how the path to this domain is, now and at every change. For a domain that lives here nothing is told.
+    Watch(Address),
+    /// Nobody of that domain is in the room any more.
+    Unwatch(Address),
+    /// Come back at this moment.
+    WakeAt(Key, Moment),
+    /// Clients with this hash ask for annotations, or do not.
+    Learn(Hash, bool),
+    /// For the figures.
+    Count(Tally),
+}
+
+/// What is counted of rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tally {
+    /// An occupant is out of the room.
+    Removed(Removal),
+    /// An occupant that was out of reach is so no longer.
+    Degraded(DegradedEnd),
+    /// A copy of an occupant's presence says this of it.
+    Annotated(Option<State>),
+    /// Somebody asked whether it is in the room (XEP-0410), and was told that it is, or is not.
+    SelfPing(bool),
+}
+
+/// Why somebody is no longer in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Removal {
+    /// Of its own will, or with the room.
+    Leave,
+    /// By a moderator, or because only members may stay.
+    Kick,
+    /// By an administrator, for good.
+    Ban,
+    /// It cannot be reached (status 333).
+    Error,
+    /// The service shuts down (status 332).
+    Shutdown,
+}
+
+/// How it ended that somebody was out of reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DegradedEnd {
+    /// It is back.
+    Returned,
+    /// It was away for too long, or had missed too much.
+    Expired,
+    /// It left, or was removed.
+    Left,
 }
 
 /// An answer to an operator.
@@ -99,6 +182,10 @@ pub struct Settings {
     pub history_max: usize,
     /// Messages to all that one client may send.
     pub message_rate: Option<Rate>,
+    /// How long an occupant out of reach keeps its place (`muc.ghost_grace`, PSA-55).
+    pub ghost_grace: Duration,
+    /// What the presence engine reads of the configuration, and what is known of clients.
+    pub presence: presence::Settings,
 }
 
 impl Default for Settings {
@@ -108,6 +195,8 @@ impl Default for Settings {
             occupants_max: 2_000,
             history_max: 50,
             message_rate: None,
+            ghost_grace: Duration::from_secs(300),
+            presence: presence::Settings::default(),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! asked of the table in `privilege`. A room lives as long as somebody is in it; it keeps nothing in the store.
 
 mod administration;
+mod annotating;
 mod config;
 mod discovery;
 mod entering;
@@ -12,12 +13,14 @@ mod form;
 mod grade;
 mod history;
 mod input;
+mod interest;
 mod inviting;
 mod names;
 mod occupant;
 mod ownership;
 mod presence;
 mod privilege;
+mod reach;
 mod room;
 mod service;
 mod talking;
@@ -27,7 +30,7 @@ mod tests;
 
 pub use config::{AllowPrivate, Config, Whois};
 pub use grade::{Affiliation, Role};
-pub use input::{AdminRequest, AnswerOnce, Effect, Input, Settings, View};
+pub use input::{AdminRequest, AnswerOnce, DegradedEnd, Effect, Input, Key, Removal, Settings, Tally, View};
 pub use privilege::{Action, may};
 pub use room::Room;
 pub use service::{RoomItem, answer_for_service};

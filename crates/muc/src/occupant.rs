@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use machine::Bucket;
+use presence::State;
 use smallvec::SmallVec;
 use stanza::{Address, Stanza};
 
+use crate::interest::Interest;
+use crate::reach::Reach;
 use crate::{Affiliation, Role};
 
 /// One client of an occupant.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Client {
     /// Its real full address.
     pub(crate) address: Address,
@@ -17,6 +20,25 @@ pub(crate) struct Client {
     pub(crate) presence: Stanza,
     /// What it may still say.
     pub(crate) bucket: Bucket,
+    /// Whether it asks for annotations.
+    pub(crate) interest: Interest,
+    /// What is known of the way to it.
+    pub(crate) reach: Reach,
+}
+
+impl Client {
+    /// A client that enters with this presence.
+    pub(crate) fn new(address: Address, presence: Stanza) -> Client {
+        let mut interest = Interest::default();
+        interest.follow(&presence);
+        Client {
+            address,
+            presence,
+            bucket: Bucket::default(),
+            interest,
+            reach: Reach::default(),
+        }
+    }
 }
 
 /// One nick in the room, with all clients of the user who has it (XEP-0045 §7.2.9).
@@ -30,6 +52,10 @@ pub(crate) struct Occupant {
     pub(crate) id: String,
     /// The one that spoke of itself last is the last.
     pub(crate) clients: SmallVec<[Client; 1]>,
+    /// Whether it is out of reach.
+    pub(crate) state: Option<State>,
+    /// What those who ask were told of that.
+    pub(crate) told: Option<State>,
 }
 
 impl Occupant {
@@ -53,6 +79,8 @@ impl Occupant {
 pub(crate) struct Occupants {
     by_nick: BTreeMap<String, Occupant>,
     nicks: BTreeMap<Address, String>,
+    /// Whether clients came or went since [`Occupants::moved`] was asked.
+    moved: bool,
 }
 
 impl Occupants {
@@ -84,6 +112,33 @@ impl Occupants {
         self.by_nick.values()
     }
 
+    pub(crate) fn client(&self, client: &Address) -> Option<&Client> {
+        let clients = &self.of_client(client)?.clients;
+        clients.iter().find(|one| one.address == *client)
+    }
+
+    pub(crate) fn client_mut(&mut self, client: &Address) -> Option<&mut Client> {
+        let nick = self.nicks.get(client)?;
+        let clients = &mut self.by_nick.get_mut(nick)?.clients;
+        clients.iter_mut().find(|one| one.address == *client)
+    }
+
+    pub(crate) fn clients_mut(&mut self) -> impl Iterator<Item = &mut Client> {
+        self.by_nick
+            .values_mut()
+            .flat_map(|occupant| &mut occupant.clients)
+    }
+
+    /// Whether clients came or went since this was asked last.
+    pub(crate) fn moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Everybody has left at once.
+    pub(crate) fn emptied(&mut self) {
+        self.moved = true;
+    }
+
     /// Every client of everybody.
     pub(crate) fn clients(&self) -> impl Iterator<Item = &Client> {
         self.by_nick.values().flat_map(|occupant| &occupant.clients)
@@ -98,6 +153,7 @@ impl Occupants {
     }
 
     pub(crate) fn insert(&mut self, occupant: Occupant) {
+        self.moved = true;
         let nick = occupant.nick().to_owned();
         for client in &occupant.clients {
             self.nicks.insert(client.address.clone(), nick.clone());
@@ -106,6 +162,7 @@ impl Occupants {
     }
 
     pub(crate) fn remove(&mut self, nick: &str) -> Option<Occupant> {
+        self.moved = true;
         let occupant = self.by_nick.remove(nick)?;
         for client in &occupant.clients {
             self.nicks.remove(&client.address);
@@ -114,6 +171,7 @@ impl Occupants {
     }
 
     pub(crate) fn add_client(&mut self, nick: &str, client: Client) {
+        self.moved = true;
         if let Some(occupant) = self.by_nick.get_mut(nick) {
             self.nicks.insert(client.address.clone(), nick.to_owned());
             occupant.clients.push(client);
@@ -121,6 +179,7 @@ impl Occupants {
     }
 
     pub(crate) fn remove_client(&mut self, address: &Address) {
+        self.moved = true;
         if let Some(nick) = self.nicks.remove(address)
             && let Some(occupant) = self.by_nick.get_mut(&nick)
         {

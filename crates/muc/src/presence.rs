@@ -1,6 +1,6 @@
 //! Presence of occupants to occupants, each copy built for who gets it (XEP-0045 §7.2.2, §7.2.3).
 
-use stanza::namespace::{MUC, MUC_USER};
+use stanza::namespace::{ANNOTATION, MUC, MUC_USER};
 use stanza::{Address, Kind, Parcel, PresenceType, Stanza};
 use xml::{ContentNamespace, Element, Tree};
 
@@ -8,7 +8,7 @@ use crate::names::OCCUPANT_ID;
 use crate::occupant::Occupant;
 use crate::privilege::{Action, may};
 use crate::room::{Out, Room};
-use crate::{Affiliation, Effect, Role};
+use crate::{Affiliation, DegradedEnd, Effect, Removal, Role, Tally};
 
 /// What a presence tells of an occupant beside its role and affiliation.
 #[derive(Debug, Default, Clone)]
@@ -32,12 +32,28 @@ impl Notes {
             ..Notes::default()
         }
     }
+
+    /// Why somebody leaves of whom this is told (XEP-0045 §15.6.2).
+    fn removal(&self) -> Removal {
+        let has = |code| self.codes.contains(&code);
+        if has(333) {
+            Removal::Error
+        } else if has(332) {
+            Removal::Shutdown
+        } else if has(301) {
+            Removal::Ban
+        } else if has(307) || has(321) || has(322) {
+            Removal::Kick
+        } else {
+            Removal::Leave
+        }
+    }
 }
 
 /// One presence of one occupant, in the two forms in which others may see it.
 pub(crate) struct Copies {
-    open: Parcel,
-    veiled: Parcel,
+    pub(crate) open: Parcel,
+    pub(crate) veiled: Parcel,
 }
 
 impl Copies {
@@ -48,9 +64,11 @@ impl Copies {
     }
 }
 
-/// A presence without what only the room may say of its occupants, and without the wish to enter.
+/// A presence without what only the room may say of its occupants, its truth included (PSA-57), and without the wish to
+/// enter.
 pub(crate) fn cleaned(presence: &Stanza, from: &Address) -> Parcel {
-    let forbidden = |child: &xml::Child<'_>| matches!(child.namespace(), MUC | MUC_USER | OCCUPANT_ID);
+    let forbidden =
+        |child: &xml::Child<'_>| matches!(child.namespace(), MUC | MUC_USER | OCCUPANT_ID | ANNOTATION);
     presence
         .children()
         .filter(forbidden)
@@ -61,7 +79,7 @@ pub(crate) fn cleaned(presence: &Stanza, from: &Address) -> Parcel {
 
 /// The parcel as a stanza of its own. Whoever gets a presence looks into it: the account of an occupant for status 110,
 /// and it takes what is merely appended for an annotation (XEP-0310).
-fn whole(parcel: Parcel) -> Parcel {
+pub(crate) fn whole(parcel: Parcel) -> Parcel {
     let limits = xml::Limits::unlimited();
     let stanza = Element::parse(&parcel.to_bytes(), ContentNamespace::Client, &limits)
         .ok()
@@ -102,17 +120,25 @@ impl Room {
     }
 
     /// Tells everybody of an occupant; those with that role may be kept from view, except from themselves. The own
-    /// clients learn it with status 110, and `own_codes` beside.
-    pub(crate) fn announce(&self, nick: &str, notes: &Notes, own_codes: &[u16], out: &mut Out) {
+    /// clients learn it with status 110, and `own_codes` beside. Whether the occupant is out of reach is told with it.
+    pub(crate) fn announce(&mut self, nick: &str, notes: &Notes, own_codes: &[u16], out: &mut Out) {
+        self.assess(nick, out);
+        self.outages.untold.remove(nick);
+        let has_words = self.outages.words.is_some();
+        if let Some(occupant) = self.occupants.get_mut(nick) {
+            occupant.told = occupant.state.filter(|_| has_words);
+        }
         let Some(occupant) = self.occupants.get(nick) else {
             return;
         };
         let Some(shown) = occupant.shown() else { return };
+        let news = self.news_of(occupant);
         self.tell_of(
             occupant,
             &shown.presence,
             self.config.broadcasts(occupant.role),
             notes,
+            news.as_deref(),
             out,
         );
         let own = own_notes(notes, own_codes);
@@ -122,12 +148,21 @@ impl Room {
         }
     }
 
-    /// Tells all others of an occupant.
-    fn tell_of(&self, occupant: &Occupant, stanza: &Stanza, is_visible: bool, notes: &Notes, out: &mut Out) {
+    /// Tells all others of an occupant, with the news of its truth those who ask for that.
+    fn tell_of(
+        &self,
+        occupant: &Occupant,
+        stanza: &Stanza,
+        is_visible: bool,
+        notes: &Notes,
+        news: Option<&[u8]>,
+        out: &mut Out,
+    ) {
         if !is_visible {
             return;
         }
         let copies = self.copies(occupant, stanza, notes);
+        let annotated = news.map(|news| self.copies(occupant, stanza, notes).annotated(news));
         for other in self
             .occupants
             .iter()
@@ -135,6 +170,10 @@ impl Room {
         {
             let sees = self.sees_addresses(other);
             for client in &other.clients {
+                let copies = match &annotated {
+                    Some(annotated) if client.interest.is_known() => annotated,
+                    Some(_) | None => &copies,
+                };
                 out.effects.push(copies.to(sees, &client.address));
             }
         }
@@ -150,6 +189,16 @@ impl Room {
         own_codes: &[u16],
         out: &mut Out,
     ) {
+        if notes.nick.is_none() {
+            out.effects.push(Effect::Count(Tally::Removed(notes.removal())));
+            if occupant.state.is_some() {
+                let end = match notes.removal() {
+                    Removal::Error => DegradedEnd::Expired,
+                    Removal::Leave | Removal::Kick | Removal::Ban | Removal::Shutdown => DegradedEnd::Left,
+                };
+                out.effects.push(Effect::Count(Tally::Degraded(end)));
+            }
+        }
         let was_visible = self.config.broadcasts(occupant.role);
         // A change of the nick is no change of the role (XEP-0045 §7.6).
         if notes.nick.is_none() {
@@ -163,7 +212,7 @@ impl Room {
                 &plain
             }
         };
-        self.tell_of(&occupant, stanza, was_visible, notes, out);
+        self.tell_of(&occupant, stanza, was_visible, notes, None, out);
         let own = own_notes(notes, own_codes);
         let copies = self.copies(&occupant, stanza, &own);
         for client in &occupant.clients {

@@ -5,13 +5,15 @@ use std::convert::Infallible;
 
 use hmac::{Hmac, KeyInit, Mac};
 use machine::{Context, Decision, Machine};
+use presence::State;
 use sha2::Sha256;
 use stanza::{Address, Condition, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError};
 
 use crate::history::History;
 use crate::occupant::Occupants;
 use crate::presence::Notes;
-use crate::{AdminRequest, Affiliation, Config, Effect, Input, Settings, View};
+use crate::reach::Outages;
+use crate::{AdminRequest, Affiliation, Config, Effect, Input, Key, Settings, View};
 
 pub(crate) type Out = Decision<Infallible, Effect>;
 
@@ -29,6 +31,8 @@ pub struct Room {
     pub(crate) history: History,
     /// Makes the ids of occupants (XEP-0421 §4.1).
     pub(crate) secret: String,
+    /// Who is out of reach.
+    pub(crate) outages: Outages,
 }
 
 impl Room {
@@ -43,6 +47,7 @@ impl Room {
             subject: None,
             history: History::default(),
             secret: String::new(),
+            outages: Outages::default(),
         }
     }
 
@@ -57,7 +62,14 @@ impl Room {
             protected: self.config.protected,
             occupants: self.occupants.len(),
             clients: self.occupants.client_count(),
+            unreachable: self.in_state(State::ServerUnavailable),
+            paused: self.in_state(State::ConnectionPaused),
         })
+    }
+
+    fn in_state(&self, state: State) -> usize {
+        let is_in = |one: &&crate::occupant::Occupant| one.state == Some(state);
+        self.occupants.iter().filter(is_in).count()
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -90,7 +102,11 @@ impl Room {
 
     /// Nothing of this room is left.
     pub(crate) fn vanish(&mut self) {
+        let domains = std::mem::take(&mut self.outages.domains);
         *self = Room::new(self.address.clone());
+        // They are watched until the end of the turn.
+        self.outages.domains = domains;
+        self.occupants.emptied();
     }
 
     pub(crate) fn reply(&self, answer: Option<Stanza>, out: &mut Out) {
@@ -118,6 +134,7 @@ impl Room {
             ) => {}
             Kind::Message(kind) => self.message(context, parcel, kind, &from, &to, out),
             Kind::Iq(IqType::Get | IqType::Set) if to.is_bare() => self.room_iq(parcel, &from, out),
+            Kind::Iq(kind) if to.is_bare() => self.capabilities_answered(context, parcel, kind, &from, out),
             Kind::Iq(kind) => self.occupant_iq(parcel, kind, &from, &to, out),
         }
     }
@@ -186,6 +203,8 @@ impl Machine for Room {
     type Settings = Settings;
 
     fn handle(&mut self, context: &mut Context<'_, Settings>, input: Input, out: &mut Out) {
+        let psa = &context.settings.presence.psa;
+        self.outages.words = psa.enabled.then_some(psa.words);
         match input {
             Input::Inbound { parcel, receipt } => {
                 self.inbound(context, &parcel, out);
@@ -193,8 +212,15 @@ impl Machine for Room {
                     out.effects.push(Effect::Settle(receipt));
                 }
             }
+            Input::Undelivered { parcel, error } => self.undelivered(context, &parcel, error, out),
+            Input::Path { domain, is_broken } => self.path_changed(context, &domain, is_broken, out),
+            Input::Wake(Key::Annotate) => self.annotate(context, out),
+            Input::Wake(Key::Grace) => self.end_grace(context, out),
+            Input::Wake(Key::Again) => self.try_again(out),
             Input::Admin(request) => self.admin(request, out),
         }
+        self.withhold(context, out);
+        self.keep_watch(out);
     }
 
     fn is_idle(&self) -> bool {

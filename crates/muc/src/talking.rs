@@ -1,15 +1,16 @@
 //! Messages to all and to one, the subject, and IQs between occupants (XEP-0045 §7.4, §7.5, §8.1).
 
 use machine::Context;
-use stanza::namespace::{DELAY, HINTS, MUC_USER, PING};
+use stanza::namespace::{DELAY, MUC_USER, PING};
 use stanza::{Address, Condition, ErrorKind, IqType, Kind, MessageType, Parcel, Stanza, StanzaError};
 use xml::Tree;
 
+use crate::history::is_memorable;
 use crate::names::{OCCUPANT_ID, STANZA_ID, VCARD};
 use crate::presence::occupant_id;
 use crate::privilege::{Action, may};
 use crate::room::{Out, Room};
-use crate::{Effect, Settings};
+use crate::{Effect, Settings, Tally};
 
 impl Room {
     pub(crate) fn message(
@@ -94,14 +95,12 @@ impl Room {
                 .attr("stamp", context.wall.to_xmpp());
             said.clone().with_appended(&delay.to_bytes(""))
         };
-        let is_fleeting =
-            stanza.child(HINTS, "no-store").is_some() || stanza.child(HINTS, "no-permanent-store").is_some();
         if is_subject {
             self.subject = Some(delayed());
-        } else if has_body && !is_fleeting {
+        } else if is_memorable(stanza) {
             let remembered = delayed();
             self.history
-                .add(context.wall, remembered, context.settings.history_max);
+                .add(context.wall, id, remembered, context.settings.history_max);
         }
     }
 
@@ -193,6 +192,13 @@ impl Room {
         });
         let Some(sender) = sender else {
             if is_request {
+                if parcel
+                    .stanza()
+                    .payload()
+                    .is_some_and(|payload| payload.is(PING, "ping"))
+                {
+                    out.effects.push(Effect::Count(Tally::SelfPing(false)));
+                }
                 self.refuse(parcel, Condition::NotAcceptable, out);
             }
             return;
@@ -213,6 +219,7 @@ impl Room {
                 parcel.stanza().id().as_deref(),
                 b"",
             );
+            out.effects.push(Effect::Count(Tally::SelfPing(true)));
             self.reply(Some(answer), out);
             return;
         }

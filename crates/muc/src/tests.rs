@@ -59,7 +59,13 @@ impl Stage {
             .into_iter()
             .filter_map(|effect| match effect {
                 Effect::Route(parcel, _) => Some(parcel),
-                Effect::Settle(_) | Effect::Answer(_) => None,
+                Effect::Settle(_)
+                | Effect::Answer(_)
+                | Effect::Watch(_)
+                | Effect::Unwatch(_)
+                | Effect::WakeAt(..)
+                | Effect::Learn(..)
+                | Effect::Count(_) => None,
             })
             .collect()
     }

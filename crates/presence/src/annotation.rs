@@ -6,7 +6,7 @@ use xml::{Child, ContentNamespace, Element};
 const NAME: &str = "state-annotation";
 
 /// Why presence may not be true any more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     /// The link to the entity's server is lost (PSA-11).
     ServerUnavailable,

@@ -23,7 +23,7 @@ pub use federation::{Federation, LinkFigures, LinkSlot, Network, Order, StreamHa
 pub use hosts::{Host, Hosts};
 pub use passwords::PasswordWork;
 pub use resumption::{PAUSE_SECONDS, PauseTimes, ResumeResult, Resumptions};
-pub use rooms::RoomSlot;
+pub use rooms::{RoomFigures, RoomSlot};
 pub use router::{AccountSlot, Destination, HostSessions, Router, Settings};
 pub use sessions::SessionHandle;
 pub use store::{AccountView, Done, Login, Store, StoreError};

@@ -1,18 +1,21 @@
 //! The router as the world of rooms, and what it answers for the services that rooms live at.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use machine::Context;
-use muc::{AdminRequest, Effect, Input, Room, RoomItem, View};
+use muc::{AdminRequest, Effect, Input, Key, Room, RoomItem, Tally, View};
 use papaya::HashMap;
+use parking_lot::Mutex;
 use stanza::{
     Address, Condition, ErrorKind, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError,
 };
 use stream_management::Receipt;
 use turns::{CommitId, Death, Gone, Limits, Priority, Refusal, Slot, Worker, World};
 
-use crate::router::{Router, settle};
+use crate::router::{Destination, Router, settle};
+use crate::surroundings::Alarm;
 use crate::world::Dice;
 
 /// The place of one room.
@@ -20,7 +23,10 @@ pub type RoomSlot = Slot<Room, Router>;
 
 /// All rooms that somebody is in.
 #[derive(Default)]
-pub(crate) struct Rooms(HashMap<Address, Arc<RoomSlot>>);
+pub(crate) struct Rooms(HashMap<Address, Arc<RoomSlot>>, Mutex<RoomFigures>);
+
+/// What was counted of rooms since the start, by service.
+pub type RoomFigures = BTreeMap<(String, Tally), u64>;
 
 impl Router {
     /// Rooms as they are now, in order of their addresses.
@@ -33,6 +39,43 @@ impl Router {
             .collect();
         views.sort_by(|one, other| one.address.cmp(&other.address));
         views
+    }
+
+    /// What was counted of rooms.
+    pub fn room_figures(&self) -> RoomFigures {
+        self.rooms.1.lock().clone()
+    }
+
+    /// How the path to `domain` is, for a room that is in memory. False when it is not.
+    pub(crate) fn tell_room_of_path(
+        self: &Arc<Self>,
+        room: &Address,
+        domain: &Address,
+        is_broken: bool,
+        worker: &mut Worker,
+    ) -> bool {
+        let slot = self.rooms.0.pin().get(room.bare_str()).cloned();
+        let input = Input::Path {
+            domain: domain.clone(),
+            is_broken,
+        };
+        slot.is_some_and(|slot| slot.deliver(input, Priority::Control, worker).is_ok())
+    }
+
+    /// What was sent to another domain could not be delivered. Its sender here is told as if the other side had said it,
+    /// except a room, which must be able to tell the two apart (PSA-62).
+    pub(crate) fn undeliverable(self: &Arc<Self>, parcel: Parcel, error: StanzaError, worker: &mut Worker) {
+        let room = parcel
+            .from()
+            .filter(|from| self.destination(from) == Destination::Room)
+            .cloned();
+        match room {
+            Some(room) => {
+                let input = Input::Undelivered { parcel, error };
+                self.deliver_to_room(&room, input, Priority::Control, worker);
+            }
+            None => self.bounce(&parcel, error, worker),
+        }
     }
 
     /// Asks a room for an operator. One that is not there is made for the answer and forgotten.
@@ -190,6 +233,27 @@ impl World<Room> for Router {
             Effect::Route(parcel, receipt) => slot.world().route(parcel, receipt, worker),
             Effect::Settle(receipt) => receipt.settle(),
             Effect::Answer(answer) => answer.give(),
+            Effect::Watch(domain) => {
+                if self.destination(&domain) == Destination::Elsewhere {
+                    slot.world().watch(slot.key(), &domain, worker);
+                }
+            }
+            Effect::Unwatch(domain) => slot.world().unwatch(slot.key(), &domain, worker),
+            Effect::WakeAt(key, at) => {
+                let slot = Arc::downgrade(slot);
+                self.surroundings.call_at(at, Arc::new(RoomWake { slot, key }));
+            }
+            Effect::Learn(hash, wants) => self
+                .settings
+                .load()
+                .account
+                .presence
+                .capabilities
+                .learn(hash, wants),
+            Effect::Count(tally) => {
+                let service = slot.key().domainpart().to_owned();
+                *self.rooms.1.lock().entry((service, tally)).or_default() += 1;
+            }
         }
     }
 
@@ -212,8 +276,8 @@ impl World<Room> for Router {
                 slot.world().bounce(&parcel, error, worker);
                 settle(receipt);
             }
-            // Whoever waits for an answer sees that there will be none.
-            Input::Admin(_) => {}
+            // Whoever waits for an answer sees that there will be none; the rest concerned a room that is gone.
+            Input::Admin(_) | Input::Undelivered { .. } | Input::Path { .. } | Input::Wake(_) => {}
         }
     }
 
@@ -224,6 +288,21 @@ impl World<Room> for Router {
     fn idle(&self, slot: &Arc<RoomSlot>, _worker: &mut Worker) {
         if slot.retire_if_idle() {
             self.forget_room(slot);
+        }
+    }
+}
+
+/// A wake-up call; a room that has left memory meanwhile does not need it.
+struct RoomWake {
+    slot: Weak<RoomSlot>,
+    key: Key,
+}
+
+impl Alarm for RoomWake {
+    fn ring(self: Arc<Self>) {
+        if let Some(slot) = self.slot.upgrade() {
+            let router = Arc::clone(slot.world());
+            router.work(|worker| drop(slot.deliver(Input::Wake(self.key), Priority::Control, worker)));
         }
     }
 }

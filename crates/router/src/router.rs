@@ -42,6 +42,13 @@ pub struct Settings {
     pub federation: Federation,
 }
 
+impl Settings {
+    /// Rooms and accounts have one presence engine.
+    fn share_presence(&mut self) {
+        self.muc.presence = self.account.presence.clone();
+    }
+}
+
 /// Where an address lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Destination {
@@ -87,10 +94,11 @@ pub struct Router {
 impl Router {
     /// A router with nobody at home.
     pub fn new(
-        settings: Settings,
+        mut settings: Settings,
         store: Arc<dyn Store>,
         surroundings: Arc<dyn Surroundings>,
     ) -> Arc<Router> {
+        settings.share_presence();
         Arc::new(Router {
             accounts: HashMap::new(),
             settings: ArcSwap::from_pointee(settings),
@@ -117,6 +125,7 @@ impl Router {
         // What was learnt of clients is no setting.
         settings.account.presence.capabilities =
             Arc::clone(&self.settings.load().account.presence.capabilities);
+        settings.share_presence();
         self.settings.store(Arc::new(settings));
         self.tell_links_of_settings();
     }

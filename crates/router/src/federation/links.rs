@@ -96,7 +96,7 @@ impl Router {
             // RFC 6120 §10.4: no other server can be reached. Nothing is carried between two others.
             let error = StanzaError::new(Condition::RemoteServerNotFound)
                 .text("this server does not talk to other servers");
-            self.bounce(&parcel, error, worker);
+            self.undeliverable(parcel, error, worker);
             settle(receipt);
             return;
         }
@@ -178,7 +178,7 @@ impl Router {
         if let Fate::Bounced(error) = fate {
             let condition = error.condition.as_str();
             *self.links.figures.lock().bounced.entry(condition).or_default() += 1;
-            self.bounce(&entry.parcel, error, worker);
+            self.undeliverable(entry.parcel, error, worker);
         }
         settle(entry.receipt);
     }
@@ -190,11 +190,18 @@ impl Router {
         path: Path,
         worker: &mut Worker,
     ) {
+        let is_broken = path != Path::Clear;
         let path = match path {
             Path::Clear => account::Path::Clear,
             Path::Broken(cause) => account::Path::Broken(cause.label()),
         };
         for watcher in watchers {
+            if self.destination(&watcher) == Destination::Room {
+                if !self.tell_room_of_path(&watcher, domain, is_broken, worker) {
+                    self.unwatch(&watcher, domain, worker);
+                }
+                continue;
+            }
             let input = account::Input::Path {
                 domain: domain.clone(),
                 path,
@@ -271,12 +278,12 @@ impl World<Link> for Router {
         };
         match input {
             Input::Send { parcel, receipt } => {
-                router.bounce(&parcel, error, worker);
+                router.undeliverable(parcel, error, worker);
                 settle(receipt);
             }
             Input::Ended { remains, .. } => {
                 for entry in remains.sent.into_iter().chain(remains.unsent) {
-                    router.bounce(&entry.parcel, error.clone(), worker);
+                    router.undeliverable(entry.parcel, error.clone(), worker);
                     settle(entry.receipt);
                 }
             }

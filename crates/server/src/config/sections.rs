@@ -308,9 +308,9 @@ section! {
         /// Domains of room services. Each needs a name in DNS if people from elsewhere shall come, and a certificate that
         /// names it.
         services: Vec<HostName> = Vec::new(), shown "[\"chats.montague.lit\"]";
-        /// How long somebody whose server or client cannot be reached keeps the place in a room, marked as out of reach.
-        /// With `0s` they are removed at once.
-        ghost_grace: Duration = Duration::from_secs(300), effect later;
+        /// How long somebody whose server cannot be reached keeps the place in a room, marked as out of reach. With `0s`
+        /// they are removed at once.
+        ghost_grace: Duration = Duration::from_secs(300);
     }
 }
 

@@ -29,6 +29,10 @@ pub(super) fn rows(families: &mut Families, router: &Router) {
         let labels = [("condition", condition), ("trigger", trigger), ("scope", scope)];
         rows.row(&labels, count(what));
     }
+    for (condition, sent) in super::rooms::annotations(router) {
+        let labels = [("condition", condition), ("trigger", "muc"), ("scope", "both")];
+        rows.row(&labels, sent);
+    }
     let load = router.presence_load();
     let mut rows = families.gauge(
         "xmpp_psa_active_annotations",

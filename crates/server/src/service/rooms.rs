@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muc::{AdminRequest, View};
+use muc::{AdminRequest, DegradedEnd, Removal, Tally, View};
+use presence::State;
 use router::Router;
 use stanza::Address;
 use tokio::sync::oneshot;
@@ -49,36 +50,107 @@ pub(super) async fn destroy(router: &Arc<Router>, room: &str, reason: Option<Str
     }
 }
 
-/// Rooms, and who is in them, by the services of `[muc]`.
+/// Rooms, who is in them, and what became of those who were, by the services of `[muc]`.
 pub(super) fn rows(families: &mut Families, router: &Router) {
     let settings = router.settings();
-    let mut counts: BTreeMap<&str, (u64, u64)> = settings
-        .muc
-        .services
+    let services = &settings.muc.services;
+    let mut counts: BTreeMap<&str, [usize; 4]> = services
         .iter()
-        .map(|service| (service.as_str(), (0, 0)))
+        .map(|service| (service.as_str(), [0; 4]))
         .collect();
     for view in router.rooms() {
         // A service that a reload has taken away is told no more.
-        if let Some((rooms, occupants)) = counts.get_mut(view.address.domainpart()) {
+        if let Some([rooms, present, unreachable, paused]) = counts.get_mut(view.address.domainpart()) {
             *rooms += 1;
-            *occupants += view.occupants as u64;
+            *present += view.occupants - view.unreachable - view.paused;
+            *unreachable += view.unreachable;
+            *paused += view.paused;
         }
     }
     let mut rows = families.gauge("xmpp_muc_rooms", "Rooms, by the service that they are at.");
-    for (service, (rooms, _)) in &counts {
-        rows.row(&[("service", service), ("state", "active")], *rooms);
+    for (service, [rooms, ..]) in &counts {
+        rows.row(&[("service", service), ("state", "active")], *rooms as u64);
         // A room that nobody is in is gone.
         rows.row(&[("service", service), ("state", "hibernated")], 0_u64);
     }
-    let mut rows = families.gauge("xmpp_muc_occupants", "Those who are in rooms.");
-    for (service, (_, occupants)) in &counts {
-        rows.row(&[("service", service), ("state", "present")], *occupants);
-        // Occupants are not yet marked while the path to them is broken.
-        for state in ["degraded_s2s", "degraded_paused"] {
-            rows.row(&[("service", service), ("state", state)], 0_u64);
+    let mut rows = families.gauge(
+        "xmpp_muc_occupants",
+        "Those who are in rooms; degraded are those whose server or whose client cannot be reached for now.",
+    );
+    for (service, [_, present, unreachable, paused]) in &counts {
+        for (state, amount) in [
+            ("present", present),
+            ("degraded_s2s", unreachable),
+            ("degraded_paused", paused),
+        ] {
+            rows.row(&[("service", service), ("state", state)], *amount as u64);
         }
     }
+    let figures = router.room_figures();
+    let count = |service: &str, tally| {
+        let count = figures.get(&(service.to_owned(), tally));
+        count.copied().unwrap_or_default()
+    };
+    let mut rows = families.counter(
+        "xmpp_muc_degraded_transitions_total",
+        "Occupants that were out of reach, by how that ended.",
+    );
+    for service in services {
+        for (end, what) in [
+            ("returned", DegradedEnd::Returned),
+            ("expired", DegradedEnd::Expired),
+            ("left", DegradedEnd::Left),
+        ] {
+            let labels = [("service", service.as_str()), ("end", end)];
+            rows.row(&labels, count(service, Tally::Degraded(what)));
+        }
+    }
+    let mut rows = families.counter(
+        "xmpp_muc_removals_total",
+        "Occupants that are no longer in a room.",
+    );
+    for service in services {
+        for (cause, what) in [
+            ("leave", Removal::Leave),
+            ("kick", Removal::Kick),
+            ("ban", Removal::Ban),
+            ("error333", Removal::Error),
+            ("shutdown332", Removal::Shutdown),
+        ] {
+            let labels = [("service", service.as_str()), ("cause", cause)];
+            rows.row(&labels, count(service, Tally::Removed(what)));
+        }
+    }
+    let mut rows = families.counter(
+        "xmpp_muc_selfping_total",
+        "Questions of clients whether they are still in a room (XEP-0410), by the answer.",
+    );
+    for service in services {
+        for (result, joined) in [("joined", true), ("not_joined", false)] {
+            let labels = [
+                ("service", service.as_str()),
+                ("side", "client"),
+                ("result", result),
+            ];
+            rows.row(&labels, count(service, Tally::SelfPing(joined)));
+        }
+    }
+}
+
+/// Annotations that rooms have sent, which stand in one family with those of accounts.
+pub(super) fn annotations(router: &Router) -> [(&'static str, u64); 3] {
+    let figures = router.room_figures();
+    let sum = |state| {
+        let of_state = figures
+            .iter()
+            .filter(|((_, tally), _)| *tally == Tally::Annotated(state));
+        of_state.map(|(_, count)| count).sum()
+    };
+    [
+        ("server_unavailable", sum(Some(State::ServerUnavailable))),
+        ("connection_paused", sum(Some(State::ConnectionPaused))),
+        ("cleared", sum(None)),
+    ]
 }
 
 fn told(view: View) -> Room {

@@ -105,6 +105,9 @@ pub(super) fn of_router(
         occupants_max: limits.room_occupants,
         history_max: limits.room_history,
         message_rate: limits.room_messages.on().copied().map(rate),
+        ghost_grace: configuration.muc.ghost_grace,
+        // The router shares what accounts have.
+        presence: presence::Settings::default(),
     };
     let limits = turns::Limits {
         inbox_inputs_max: limits.inbox_stanzas,

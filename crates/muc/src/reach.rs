@@ -1,0 +1,519 @@
+//! The way to each client: its domain's link, and its session's connection. Who is out of reach keeps the place for a time
+//! and gets what it missed when it is back; who was away for too long, or missed too much, is out of the room (PSA-51…66).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use machine::{Context, Moment};
+use presence::{Annotations, Claim, Words};
+use smallvec::SmallVec;
+use stanza::namespace::{DELAY, MUC_USER};
+use stanza::{Address, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError};
+
+use crate::history::{is_memorable, message_id};
+use crate::occupant::Client;
+use crate::presence::Notes;
+use crate::room::{Out, Room};
+use crate::{Effect, Key, Settings};
+
+/// What came back although the path is clear is sent again after this time.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// So often. A client that still does not get it is out of the room.
+const AGAIN_MAX: u8 = 3;
+/// A presence that comes later is no answer to a probe.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a room knows of paths.
+#[derive(Debug, Default)]
+pub(crate) struct Outages {
+    /// Whether annotations have words; `None` when there are none (`psa.enabled`, `psa.description`).
+    pub(crate) words: Option<Words>,
+    /// Domains of clients that are watched, and whether the path to them is broken.
+    pub(crate) domains: BTreeMap<Address, bool>,
+    /// Nicks of those whose state is not what was told of it.
+    pub(crate) untold: BTreeSet<String>,
+    /// Clients that were asked for their capabilities, by the id of the question.
+    pub(crate) questions: BTreeMap<String, (Address, Claim)>,
+}
+
+/// What is known of the way to one client.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Reach {
+    /// Its server says that it has no connection for now.
+    pub(crate) paused: bool,
+    /// Since when its domain cannot be reached.
+    pub(crate) lost: Option<Moment>,
+    /// What could not be sent to it.
+    missed: Option<Box<Missed>>,
+    /// How often it was sent again although nothing was known to be broken.
+    again: u8,
+    /// The id of a probe that it may still answer, and when it was sent.
+    probe: Option<(Box<str>, Moment)>,
+}
+
+/// What a client has missed. Of messages there are never more than the history holds.
+#[derive(Debug, Clone, Default)]
+struct Missed {
+    /// The room's ids of messages, in the order in which they were said.
+    messages: Vec<String>,
+    /// Of whom it has an old presence, or none, or one too many.
+    nicks: BTreeSet<String>,
+    /// Whether the subject is another.
+    subject: bool,
+    /// Whether it was more than can be given back.
+    is_too_much: bool,
+}
+
+impl Room {
+    /// The path to a domain has changed, or is told for the first time.
+    pub(crate) fn path_changed(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        domain: &Address,
+        is_broken: bool,
+        out: &mut Out,
+    ) {
+        let Some(was_broken) = self.outages.domains.get_mut(domain.as_str()) else {
+            return;
+        };
+        if std::mem::replace(was_broken, is_broken) == is_broken {
+            return;
+        }
+        let clients: Vec<Address> = self
+            .occupants
+            .clients()
+            .map(|client| &client.address)
+            .filter(|address| address.domainpart() == domain.as_str())
+            .cloned()
+            .collect();
+        if is_broken {
+            self.lose(context, &clients, out);
+        } else {
+            self.regain(context, &clients, out);
+        }
+    }
+
+    fn lose(&mut self, context: &mut Context<'_, Settings>, clients: &[Address], out: &mut Out) {
+        for address in clients {
+            if let Some(client) = self.occupants.client_mut(address) {
+                client.reach.lost = Some(context.now);
+                client.reach.probe = None;
+            }
+        }
+        let grace = context.settings.ghost_grace;
+        if grace.is_zero() {
+            self.let_go(clients, out);
+            return;
+        }
+        out.effects.push(Effect::WakeAt(Key::Grace, context.now + grace));
+        self.assess_all(clients, out);
+        self.annotate(context, out);
+    }
+
+    /// PSA-53, PSA-64, PSA-66: cleared, given back what was missed, and asked whether they are still there.
+    fn regain(&mut self, context: &mut Context<'_, Settings>, clients: &[Address], out: &mut Out) {
+        let mut ghosts = Vec::new();
+        for address in clients {
+            if let Some(client) = self.occupants.client_mut(address) {
+                client.reach.lost = None;
+                client.reach.again = 0;
+                let missed = client.reach.missed.as_deref();
+                let is_whole = missed.is_none_or(|missed| {
+                    !missed.is_too_much && missed.messages.iter().all(|id| self.history.holds(id))
+                });
+                if !is_whole {
+                    ghosts.push(address.clone());
+                }
+            }
+        }
+        self.let_go(&ghosts, out);
+        self.assess_all(clients, out);
+        self.annotate(context, out);
+        for address in clients {
+            self.give_back(address, out);
+            self.probe(context, address, out);
+        }
+    }
+
+    fn assess_all(&mut self, clients: &[Address], out: &mut Out) {
+        for address in clients {
+            if let Some(nick) = self.nick_of(address) {
+                self.assess(&nick, out);
+            }
+        }
+    }
+
+    pub(crate) fn nick_of(&self, client: &Address) -> Option<String> {
+        self.occupants.of_client(client).map(|one| one.nick().to_owned())
+    }
+
+    /// PSA-55: those who were out of reach for too long are out of the room.
+    pub(crate) fn end_grace(&mut self, context: &Context<'_, Settings>, out: &mut Out) {
+        let grace = context.settings.ghost_grace;
+        let is_due = |client: &&Client| {
+            let lost = client.reach.lost;
+            lost.is_some_and(|since| since + grace <= context.now)
+        };
+        let ghosts: Vec<Address> = self
+            .occupants
+            .clients()
+            .filter(is_due)
+            .map(|client| client.address.clone())
+            .collect();
+        self.let_go(&ghosts, out);
+    }
+
+    /// These clients are out of the room, because they cannot be reached (XEP-0045 §18.1.2, status 333).
+    pub(crate) fn let_go(&mut self, clients: &[Address], out: &mut Out) {
+        for address in clients {
+            let Some(occupant) = self.occupants.of_client(address) else {
+                continue;
+            };
+            let nick = occupant.nick().to_owned();
+            if occupant.clients.len() > 1 {
+                self.leave_others(&nick, address, None, &[333], out);
+            } else {
+                self.remove(&nick, &Notes::codes(&[333]), out);
+            }
+        }
+    }
+
+    /// News of a client's session by its own server (PSA-56). It is no change of what the client says of itself, and does
+    /// not make it enter (PSA-58). True when the presence was that.
+    pub(crate) fn is_news_of_session(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        stanza: &Stanza,
+        from: &Address,
+        out: &mut Out,
+    ) -> bool {
+        let Some(genuine) = Annotations::of(stanza, Some(from)).and_then(|annotations| annotations.genuine)
+        else {
+            return false;
+        };
+        if let Some(client) = self.occupants.client_mut(from) {
+            client.reach.paused = genuine.bytes.is_some();
+        }
+        if let Some(nick) = self.nick_of(from) {
+            self.assess(&nick, out);
+            self.annotate(context, out);
+        }
+        true
+    }
+
+    /// PSA-64: asked in the name of the occupant, who is who was shown the presence.
+    fn probe(&mut self, context: &mut Context<'_, Settings>, address: &Address, out: &mut Out) {
+        let Some(occupant) = self.occupants.of_client(address).map(|one| one.address.clone()) else {
+            return;
+        };
+        let id = context.token();
+        let probe = Stanza::build(
+            Kind::Presence(PresenceType::Probe),
+            Some(&occupant),
+            Some(address),
+            Some(&id),
+            b"",
+        );
+        out.effects.push(Effect::Route(Parcel::new(probe), None));
+        if let Some(client) = self.occupants.client_mut(address) {
+            client.reach.probe = Some((id.into(), context.now));
+        }
+    }
+
+    /// Whether this is the answer to a probe, which tells nobody anything: that the client is there, or once more what it
+    /// said when it entered.
+    pub(crate) fn is_answer_to_probe(&mut self, now: Moment, stanza: &Stanza, from: &Address) -> bool {
+        let Some(client) = self.occupants.client_mut(from) else {
+            return false;
+        };
+        let Some((probe, sent)) = client.reach.probe.take() else {
+            return false;
+        };
+        let is_plain = stanza.children().next().is_none();
+        let is_answer = is_plain && stanza.id().as_deref() == Some(&*probe);
+        now.since(sent) < ANSWER_WITHIN && (is_answer || says_the_same(stanza, &client.presence))
+    }
+
+    /// What was to go to somebody out of reach does not go. It is noted instead (PSA-60, PSA-66).
+    pub(crate) fn withhold(&mut self, context: &Context<'_, Settings>, out: &mut Out) {
+        if !self.outages.domains.values().any(|is_broken| *is_broken) {
+            return;
+        }
+        let mut ids = Ids::default();
+        let effects = std::mem::take(&mut out.effects);
+        for effect in effects {
+            let is_noted = match &effect {
+                Effect::Route(parcel, None) => {
+                    let is_lost = |to| {
+                        self.occupants
+                            .client(to)
+                            .is_some_and(|one| one.reach.lost.is_some())
+                    };
+                    parcel.to().is_some_and(is_lost) && self.note_missed(context, parcel, &mut ids)
+                }
+                Effect::Route(_, Some(_))
+                | Effect::Settle(_)
+                | Effect::Answer(_)
+                | Effect::Watch(_)
+                | Effect::Unwatch(_)
+                | Effect::WakeAt(..)
+                | Effect::Learn(..)
+                | Effect::Count(_) => false,
+            };
+            if !is_noted {
+                out.effects.push(effect);
+            }
+        }
+    }
+
+    /// This server could not deliver what the room sent. That is no word of the other side: nobody leaves for it (PSA-62).
+    pub(crate) fn undelivered(
+        &mut self,
+        context: &Context<'_, Settings>,
+        parcel: &Parcel,
+        error: StanzaError,
+        out: &mut Out,
+    ) {
+        let Some(to) = parcel.to() else { return };
+        if !self.note_missed(context, parcel, &mut Ids::default()) {
+            self.return_to_sender(parcel, error, out);
+            return;
+        }
+        if let Some(client) = self.occupants.client_mut(to)
+            && client.reach.lost.is_none()
+        {
+            out.effects
+                .push(Effect::WakeAt(Key::Again, context.now + AGAIN_AFTER));
+        }
+    }
+
+    /// What came back from a path that is clear goes out again, so many times.
+    pub(crate) fn try_again(&mut self, out: &mut Out) {
+        let waiting: Vec<Address> = self
+            .occupants
+            .clients()
+            .filter(|client| client.reach.missed.is_some() && client.reach.lost.is_none())
+            .map(|client| client.address.clone())
+            .collect();
+        for address in waiting {
+            let Some(client) = self.occupants.client_mut(&address) else {
+                continue;
+            };
+            client.reach.again += 1;
+            let missed = client.reach.missed.as_deref();
+            let is_whole = missed.is_none_or(|missed| {
+                !missed.is_too_much && missed.messages.iter().all(|id| self.history.holds(id))
+            });
+            if client.reach.again > AGAIN_MAX || !is_whole {
+                self.let_go(&[address], out);
+            } else {
+                self.give_back(&address, out);
+            }
+        }
+    }
+
+    /// Notes a copy that a client does not get. False when it is nothing that could be given back later.
+    fn note_missed(&mut self, context: &Context<'_, Settings>, parcel: &Parcel, ids: &mut Ids) -> bool {
+        let stanza = parcel.stanza();
+        let nick = parcel.from().and_then(Address::resourcepart);
+        let what = match stanza.kind() {
+            Kind::Message(MessageType::Groupchat) if is_subject(stanza) => What::Subject,
+            Kind::Message(MessageType::Groupchat) if is_memorable(stanza) => {
+                ids.of(parcel).map_or(What::Fleeting, What::Message)
+            }
+            Kind::Message(MessageType::Groupchat) => What::Fleeting,
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable) => match nick {
+                Some(nick) => What::Nick(nick.to_owned()),
+                None => return false,
+            },
+            Kind::Message(
+                MessageType::Chat | MessageType::Normal | MessageType::Headline | MessageType::Error,
+            )
+            | Kind::Presence(
+                PresenceType::Error
+                | PresenceType::Probe
+                | PresenceType::Subscribe
+                | PresenceType::Subscribed
+                | PresenceType::Unsubscribe
+                | PresenceType::Unsubscribed,
+            )
+            | Kind::Iq(_) => return false,
+        };
+        let Some(client) = parcel.to().and_then(|to| self.occupants.client_mut(to)) else {
+            // Somebody who is out of the room already misses nothing.
+            return true;
+        };
+        let missed = client.reach.missed.get_or_insert_default();
+        match what {
+            What::Subject => missed.subject = true,
+            What::Message(id) => {
+                if missed.messages.len() >= context.settings.history_max {
+                    missed.is_too_much = true;
+                } else if !missed.messages.contains(&id) {
+                    missed.messages.push(id);
+                }
+            }
+            What::Nick(nick) => {
+                missed.nicks.insert(nick);
+                if missed.nicks.len() > context.settings.occupants_max.saturating_mul(2) {
+                    missed.is_too_much = true;
+                    missed.nicks.clear();
+                }
+            }
+            What::Fleeting => {}
+        }
+        true
+    }
+
+    /// A client that is back gets what it missed: who is there, what was said, what it is about.
+    fn give_back(&mut self, address: &Address, out: &mut Out) {
+        let Some(missed) = self
+            .occupants
+            .client_mut(address)
+            .and_then(|client| client.reach.missed.take())
+        else {
+            return;
+        };
+        let Some(viewer) = self.occupants.of_client(address) else {
+            return;
+        };
+        for nick in &missed.nicks {
+            let effect = match self.occupants.get(nick) {
+                Some(own) if own.nick() == viewer.nick() => own.shown().map(|shown| {
+                    let copies = self.copies(own, &shown.presence, &Notes::codes(&[110]));
+                    copies.to(true, address)
+                }),
+                Some(other) if self.config.broadcasts(other.role) => self.fresh(other, viewer, address),
+                Some(_) | None => self.gone(nick, address),
+            };
+            out.effects.extend(effect);
+        }
+        // In the order in which they were said: what came back was noted after what was withheld.
+        for said in self
+            .history
+            .all()
+            .filter(|said| missed.messages.contains(&said.id))
+        {
+            out.effects.push(Effect::Route(
+                said.parcel.clone().to_address(address.clone()),
+                None,
+            ));
+        }
+        if missed.subject {
+            let subject = self.current_subject().to_address(address.clone());
+            out.effects.push(Effect::Route(subject, None));
+        }
+    }
+
+    /// Somebody is no longer in the room, for a client that has missed how that came.
+    fn gone(&self, nick: &str, to: &Address) -> Option<Effect> {
+        let from = self.address.with_resource(nick).ok()?;
+        let payload = format!("<x xmlns='{MUC_USER}'><item affiliation='none' role='none'/></x>");
+        let kind = Kind::Presence(PresenceType::Unavailable);
+        let gone = Stanza::build(kind, Some(&from), Some(to), None, payload.as_bytes());
+        Some(Effect::Route(Parcel::new(gone), None))
+    }
+
+    /// What somebody wrote to one occupant only, or asked it, did not arrive: the sender is told, under the name by which it
+    /// knows the other.
+    fn return_to_sender(&self, parcel: &Parcel, error: StanzaError, out: &mut Out) {
+        let (Some(sender), Some(to)) = (parcel.from(), parcel.to()) else {
+            return;
+        };
+        let answerable = match parcel.stanza().kind() {
+            Kind::Message(MessageType::Chat | MessageType::Normal) => true,
+            Kind::Iq(kind) => kind == IqType::Get || kind == IqType::Set,
+            Kind::Message(_) | Kind::Presence(_) => false,
+        };
+        let recipient = self.occupants.of_client(to).or_else(|| {
+            let is_user = |one: &&crate::occupant::Occupant| to.is_bare() && one.is(to);
+            self.occupants.iter().find(is_user)
+        });
+        let sender = sender
+            .resourcepart()
+            .and_then(|nick| self.occupants.get(nick))
+            .and_then(|occupant| occupant.shown());
+        if let (Some(recipient), Some(sender), true) = (recipient, sender, answerable) {
+            let answer =
+                parcel
+                    .stanza()
+                    .error_between(Some(&recipient.address), Some(&sender.address), error, b"");
+            self.reply(answer, out);
+        }
+    }
+
+    /// Watches the domains of those who are here, and no others.
+    pub(crate) fn keep_watch(&mut self, out: &mut Out) {
+        if !self.occupants.moved() {
+            return;
+        }
+        for client in self.occupants.clients() {
+            let domain = client.address.domainpart();
+            if !self.outages.domains.contains_key(domain) {
+                let domain = client.address.to_domain();
+                out.effects.push(Effect::Watch(domain.clone()));
+                self.outages.domains.insert(domain, false);
+            }
+        }
+        let occupants = &self.occupants;
+        let present: BTreeSet<&str> = occupants
+            .clients()
+            .map(|client| client.address.domainpart())
+            .collect();
+        self.outages.domains.retain(|domain, _| {
+            let is_present = present.contains(domain.as_str());
+            if !is_present {
+                out.effects.push(Effect::Unwatch(domain.clone()));
+            }
+            is_present
+        });
+        self.outages
+            .questions
+            .retain(|_, (address, _)| occupants.of_client(address).is_some());
+        self.outages.untold.retain(|nick| occupants.get(nick).is_some());
+    }
+}
+
+/// What a copy was that could not be sent.
+enum What {
+    Subject,
+    Message(String),
+    Nick(String),
+    /// Worth nothing later.
+    Fleeting,
+}
+
+/// The ids of messages. The copies of one message follow each other and share what is appended, so that one is read for all.
+#[derive(Default)]
+struct Ids(Option<(Arc<[u8]>, Option<String>)>);
+
+impl Ids {
+    fn of(&mut self, parcel: &Parcel) -> Option<String> {
+        let appended = parcel.appended()?;
+        if let Some((known, id)) = &self.0
+            && Arc::ptr_eq(known, appended)
+        {
+            return id.clone();
+        }
+        let id = message_id(parcel);
+        self.0 = Some((Arc::clone(appended), id.clone()));
+        id
+    }
+}
+
+fn is_subject(stanza: &Stanza) -> bool {
+    stanza.content_child("subject").is_some() && stanza.content_child("body").is_none()
+}
+
+/// Whether two presences say the same, when they were said aside.
+fn says_the_same(one: &Stanza, other: &Stanza) -> bool {
+    let said = |stanza: &Stanza| -> SmallVec<[Vec<u8>; 8]> {
+        stanza
+            .children()
+            .filter(|child| !child.is(DELAY, "delay"))
+            .map(|child| child.bytes().to_vec())
+            .collect()
+    };
+    one.id() == other.id() && said(one) == said(other)
+}
