@@ -243,13 +243,7 @@ impl World<Room> for Router {
                 let slot = Arc::downgrade(slot);
                 self.surroundings.call_at(at, Arc::new(RoomWake { slot, key }));
             }
-            Effect::Learn(hash, wants) => self
-                .settings
-                .load()
-                .account
-                .presence
-                .capabilities
-                .learn(hash, wants),
+            Effect::Learn(hash, wants) => self.learn(slot.key(), &hash, wants),
             Effect::Count(tally) => {
                 let service = slot.key().domainpart().to_owned();
                 *self.rooms.1.lock().entry((service, tally)).or_default() += 1;
