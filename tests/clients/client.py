@@ -25,10 +25,10 @@ class Client(ClientXMPP):
     """One client. It answers nothing by itself that a person would decide: subscriptions wait for the test."""
 
     def __init__(self, server, user, password="secret", resource="balcony", *, tls="starttls", mechanism=None,
-                 management=False, highest_tls=None, register=False):
+                 management=False, highest_tls=None, register=False, port=None):
         jid = f"{user}@{DOMAIN}" + (f"/{resource}" if resource else "")
         super().__init__(jid, password, sasl_mech=mechanism)
-        self.at = server
+        self.at, self.through = server, port
         self.use_aiodns = False
         self.auto_authorize, self.auto_subscribe = None, False
         self.enable_starttls, self.enable_direct_tls = tls == "starttls", tls == "direct"
@@ -87,7 +87,7 @@ class Client(ClientXMPP):
         """Up to the bound resource; then, as clients do, the roster and initial presence."""
         started = asyncio.ensure_future(self.wait_until("session_start", PATIENCE))
         ended = asyncio.ensure_future(self.over.wait())
-        self.connect("127.0.0.1", self.at.tls_port if self.enable_direct_tls else self.at.port)
+        self.dial()
         done, waiting = await asyncio.wait({started, ended}, return_when=asyncio.FIRST_COMPLETED, timeout=PATIENCE)
         for task in waiting:
             task.cancel()
@@ -105,6 +105,16 @@ class Client(ClientXMPP):
             self.send_presence()
             await self.settled()
         return self
+
+    def dial(self):
+        self.connect("127.0.0.1", self.through or (self.at.tls_port if self.enable_direct_tls else self.at.port))
+
+    async def come_back(self, event="session_resumed"):
+        """Connects anew; slixmpp resumes by itself if it can, and binds anew if not."""
+        back = asyncio.ensure_future(self.wait_until(event, PATIENCE))
+        self.dial()
+        await back
+        self.over.clear()
 
     async def logout(self):
         self.disconnect()

@@ -7,7 +7,7 @@ class Relay:
     """Listens on a port of its own. While the network is away, whoever comes is turned away."""
 
     def __init__(self, target):
-        self.target, self.server, self.pairs = target, None, set()
+        self.target, self.server, self.pairs, self.near = target, None, set(), set()
         self.is_there, self.missed = True, asyncio.Event()
 
     async def __aenter__(self):
@@ -26,6 +26,11 @@ class Relay:
         for writer in list(self.pairs):
             writer.transport.abort()
 
+    def leave_half_open(self):
+        """The clients lose their connections, and the server does not get to know."""
+        for writer in list(self.near):
+            writer.transport.abort()
+
     def restore(self):
         self.is_there = True
 
@@ -40,10 +45,12 @@ class Relay:
             writer.transport.abort()
             return
         self.pairs |= {writer, back}
+        self.near.add(writer)
         try:
             await asyncio.gather(self._carry(reader, back), self._carry(there, writer))
         finally:
             self.pairs -= {writer, back}
+            self.near.discard(writer)
 
     @staticmethod
     async def _carry(reader, writer):
@@ -52,6 +59,6 @@ class Relay:
                 writer.write(data)
                 await writer.drain()
         except OSError:
-            pass
-        finally:
-            writer.close()
+            # Broken, and the other side does not hear of it unless the network is cut there too.
+            return
+        writer.close()
