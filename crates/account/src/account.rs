@@ -11,9 +11,10 @@ use stream_management::{Entry, Mailbox, Receipt, Signal};
 use crate::answers::Pending;
 use crate::explained::OperatorPoke;
 use crate::held::Held;
-use crate::input::{Flags, Key, PauseCause, PauseEnd, Standing};
+use crate::input::{Flags, Key, PauseCause, PauseEnd, Standing, Tally};
 use crate::pause::Pause;
 use crate::session::Session;
+use crate::turning::Farewell;
 use crate::waiting::Waiting;
 use crate::{
     AdminRequest, Change, Effect, End, Input, Saved, SessionCount, SessionId, SessionView, Settings,
@@ -80,6 +81,8 @@ pub struct Account {
     pub(crate) expire_at: Option<Moment>,
     /// Whether the server is about to stop for a while.
     pub(crate) is_stopping: bool,
+    /// Sessions that are about to take leave of contacts who are hidden from now on.
+    pub(crate) farewells: Vec<Farewell>,
 }
 
 impl Account {
@@ -112,6 +115,7 @@ impl Account {
             held: Held::load(saved.held),
             expire_at: None,
             is_stopping: false,
+            farewells: Vec::new(),
             address,
         })
     }
@@ -318,6 +322,7 @@ impl Account {
     /// An answer to a stanza, to whoever sent it.
     pub(crate) fn reply(&self, answer: Option<Stanza>, out: &mut Out) {
         if let Some(answer) = answer {
+            count_error(&answer, out);
             out.effects.push(Effect::Route {
                 parcel: crate::Passed::of_our_own(answer),
                 receipt: None,
@@ -385,6 +390,17 @@ impl Account {
             // As every first input does.
             AdminRequest::TellVanished => {}
         }
+    }
+}
+
+/// `xmpp_stanza_errors_total`.
+pub(crate) fn count_error(answer: &Stanza, out: &mut Out) {
+    if answer.kind().is_error()
+        && let Some(condition) = answer.error_condition()
+        && let Some(condition) = Condition::named(&condition)
+    {
+        out.effects
+            .push(Effect::Count(Tally::Error(answer.kind(), condition)));
     }
 }
 

@@ -5,7 +5,7 @@ use features::{AccountFacts, Answer, Asker, Load, Place, Reply, Request};
 use machine::Context;
 use stanza::{Address, IqType, Kind, Stanza, namespace};
 
-use crate::account::{Account, Out};
+use crate::account::{Account, Out, count_error};
 use crate::door::Passed;
 use crate::input::Loaded;
 use crate::{Change, Effect, SessionId, Settings};
@@ -168,7 +168,10 @@ impl Account {
         let Some(answer) = answer else { return };
         match request.from().and_then(|from| self.session_at(from)) {
             // At once, and so before the pushes that follow it (RFC 6121 §2.6.3).
-            Some(session) => self.give(context, session, &Passed::of_our_own(answer), out),
+            Some(session) => {
+                count_error(&answer, out);
+                self.give(context, session, &Passed::of_our_own(answer), out);
+            }
             None => self.reply(Some(answer), out),
         }
     }

@@ -4,10 +4,11 @@
 //! to ask does not compile.
 
 use privacy::{Denial, Direction, Explanation, ListName, Question, Verdict};
-use stanza::{Address, Kind, Parcel, PresenceType, Stanza};
+use stanza::{Address, Kind, Parcel, PresenceType, Stanza, namespace};
 
 use crate::account::Account;
 use crate::session::Session;
+use crate::turning::Before;
 use crate::{PrivacyQuestion, SessionId};
 
 /// A parcel that may go on.
@@ -38,6 +39,18 @@ impl Passed {
 
     /// The goodbye to somebody for whom the door has just been closed (XEP-0016 §2.11, XEP-0191 §3.3).
     pub(crate) fn last_goodbye(stanza: Stanza) -> Passed {
+        Passed(Parcel::new(stanza))
+    }
+
+    /// The goodbye of somebody for whom the door has just been closed, said to one of the account's own sessions in that
+    /// one's place (XEP-0016 §2.10).
+    pub(crate) fn for_the_hidden(stanza: Stanza) -> Passed {
+        Passed(Parcel::new(stanza))
+    }
+
+    /// The question to an account here of which resources a session has to take leave: no client of its sees it, and the
+    /// answer ends at the door.
+    pub(crate) fn question_about_the_hidden(stanza: Stanza) -> Passed {
         Passed(Parcel::new(stanza))
     }
 
@@ -96,10 +109,9 @@ impl Account {
             .to()
             .filter(|to| !to.is_bare())
             .and_then(|to| self.session_at(to));
-        let verdict = self.ask(
+        let verdict = self.ask_in(
             named.and_then(|session| session.active_list.as_ref()),
-            Direction::In,
-            kind,
+            &parcel,
             from,
         );
         let Verdict::Deny(denial) = verdict else {
@@ -111,10 +123,7 @@ impl Account {
                 .sessions
                 .iter()
                 .filter(|session| session.active_list.is_some())
-                .any(|session| {
-                    self.ask(session.active_list.as_ref(), Direction::In, kind, from)
-                        .passes()
-                });
+                .any(|session| self.ask_in(session.active_list.as_ref(), &parcel, from).passes());
         let may_be_for_sessions = matches!(
             kind,
             Kind::Message(_) | Kind::Presence(PresenceType::Available | PresenceType::Unavailable)
@@ -128,13 +137,13 @@ impl Account {
     /// Whether a stanza that came in may reach this session.
     pub(crate) fn admits(&self, session: &Session, parcel: &Passed) -> bool {
         let Some(from) = parcel.0.from() else { return true };
-        self.ask(
-            session.active_list.as_ref(),
-            Direction::In,
-            parcel.0.stanza().kind(),
-            from,
-        )
-        .passes()
+        self.ask_in(session.active_list.as_ref(), &parcel.0, from)
+            .passes()
+    }
+
+    /// Whether any session may have a stanza that came in.
+    pub(crate) fn somebody_admits(&self, parcel: &Passed) -> bool {
+        self.sessions.iter().any(|session| self.admits(session, parcel))
     }
 
     /// Whether a stanza that came in may wait for the user, or be answered in the user's name.
@@ -142,7 +151,7 @@ impl Account {
         let Some(from) = parcel.0.from() else {
             return Ok(());
         };
-        match self.ask(None, Direction::In, parcel.0.stanza().kind(), from) {
+        match self.ask_in(None, &parcel.0, from) {
             Verdict::Pass(_) => Ok(()),
             Verdict::Deny(denial) => Err(denial),
         }
@@ -165,6 +174,35 @@ impl Account {
             .passes()
     }
 
+    /// Whether what the server sends because the roster was changed may leave. It is part of what was asked for while the
+    /// roster was another (XEP-0016 §2.2 rule 9: what comes after that is judged by the new one).
+    pub(crate) fn release_with_change(
+        &self,
+        by: Option<SessionId>,
+        before: Option<&Before>,
+        parcel: Parcel,
+    ) -> Result<Passed, Box<Refused>> {
+        let active = by
+            .and_then(|id| self.session(id))
+            .and_then(|session| session.active_list.as_ref());
+        self.release_by(active, parcel).or_else(|refused| match before {
+            Some(before) if self.passed_before(active, before, &refused.parcel) => Ok(Passed(refused.parcel)),
+            Some(_) | None => Err(refused),
+        })
+    }
+
+    fn passed_before(&self, active: Option<&ListName>, before: &Before, parcel: &Parcel) -> bool {
+        let Some(other) = parcel.to() else { return true };
+        let question = Question {
+            account: &self.address,
+            active,
+            direction: Direction::Out,
+            kind: parcel.stanza().kind(),
+            other,
+        };
+        self.privacy.may_pass(&question, &before.item()).passes()
+    }
+
     fn release_by(&self, active: Option<&ListName>, parcel: Parcel) -> Result<Passed, Box<Refused>> {
         let Some(to) = parcel.to() else {
             return Ok(Passed(parcel));
@@ -173,6 +211,27 @@ impl Account {
             Verdict::Pass(_) => Ok(Passed(parcel)),
             Verdict::Deny(denial) => Err(Box::new(Refused { parcel, denial })),
         }
+    }
+
+    /// The error for who sent what was not let in, if one is due. What an occupant says in private to somebody in the same
+    /// room gets none: rooms take the error for the end of whoever it comes from (XEP-0045 §18.1.2), so that a blocked
+    /// occupant could put the user out of the room.
+    pub(crate) fn answer_to(&self, refused: &Parcel, denial: Denial) -> Option<Stanza> {
+        let error = denial.answer().filter(|_| !self.is_private_in_room(refused))?;
+        refused.error(error)
+    }
+
+    /// Whether this is a message of somebody in a room that the user is in too.
+    pub(crate) fn is_private_in_room(&self, parcel: &Parcel) -> bool {
+        let Some(occupant) = parcel.from().filter(|from| !from.is_bare()) else {
+            return false;
+        };
+        let is_joined = |to: &Address, presence: &Stanza| {
+            to.same_bare(occupant) && presence.child(namespace::MUC, "x").is_some()
+        };
+        let mut directed = self.sessions.iter().flat_map(|session| &session.directed);
+        matches!(parcel.stanza().kind(), Kind::Message(_))
+            && directed.any(|(to, presence)| is_joined(to, presence))
     }
 
     /// What the door says to such a stanza, and why (`balcony privacy explain`).
@@ -190,6 +249,20 @@ impl Account {
         self.privacy.explain(&question, &self.roster)
     }
 
+    /// The question about what comes in: of its sender, and where a room only passes on an invitation (XEP-0045 §7.8.2) of
+    /// who invites too. A room is no way round the door.
+    fn ask_in(&self, active: Option<&ListName>, parcel: &Parcel, from: &Address) -> Verdict {
+        let stanza = parcel.stanza();
+        let verdict = self.ask(active, Direction::In, stanza.kind(), from);
+        if self.privacy.is_empty() || !verdict.passes() {
+            return verdict;
+        }
+        let denied = inviters(stanza)
+            .map(|inviter| self.ask(active, Direction::In, stanza.kind(), &inviter))
+            .find(|verdict| !verdict.passes());
+        denied.unwrap_or(verdict)
+    }
+
     fn ask(&self, active: Option<&ListName>, direction: Direction, kind: Kind, other: &Address) -> Verdict {
         let question = Question {
             account: &self.address,
@@ -200,4 +273,20 @@ impl Account {
         };
         self.privacy.may_pass(&question, &self.roster)
     }
+}
+
+/// Who invites the user in a message that a room has passed on.
+fn inviters(stanza: &Stanza) -> impl Iterator<Item = Address> {
+    let is_message = matches!(stanza.kind(), Kind::Message(_));
+    let invited = is_message
+        .then(|| stanza.child(namespace::MUC_USER, "x"))
+        .flatten();
+    let invited = invited.map(|x| x.to_tree());
+    let inviters: Vec<Address> = invited
+        .iter()
+        .flat_map(xml::Tree::children)
+        .filter(|child| child.is(namespace::MUC_USER, "invite"))
+        .filter_map(|invite| Address::parse(invite.attribute("from")?).ok())
+        .collect();
+    inviters.into_iter()
 }

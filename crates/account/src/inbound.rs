@@ -28,14 +28,15 @@ impl Account {
                     settle(receipt, out);
                     return;
                 }
+                self.taken_leave_of(context, &refused.parcel, out);
                 if refused.parcel.stanza().kind() == Kind::Presence(PresenceType::Available)
                     && presence::Decloak::of(refused.parcel.stanza()).is_some()
                 {
                     out.effects
                         .push(Effect::Count(Tally::Presence(PresenceCount::DecloakDenied)));
                 }
-                match refused.denial.answer() {
-                    Some(error) => self.reply(refused.parcel.error(error), out),
+                match self.answer_to(&refused.parcel, refused.denial) {
+                    Some(error) => self.reply(Some(error), out),
                     None => out.effects.push(Effect::Dropped(DropReason::Privacy)),
                 }
                 settle(receipt, out);
@@ -158,21 +159,18 @@ impl Account {
         };
         match self.fate_of(&parcel, kind) {
             Fate::ToThatOne | Fate::ToMostAvailable | Fate::ToAll => {
-                self.deliver(context, &parcel, None, Some(row), out);
-                true
+                self.deliver(context, &parcel, None, Some(row), out)
             }
             // The row is the store. A message to a full address whose resource has gone meanwhile waits for the user too:
             // it was promised to be kept.
             Fate::Store | Fate::Bounce(_) | Fate::Drop => {
-                if self.at_home() == AtHome::Somebody {
-                    self.deliver_to(context, &parcel, None, Some(row), Session::takes_messages, out);
-                    return true;
-                }
-                false
+                self.at_home() == AtHome::Somebody
+                    && self.deliver_to(context, &parcel, None, Some(row), Session::takes_messages, out)
             }
         }
     }
 
+    /// False when it has a row and nobody at home may have it.
     fn deliver(
         &mut self,
         context: &Context<'_, Settings>,
@@ -180,9 +178,9 @@ impl Account {
         receipt: Option<Receipt>,
         row: Option<StoredId>,
         out: &mut Out,
-    ) {
+    ) -> bool {
         let Kind::Message(kind) = parcel.parcel().stanza().kind() else {
-            return;
+            return false;
         };
         let highest = self.sessions.iter().filter_map(Session::priority).max();
         match self.fate_of(parcel, kind) {
@@ -195,24 +193,23 @@ impl Account {
                     row,
                     |session| Some(&session.address) == to.as_ref(),
                     out,
-                );
+                )
             }
-            Fate::ToMostAvailable => {
-                self.deliver_to(
-                    context,
-                    parcel,
-                    receipt,
-                    row,
-                    |session| session.takes_messages() && session.priority() == highest,
-                    out,
-                );
-            }
+            Fate::ToMostAvailable => self.deliver_to(
+                context,
+                parcel,
+                receipt,
+                row,
+                |session| session.takes_messages() && session.priority() == highest,
+                out,
+            ),
             Fate::ToAll => self.deliver_to(context, parcel, receipt, row, Session::takes_messages, out),
-            Fate::Store | Fate::Bounce(_) | Fate::Drop => {}
+            Fate::Store | Fate::Bounce(_) | Fate::Drop => false,
         }
     }
 
-    /// Puts a copy into the mailbox of each session that `chosen` names, unless that session's own list forbids it.
+    /// Puts a copy into the mailbox of each session that `chosen` names, unless that session's own list forbids it. False
+    /// when it has a row and none of them may have it.
     fn deliver_to(
         &mut self,
         context: &Context<'_, Settings>,
@@ -221,7 +218,7 @@ impl Account {
         row: Option<StoredId>,
         chosen: impl Fn(&Session) -> bool,
         out: &mut Out,
-    ) {
+    ) -> bool {
         let storable = matches!(
             parcel.parcel().stanza().kind(),
             Kind::Message(MessageType::Chat | MessageType::Normal)
@@ -239,10 +236,13 @@ impl Account {
             .filter(|session| chosen(session) && self.admits(session, parcel))
             .peekable();
         let Some(first) = recipients.next() else {
-            // Every session that it could reach has a list that forbids it.
-            self.deny(parcel, out);
+            // Every session that it could reach has a list that forbids it. What has waited goes back to nobody: its sender
+            // would learn that the user is there now.
+            if row.is_none() {
+                self.deny(parcel, out);
+            }
             settle(receipt, out);
-            return;
+            return row.is_none();
         };
         let copies = (storable && recipients.peek().is_some()).then(Copies::default);
         for session in std::iter::once(first).chain(recipients) {
@@ -259,6 +259,7 @@ impl Account {
         if wants_settling {
             self.settle_later(context, out);
         }
+        true
     }
 
     /// Rows are brought in the order in which they were made. A message whose sender counts does not get one before those
@@ -285,12 +286,14 @@ impl Account {
     /// A stanza that no list of anybody at home lets pass is answered like one to nobody.
     fn deny(&self, parcel: &Passed, out: &mut Out) {
         match parcel.parcel().stanza().kind() {
-            Kind::Message(MessageType::Chat | MessageType::Normal) => {
+            Kind::Message(MessageType::Chat | MessageType::Normal)
+                if !self.is_private_in_room(parcel.parcel()) =>
+            {
                 self.reply(parcel.parcel().error(Condition::ServiceUnavailable), out);
             }
-            Kind::Message(MessageType::Groupchat | MessageType::Headline | MessageType::Error)
-            | Kind::Presence(_)
-            | Kind::Iq(_) => out.effects.push(Effect::Dropped(DropReason::Privacy)),
+            Kind::Message(_) | Kind::Presence(_) | Kind::Iq(_) => {
+                out.effects.push(Effect::Dropped(DropReason::Privacy));
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use features::{Action, Facts, LastSeen, Record, Setback, Write};
 use machine::{Moment, Rate, Timestamp};
-use stanza::{Address, Parcel, Stanza, StreamError};
+use stanza::{Address, Condition, Kind, Parcel, Stanza, StreamError};
 use stream_management::{Entry, EntryId, Mailbox, Receipt, Released, Signal, StoredId};
 
 use crate::{HeldRow, KeptSession, Passed, PresenceCount, PresenceView};
@@ -204,6 +204,8 @@ pub enum Tally {
     Resumed,
     /// Something of the presence engine.
     Presence(PresenceCount),
+    /// The account has answered a stanza with an error of this kind.
+    Error(Kind, Condition),
     /// So many stanzas that a client did not acknowledge have gone there.
     Redelivered(Redelivered, usize),
 }

@@ -25,6 +25,7 @@ mod poke;
 mod presence;
 mod session;
 mod subscriptions;
+mod turning;
 mod waiting;
 
 pub use account::Account;

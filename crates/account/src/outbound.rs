@@ -7,7 +7,7 @@ use stanza::{
 };
 use stream_management::Receipt;
 
-use crate::account::{Account, Out, settle};
+use crate::account::{Account, Out, count_error, settle};
 use crate::door::Passed;
 use crate::{Effect, SessionId, Settings};
 
@@ -185,6 +185,7 @@ impl Account {
     /// and would not get past a list that keeps that one out.
     fn tell(&self, context: &Context<'_, Settings>, id: SessionId, answer: Option<Stanza>, out: &mut Out) {
         if let (Some(answer), Some(session)) = (answer, self.session(id)) {
+            count_error(&answer, out);
             self.give(context, session, &Passed::of_our_own(answer), out);
         }
     }

@@ -9,6 +9,7 @@ use xml::{ContentNamespace, Element};
 use crate::account::{Account, Out};
 use crate::door::Passed;
 use crate::session::Session;
+use crate::turning::{Before, Turning};
 use crate::{Change, Effect, SessionId, Settings};
 
 /// The stanza that caused a decision: passed on by `Send::Route` and `Send::Deliver`.
@@ -47,10 +48,13 @@ impl Account {
             }
             return;
         }
+        let contact = query.children().next().and_then(|item| item.attribute("jid"));
+        let contact = contact.and_then(|contact| Address::parse(contact).ok());
+        let before = contact.and_then(|contact| self.before_roster_change(&contact));
         match self.roster.set(&query, limits) {
             Ok(outcome) => {
                 self.answer(context, request, Ok(Vec::new()), out);
-                self.carry_out(context, outcome, None, None, out);
+                self.carry_out(context, before, outcome, None, None, out);
             }
             Err(error) => self.answer(context, request, Err(error), out),
         }
@@ -85,8 +89,9 @@ impl Account {
             self.refuse(context, id, stanza, error, out);
             return;
         }
+        let before = self.before_roster_change(&to);
         match self.roster.outbound(kind, &to, &context.settings.roster) {
-            Ok(outcome) => self.carry_out(context, outcome, Some(stanza), Some(id), out),
+            Ok(outcome) => self.carry_out(context, before, outcome, Some(stanza), Some(id), out),
             Err(error) => self.refuse(context, id, stanza, error, out),
         }
     }
@@ -110,11 +115,21 @@ impl Account {
             .parcel()
             .stanza()
             .readdressed(Some(from.to_bare()), Some(self.address.clone()));
+        let before = self.before_roster_change(&from);
         match self
             .roster
             .inbound(kind, &from, &bare.to_bytes(), &context.settings.roster)
         {
-            Ok(outcome) => self.carry_out(context, outcome, Some(parcel.parcel().stanza()), None, out),
+            Ok(outcome) => {
+                self.carry_out(
+                    context,
+                    before,
+                    outcome,
+                    Some(parcel.parcel().stanza()),
+                    None,
+                    out,
+                );
+            }
             // The contact is told; RFC 6121 names no other way to refuse more than can be kept.
             Err(error) => self.reply(parcel.parcel().error(error), out),
         }
@@ -161,8 +176,9 @@ impl Account {
                     None,
                     b"",
                 );
+                let before = self.before_roster_change(&contact);
                 if let Ok(outcome) = self.roster.outbound(kind, &contact, &context.settings.roster) {
-                    self.carry_out(context, outcome, Some(&stanza), None, out);
+                    self.carry_out(context, before, outcome, Some(&stanza), None, out);
                 }
             }
         }
@@ -172,6 +188,7 @@ impl Account {
     fn carry_out(
         &mut self,
         context: &Context<'_, Settings>,
+        before: Option<Before>,
         outcome: Outcome,
         cause: Cause<'_>,
         by: Option<SessionId>,
@@ -183,13 +200,18 @@ impl Account {
             sends,
         } = outcome;
         out.commit.extend(changes.into_iter().map(Change::Roster));
+        let turning = before.as_ref().map(Turning::Roster);
+        if let Some(turning) = &turning {
+            // Before the subscription itself ends, so that who is asked what there is to take leave of may still answer.
+            self.hide(context, turning, out);
+        }
         for send in sends {
             match send {
                 Send::Route => {
                     if let Some(stanza) = cause {
                         // RFC 6121 §3.1.2: from the bare address to the bare address.
                         let parcel = stanza.readdressed(Some(self.address.clone()), Some(contact.clone()));
-                        self.send_in_own_name(by, parcel, out);
+                        self.send_in_own_name(by, before.as_ref(), parcel, out);
                     }
                 }
                 Send::Deliver => {
@@ -198,9 +220,15 @@ impl Account {
                     }
                 }
                 Send::Push(push) => self.push_roster(context, &push, |session| session.interested, out),
-                Send::Subscribed => self.send_own_presence(PresenceType::Subscribed, &contact, out),
-                Send::Unsubscribe => self.send_own_presence(PresenceType::Unsubscribe, &contact, out),
-                Send::Unsubscribed => self.send_own_presence(PresenceType::Unsubscribed, &contact, out),
+                Send::Subscribed => {
+                    self.send_own_presence(PresenceType::Subscribed, &contact, before.as_ref(), out);
+                }
+                Send::Unsubscribe => {
+                    self.send_own_presence(PresenceType::Unsubscribe, &contact, before.as_ref(), out);
+                }
+                Send::Unsubscribed => {
+                    self.send_own_presence(PresenceType::Unsubscribed, &contact, before.as_ref(), out);
+                }
                 Send::Presence => {
                     self.show_presence_to(&contact, out);
                     if !self.sessions.is_empty() && context.settings.is_remote(&contact) {
@@ -214,6 +242,9 @@ impl Account {
                     }
                 }
             }
+        }
+        if let Some(turning) = &turning {
+            self.show(turning, out);
         }
     }
 
@@ -243,7 +274,13 @@ impl Account {
         }
     }
 
-    fn send_own_presence(&self, kind: PresenceType, contact: &Address, out: &mut Out) {
+    fn send_own_presence(
+        &self,
+        kind: PresenceType,
+        contact: &Address,
+        before: Option<&Before>,
+        out: &mut Out,
+    ) {
         let stanza = Stanza::build(
             Kind::Presence(kind),
             Some(&self.address),
@@ -251,15 +288,17 @@ impl Account {
             None,
             b"",
         );
-        self.send_in_own_name(None, Parcel::new(stanza), out);
+        self.send_in_own_name(None, before, Parcel::new(stanza), out);
     }
 
-    fn send_in_own_name(&self, by: Option<SessionId>, parcel: Parcel, out: &mut Out) {
-        let passed = match by {
-            Some(id) => self.release(id, parcel),
-            None => self.release_for_user(parcel),
-        };
-        if let Ok(parcel) = passed {
+    fn send_in_own_name(
+        &self,
+        by: Option<SessionId>,
+        before: Option<&Before>,
+        parcel: Parcel,
+        out: &mut Out,
+    ) {
+        if let Ok(parcel) = self.release_with_change(by, before, parcel) {
             out.effects.push(Effect::Route {
                 parcel,
                 receipt: None,

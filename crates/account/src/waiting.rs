@@ -82,10 +82,7 @@ impl Account {
         let (count_max, bytes_max) = context.settings.waiting_max;
         let bytes = parcel.parcel().to_bytes();
         if let Err(denial) = self.admits_without_session(&parcel) {
-            self.reply(
-                denial.answer().and_then(|error| parcel.parcel().error(error)),
-                out,
-            );
+            self.reply(self.answer_to(parcel.parcel(), denial), out);
         } else if !worth_storing(parcel.parcel()) {
             out.effects
                 .push(Effect::Dropped(crate::input::DropReason::DeliveryRule));
@@ -161,7 +158,14 @@ impl Account {
                 self.forget(vec![row.id], out);
                 continue;
             };
-            if self.deliver_stored(context, Passed::stored(parcel), row.id, out) {
+            let parcel = Passed::stored(parcel);
+            if self.admits_without_session(&parcel).is_err() && !self.somebody_admits(&parcel) {
+                // The sender was blocked meanwhile.
+                self.waiting.in_flight.insert(row.id, row.bytes.len());
+                self.forget(vec![row.id], out);
+                out.effects
+                    .push(Effect::Dropped(crate::input::DropReason::Privacy));
+            } else if self.deliver_stored(context, parcel, row.id, out) {
                 self.waiting.in_flight.insert(row.id, row.bytes.len());
             }
         }
@@ -209,6 +213,14 @@ impl Account {
             None => entry.parcel,
         };
         let parcel = Passed::delivered_before(parcel);
+        if self.admits_without_session(&parcel).is_err() && !self.somebody_admits(&parcel) {
+            // The sender was blocked meanwhile, and is not told when the client left.
+            self.forget(entry.stored.into_iter().collect(), out);
+            out.effects
+                .push(Effect::Dropped(crate::input::DropReason::Privacy));
+            settle(entry.receipt, out);
+            return;
+        }
         match parcel.parcel().stanza().kind() {
             Kind::Message(kind @ (MessageType::Normal | MessageType::Chat)) => {
                 let whereto = match entry.stored {

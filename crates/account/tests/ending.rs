@@ -252,7 +252,8 @@ fn what_strangers_together_send_to_one_user_has_a_limit() {
         assert!(told.contains("juliet@") && told.contains("tybalt@"), "{told}");
     }
     // As if nobody were there.
-    let [Effect::Route { parcel, .. }] = &send("paris@capulet.lit/street", message)[..] else {
+    let [Effect::Count(_), Effect::Route { parcel, .. }] = &send("paris@capulet.lit/street", message)[..]
+    else {
         panic!("no error");
     };
     let error = String::from_utf8(parcel.parcel().to_bytes()).unwrap();

@@ -89,7 +89,7 @@ impl Resumptions {
             // The gauge of sessions shows it.
             Tally::Paused => {}
             // Each thread counts these for itself.
-            Tally::Presence(_) => {}
+            Tally::Presence(_) | Tally::Error(..) => {}
             Tally::PauseEnded(end, lasted) => {
                 if let Some(times) = self.pauses.get(end as usize) {
                     let seconds = lasted.as_secs_f64();

@@ -115,6 +115,9 @@ impl World<Account> for Router {
                 mailbox.signal(Signal::NotResumed(answer));
             }
             Effect::Count(Tally::Presence(count)) => self.counters.add(Counter::Presence(count), 1),
+            Effect::Count(Tally::Error(kind, condition)) => {
+                self.counters.add(Counter::Errors(kind, condition), 1);
+            }
             Effect::Count(tally) => self.resumptions.count(tally),
             Effect::Dropped(reason) => self.counters.add(Counter::Dropped(reason), 1),
             Effect::Answer(answer) => answer.give(),

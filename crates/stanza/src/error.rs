@@ -47,6 +47,11 @@ macro_rules! conditions {
                 match self { $(Condition::$variant => $name,)* }
             }
 
+            /// The condition with this name.
+            pub fn named(name: &str) -> Option<Condition> {
+                Condition::ALL.iter().copied().find(|condition| condition.as_str() == name)
+            }
+
             /// The kind that the RFC associates with the condition.
             pub fn usual_kind(self) -> ErrorKind {
                 match self { $(Condition::$variant => ErrorKind::$kind,)* }
