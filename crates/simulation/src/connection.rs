@@ -211,7 +211,12 @@ impl Connection {
         }
         let mailbox_calls = self.session.mailbox().is_some_and(|mailbox| {
             let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-            mailbox.poll_work(&mut context).is_ready() && self.wire.len() < WINDOW_BYTES
+            let call = if self.session.may_drain() {
+                mailbox.poll_work(&mut context)
+            } else {
+                mailbox.poll_signal(&mut context)
+            };
+            call.is_ready() && self.wire.len() < WINDOW_BYTES
         });
         let reads = self.session.reads() && self.wire.len() < WINDOW_BYTES;
         let leaves = self.session.stage() == Stage::Leaving

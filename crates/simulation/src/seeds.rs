@@ -1,5 +1,6 @@
 //! Many worlds, one after the other on all cores, and how one of them is run again.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Whether a world is told while it goes.
@@ -34,9 +35,11 @@ pub fn try_seeds<S: Send>(count: u64, run: impl Fn(u64, Telling) -> Result<S, St
             if seed >= end {
                 return (all_seen, wrong);
             }
-            match run(seed, Telling::Silent) {
-                Ok(seen) => all_seen.push(seen),
-                Err(why) => wrong.push((seed, why)),
+            // A panic says where; only here is known in which world.
+            match catch_unwind(AssertUnwindSafe(|| run(seed, Telling::Silent))) {
+                Ok(Ok(seen)) => all_seen.push(seen),
+                Ok(Err(why)) => wrong.push((seed, why)),
+                Err(_) => wrong.push((seed, "a panic".to_owned())),
             }
         }
     };

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use stanza::{Address, StreamCondition, StreamError, Target};
 
-use crate::mailbox::settle_all;
+use crate::mailbox::{Outside, settle_all};
 use crate::outward::{Drained, Entry, PushError, Released, TooHigh};
 use crate::{Mailbox, Receipt, Signal};
 
@@ -54,9 +54,19 @@ impl Loan {
 
     /// See [`Mailbox::poll_work`].
     pub fn poll_work(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.poll(|outside| outside.poll_work(context))
+    }
+
+    /// See [`Mailbox::poll_signal`].
+    pub fn poll_signal(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.poll(|outside| outside.poll_signal(context))
+    }
+
+    /// The last signal of a loan that is over is its own.
+    fn poll(&self, poll: impl FnOnce(&mut Outside) -> Poll<()>) -> Poll<()> {
         let mut outside = self.mailbox.outward.lock();
         if outside.tenure == self.tenure {
-            outside.poll_work(context)
+            poll(&mut outside)
         } else if self.told.load(Ordering::Relaxed) {
             Poll::Pending
         } else {

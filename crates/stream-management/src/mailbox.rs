@@ -69,7 +69,15 @@ pub(crate) struct Inside {
 impl Outside {
     /// Ready when there is something to write, a signal, or an owed acknowledgement; otherwise the task is woken later.
     pub(crate) fn poll_work(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        if self.queue.waiting() > 0 || !self.signals.is_empty() || self.ack_due {
+        if self.queue.waiting() > 0 {
+            return Poll::Ready(());
+        }
+        self.poll_signal(context)
+    }
+
+    /// The same without stanzas.
+    pub(crate) fn poll_signal(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.signals.is_empty() || self.ack_due {
             return Poll::Ready(());
         }
         match &mut self.waker {
@@ -258,6 +266,12 @@ impl Mailbox {
     /// Ready when there is something to write, a signal, or an owed acknowledgement; otherwise the task is woken later.
     pub fn poll_work(&self, context: &mut Context<'_>) -> Poll<()> {
         self.outward.lock().poll_work(context)
+    }
+
+    /// The same for whoever may not drain now: stanzas that wait do not count, or nobody would be woken by a signal that
+    /// comes after them.
+    pub fn poll_signal(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.outward.lock().poll_signal(context)
     }
 
     /// Writes waiting stanzas into `out` until it holds `bytes_max` bytes or `stanzas_max` were written.

@@ -293,6 +293,26 @@ fn the_connection_is_woken_by_stanzas_signals_and_owed_acknowledgements() {
 }
 
 #[test]
+fn whoever_may_not_drain_is_woken_by_what_comes_behind_stanzas() {
+    let flag = Arc::new(Flag(Default::default()));
+    let waker = Waker::from(Arc::clone(&flag));
+    let woken = || flag.0.swap(false, std::sync::atomic::Ordering::Relaxed);
+    let mailbox = Mailbox::new(LIMITS);
+    let receipt = mailbox.count_received();
+    mailbox.push(entry(0, None)).unwrap();
+    let loan = mailbox.lend();
+    let sleeps = || loan.poll_signal(&mut Context::from_waker(&waker)) == Poll::Pending;
+    assert!(sleeps(), "a stanza waits, and is not asked for");
+    loan.asked();
+    receipt.settle();
+    assert!(woken() && !sleeps());
+    assert_eq!(loan.take_signal(), Some(Signal::AckDue));
+    assert!(sleeps());
+    drop(mailbox.lend());
+    assert!(woken() && !sleeps(), "the loan is over");
+}
+
+#[test]
 fn xep0198_5_what_the_peer_has_not_handled_is_drained_once_more() {
     let mailbox = Mailbox::new(LIMITS);
     for number in 0..6 {

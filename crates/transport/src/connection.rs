@@ -426,9 +426,17 @@ impl Connection {
 
     /// Whether the mailbox has something; otherwise it will wake this task.
     fn poll_mailbox(&self, context: &mut Context<'_>) -> Mailbox {
-        match self.session.mailbox() {
-            Some(mailbox) if mailbox.poll_work(context).is_ready() => Mailbox::Calls,
-            Some(_) | None => Mailbox::Silent,
+        let Some(mailbox) = self.session.mailbox() else {
+            return Mailbox::Silent;
+        };
+        let call = if self.session.may_drain() {
+            mailbox.poll_work(context)
+        } else {
+            mailbox.poll_signal(context)
+        };
+        match call {
+            Poll::Ready(()) => Mailbox::Calls,
+            Poll::Pending => Mailbox::Silent,
         }
     }
 

@@ -6,7 +6,7 @@ use c2s::Transport;
 use simulation::{Client, Dice, Login, Mechanism, Settings, Telling, Turns, World};
 use stanza::Address;
 
-use crate::crowd::{Acknowledges, Connected, Place};
+use crate::crowd::{Acknowledges, Attempt, Connected, End, Place};
 use crate::ledger::Ledger;
 use crate::nature::{ACCOUNTS, CONNECTIONS_MAX, MANAGEMENT, Nature, RESOURCES};
 
@@ -14,6 +14,7 @@ use crate::nature::{ACCOUNTS, CONNECTIONS_MAX, MANAGEMENT, Nature, RESOURCES};
 pub(crate) struct Seen {
     pub(crate) stanzas: u64,
     pub(crate) acknowledged: u64,
+    pub(crate) resumptions: u64,
 }
 
 pub(crate) struct Course {
@@ -25,6 +26,7 @@ pub(crate) struct Course {
     /// Counts what happens, to know what was before what.
     pub(crate) clock: u64,
     pub(crate) crashes: Vec<u64>,
+    pub(crate) resumptions: u64,
     pub(crate) telling: Telling,
 }
 
@@ -55,6 +57,7 @@ impl Course {
             ledger: Ledger::default(),
             clock: 0,
             crashes: Vec::new(),
+            resumptions: 0,
             telling,
         };
         course.tell(|course| format!("{:?}", course.nature));
@@ -86,7 +89,7 @@ impl Course {
         let open = self.places(|connection| connection.end.is_none()).len();
         if bound.is_empty() || self.dice.percent(8) {
             if open < CONNECTIONS_MAX {
-                self.connect();
+                self.connect_or_come_back();
             }
             return;
         }
@@ -103,6 +106,8 @@ impl Course {
             89..92 => self.leave(place),
             92..95 => self.lose(place),
             95 => self.kick(place),
+            // The old connection may still seem alive.
+            96 => self.come_back(place),
             _ => {
                 let time = Duration::from_millis(self.dice.below(1500) as u64);
                 self.tell(|_| format!("{time:?} pass"));
@@ -137,13 +142,9 @@ impl Course {
         self.note_ends();
     }
 
-    /// SIGTERM: everybody gets what there is for them, nothing is lost.
+    /// SIGTERM: everybody gets what there is for them, nothing is lost, and sessions that can be resumed wait.
     fn restart(&mut self) {
         self.tell(|_| "the server stops and starts again".to_owned());
-        if self.connections.iter().any(|connection| connection.is_resumable) {
-            // Sessions are not carried over here: those that could be resumed are lost as in a crash.
-            self.crashes.push(self.clock);
-        }
         self.world.restart();
         self.note_ends();
     }
@@ -163,6 +164,16 @@ impl Course {
         if let Some(address) = address.and_then(|address| Address::parse(address).ok()) {
             self.tell(|_| format!("{place} is kicked"));
             self.world.router().kick(&address, Box::new(|_| {}));
+        }
+    }
+
+    fn connect_or_come_back(&mut self) {
+        let lost: Vec<Place> = self.places(|connection| {
+            connection.resumption.is_some() && (connection.hung_up || connection.end.is_some())
+        });
+        match self.dice.pick(&lost).copied() {
+            Some(place) if self.dice.percent(70) => self.come_back(place),
+            Some(_) | None => self.connect(),
         }
     }
 
@@ -189,14 +200,19 @@ impl Course {
             client: Client::default(),
             account,
             login: None,
+            has_logged_in: false,
             address: None,
             habit,
             said: 0,
             held: Vec::new(),
             counted: None,
             is_resumable: false,
+            resumption: None,
+            session: place,
+            attempt: Attempt::None,
             heard: None,
             acknowledgements: Vec::new(),
+            claimed: 0,
             available_since: None,
             hung_up: false,
             ended_at: None,
@@ -219,10 +235,8 @@ impl Course {
                 ""
             };
             self.connections[place].is_resumable = !resume.is_empty();
-            self.say_in_pieces(
-                place,
-                format!("<enable xmlns='{MANAGEMENT}'{resume}/>").as_bytes(),
-            );
+            let enable = format!("<enable xmlns='{MANAGEMENT}'{resume}/>");
+            self.say_in_pieces(place, enable.as_bytes());
         }
     }
 
@@ -247,6 +261,7 @@ impl Course {
         self.tell(|_| format!("{place} leaves"));
         self.say(place, b"</stream:stream>");
         self.connections[place].hung_up = true;
+        self.connections[place].resumption = None;
     }
 
     fn lose(&mut self, place: Place) {
@@ -254,6 +269,10 @@ impl Course {
         let connection = &mut self.connections[place];
         connection.hung_up = true;
         let id = connection.id;
+        // Who counts can do without what is on the way.
+        if connection.heard.is_some() && self.dice.percent(50) {
+            connection.end = Some(End::Left);
+        }
         self.world.hang_up(id);
     }
 }

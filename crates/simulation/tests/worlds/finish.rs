@@ -1,6 +1,6 @@
 //! The end of a world: everything comes to rest, and is counted.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use simulation::Faults;
@@ -15,6 +15,11 @@ impl Course {
     pub(crate) fn finish(mut self) -> Result<Seen, String> {
         self.tell(|_| "all is made good".to_owned());
         self.world.set_faults(Faults::default());
+        for place in self.places(|connection| connection.resumption.is_some() && !connection.is_bound()) {
+            if self.dice.percent(50) {
+                self.come_back(place);
+            }
+        }
         self.rest()?;
         for place in self.places(Connected::is_bound) {
             self.say(place, b"");
@@ -29,7 +34,7 @@ impl Course {
         }
         self.rest()?;
         self.check_liveness()?;
-        let senders = self.senders();
+        let (taken, living) = (self.taken(), self.living());
         for account in 0..ACCOUNTS.len() {
             let place = self.dial(account, "the end", Acknowledges::Never);
             self.rest()?;
@@ -50,21 +55,19 @@ impl Course {
         self.rest()?;
         let mut readers = BTreeMap::new();
         let mut available = BTreeMap::new();
-        for (place, connection) in self.connections.iter().enumerate() {
+        for connection in &self.connections {
             let surely = connection.acknowledged(self.world.taken(connection.id));
-            readers.insert(place, (surely, connection.acknowledged(connection.said)));
+            let perhaps = connection.acknowledged(connection.said).max(connection.claimed);
+            let known: &mut (u32, u32) = readers.entry(connection.session).or_default();
+            *known = (known.0.max(surely), known.1.max(perhaps));
             if let Some(since) = connection.available_since {
-                available.insert(place, since);
+                available.insert(connection.session, since);
             }
         }
-        let lives = self
-            .connections
-            .iter()
-            .map(|connection| (connection.account, connection.ended_at, connection.is_resumable))
-            .collect();
         self.ledger.check(&Ends {
-            lives,
-            senders: &senders,
+            taken: &taken,
+            living: &living,
+            lives: self.lives(),
             readers: &readers,
             available: &available,
             crashes: &self.crashes,
@@ -72,6 +75,7 @@ impl Course {
             is_tight: self.nature.is_tight,
         })?;
         let seen = Seen {
+            resumptions: self.resumptions,
             stanzas: self.ledger.entries.len() as u64,
             acknowledged: self
                 .ledger
@@ -87,12 +91,27 @@ impl Course {
         Ok(seen)
     }
 
-    /// How many bytes of each sender the server has surely taken, and whether its connection lives.
-    pub(crate) fn senders(&self) -> BTreeMap<Place, (u64, bool)> {
+    /// How many bytes of each connection the server has surely taken.
+    fn taken(&self) -> BTreeMap<Place, u64> {
         let connections = self.connections.iter().enumerate();
         connections
-            .map(|(place, connection)| (place, (self.world.taken(connection.id), connection.is_bound())))
+            .map(|(place, connection)| (place, self.world.taken(connection.id)))
             .collect()
+    }
+
+    /// Sessions whose last connection lives.
+    fn living(&self) -> BTreeSet<Place> {
+        let living = self.connections.iter().filter(|connection| connection.is_bound());
+        living.map(|connection| connection.session).collect()
+    }
+
+    /// Of each session its account, when its last connection ended, and whether it may have gone on for a while.
+    fn lives(&self) -> BTreeMap<Place, (usize, Option<u64>, bool)> {
+        let life = |connection: &Connected| {
+            let ended_at = connection.ended_at;
+            (connection.session, (connection.account, ended_at, connection.is_resumable))
+        };
+        self.connections.iter().map(life).collect()
     }
 
     /// Until nothing happens any more, and nothing will.
@@ -121,12 +140,12 @@ impl Course {
             let counted = self.connections[place].counted.as_deref().unwrap_or_default();
             let open = counted
                 .iter()
-                .flatten()
-                .find(|number| !self.ledger.entries[**number].acknowledged);
+                .filter_map(|counted| counted.number)
+                .find(|number| !self.ledger.entries[*number].acknowledged);
             if let Some(number) = open {
                 return Err(format!(
                     "{number} is never acknowledged to {place}: {:?}",
-                    self.ledger.entries[*number]
+                    self.ledger.entries[number]
                 ));
             }
         }

@@ -1,6 +1,6 @@
 //! What entered, and what came of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::crowd::Place;
 
@@ -34,10 +34,11 @@ pub(crate) struct Entry {
     pub(crate) addressed: Addressed,
     /// The address itself.
     pub(crate) to: String,
+    /// The session of its sender.
     pub(crate) sender: Place,
-    /// Where its bytes end in what the sender said.
-    pub(crate) end: u64,
-    /// When it was sent, by the clock of the course.
+    /// On which connections it was said, and where its bytes end in what was said there.
+    pub(crate) sent: Vec<(Place, u64)>,
+    /// When it was sent first, by the clock of the course.
     pub(crate) sent_at: u64,
     /// Whether its sender was told that it is handled.
     pub(crate) acknowledged: bool,
@@ -49,6 +50,7 @@ pub(crate) struct Entry {
 /// A copy that a client got.
 #[derive(Debug)]
 pub(crate) struct Copy {
+    /// The session of the client.
     pub(crate) reader: Place,
     /// Its place among the stanzas that the reader counts; `None` when it does not count.
     pub(crate) place: Option<u32>,
@@ -60,14 +62,16 @@ pub(crate) struct Copy {
 
 /// What is known at the end of the connections.
 pub(crate) struct Ends<'a> {
-    /// How many of its bytes the server has surely taken, and whether the connection lives.
-    pub(crate) senders: &'a BTreeMap<Place, (u64, bool)>,
-    /// How many of what it heard the server surely knows to be with the reader, and how many it may know.
+    /// How many bytes of each connection the server has surely taken.
+    pub(crate) taken: &'a BTreeMap<Place, u64>,
+    /// Sessions that live.
+    pub(crate) living: &'a BTreeSet<Place>,
+    /// How many of what it heard the server surely knows to be with each session, and how many it may know.
     pub(crate) readers: &'a BTreeMap<Place, (u32, u32)>,
-    /// Since when the reader could get messages.
+    /// Since when the session could get messages.
     pub(crate) available: &'a BTreeMap<Place, u64>,
-    /// Of whose account each connection was, when it ended, and whether its session may have gone on for a while.
-    pub(crate) lives: Vec<(usize, Option<u64>, bool)>,
+    /// Of whose account each session was, when its last connection ended, and whether it may have gone on for a while.
+    pub(crate) lives: BTreeMap<Place, (usize, Option<u64>, bool)>,
     /// When the server was killed.
     pub(crate) crashes: &'a [u64],
     /// Whether the store ever failed.
@@ -100,12 +104,12 @@ impl Ledger {
         let mut heard: Vec<(u64, usize, &Entry, &Copy)> = Vec::new();
         for (number, entry) in self.entries.iter().enumerate() {
             let was_elsewhere = |copy: &Copy| {
-                let account = ends.lives.get(copy.reader).map(|(account, _, _)| account);
+                let account = ends.lives.get(&copy.reader).map(|(account, _, _)| account);
                 let ended = |end: Option<u64>, goes_on: bool| {
                     end.is_some_and(|end| (goes_on || end >= entry.sent_at) && end <= copy.at)
                 };
                 ends.lives
-                    .iter()
+                    .values()
                     .any(|(other, end, goes_on)| Some(other) == account && ended(*end, *goes_on))
             };
             let first = entry.copies.iter().map(|copy| copy.at).min();
@@ -144,8 +148,9 @@ impl Ledger {
 
 impl Entry {
     fn check(&self, ends: &Ends<'_>) -> Result<(), String> {
-        let (taken, lives) = ends.senders.get(&self.sender).copied().unwrap_or((0, false));
-        let entered = self.end <= taken || self.acknowledged;
+        let lives = ends.living.contains(&self.sender);
+        let was_taken = |(place, end): &(Place, u64)| ends.taken.get(place).is_some_and(|taken| end <= taken);
+        let entered = self.acknowledged || self.sent.iter().any(was_taken);
         // Copies that count: without stream management those that were written, with it those acknowledged.
         let arrived = |known: fn(&(u32, u32)) -> u32| {
             let knows = |copy: &&Copy, place| {

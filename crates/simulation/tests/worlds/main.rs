@@ -12,6 +12,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail")]
 
+mod comeback;
 mod course;
 mod crowd;
 mod finish;
@@ -31,10 +32,13 @@ fn every_stanza_has_one_fate_and_what_was_acknowledged_is_kept() {
     let worlds = seen.len() as u64;
     let stanzas: u64 = seen.iter().map(|seen| seen.stanzas).sum();
     let acknowledged: u64 = seen.iter().map(|seen| seen.acknowledged).sum();
-    println!("{worlds} worlds, {stanzas} stanzas followed, {acknowledged} of them acknowledged");
+    let resumptions: u64 = seen.iter().map(|seen| seen.resumptions).sum();
+    println!(
+        "{worlds} worlds, {stanzas} stanzas followed, {acknowledged} of them acknowledged, {resumptions} sessions resumed"
+    );
     // A checker that looks at nothing finds nothing.
     assert!(
-        worlds == 1 || stanzas > 10 * worlds && acknowledged > worlds,
+        worlds == 1 || stanzas > 10 * worlds && acknowledged > worlds && resumptions > worlds / 4,
         "these worlds are too quiet"
     );
 }

@@ -1,7 +1,7 @@
 //! What clients say to each other.
 
 use crate::course::Course;
-use crate::crowd::Place;
+use crate::crowd::{Counted, Place};
 use crate::ledger::{Addressed, Entry, What};
 use crate::nature::{ACCOUNTS, RESOURCES};
 
@@ -61,15 +61,18 @@ impl Course {
         self.tell(|_| format!("{place} says {stanza}"));
         let connection = &mut self.connections[place];
         if let Some(counted) = &mut connection.counted {
-            counted.push(Some(number));
+            counted.push(Counted {
+                number: Some(number),
+                stanza: stanza.to_owned(),
+            });
         }
-        let end = connection.said + connection.held.len() as u64 + stanza.len() as u64;
+        let sent = (place, connection.end_of(stanza));
         self.ledger.entries.push(Entry {
             what,
             addressed,
             to,
-            sender: place,
-            end,
+            sender: connection.session,
+            sent: vec![sent],
             sent_at: self.clock,
             acknowledged: false,
             answers: 0,

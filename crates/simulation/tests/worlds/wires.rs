@@ -1,9 +1,10 @@
 //! Bytes: how they get to the server, and what the clients make of those that come.
 
 use simulation::{Heard, Say};
+use xml::Element;
 
 use crate::course::Course;
-use crate::crowd::{Acknowledges, Connected, End, Place};
+use crate::crowd::{Acknowledges, Connected, Counted, End, Place};
 use crate::ledger::Copy;
 use crate::nature::MANAGEMENT;
 
@@ -11,7 +12,10 @@ impl Course {
     /// A stanza that is not followed, but counts.
     pub(crate) fn send(&mut self, place: Place, stanza: &str) {
         if let Some(counted) = &mut self.connections[place].counted {
-            counted.push(None);
+            counted.push(Counted {
+                number: None,
+                stanza: stanza.to_owned(),
+            });
         }
         self.say_in_pieces(place, stanza.as_bytes());
     }
@@ -79,6 +83,9 @@ impl Course {
 
     pub(crate) fn hear(&mut self, place: Place, heard: &Heard) -> Result<(), String> {
         self.clock += 1;
+        if self.hear_of_resumption(place, heard)? {
+            return Ok(());
+        }
         if let Some(login) = &mut self.connections[place].login {
             let next = login.hear(heard);
             return self.log_in(place, next);
@@ -88,26 +95,18 @@ impl Course {
         };
         let connection = &mut self.connections[place];
         match (element.namespace(), element.name()) {
-            (MANAGEMENT, "enabled") => connection.heard = Some(0),
+            (MANAGEMENT, "enabled") => {
+                connection.heard = Some(0);
+                connection.resumption = element.attribute("id").map(|id| id.into_owned());
+            }
             (MANAGEMENT, "r") => match connection.habit {
                 Acknowledges::Promptly => self.acknowledge_if_here(place),
                 Acknowledges::Late if self.dice.percent(30) => self.acknowledge_if_here(place),
                 Acknowledges::Late | Acknowledges::Never => {}
             },
             (MANAGEMENT, "a") => {
-                let h = element.attribute("h").and_then(|h| h.parse::<usize>().ok());
-                let h = h.ok_or("an <a/> without a number")?;
-                let counted = connection.counted.as_deref().unwrap_or_default();
-                if h > counted.len() {
-                    return Err(format!(
-                        "{place} has sent {} stanzas, and {h} were acknowledged",
-                        counted.len()
-                    ));
-                }
-                for number in counted.iter().take(h).flatten() {
-                    self.ledger.entries[*number].acknowledged = true;
-                }
-                self.tell(|_| format!("{place} hears that {h} were handled"));
+                let h = handled(element).ok_or("an <a/> without a number")?;
+                self.hear_handled(place, h)?;
             }
             ("jabber:client", name) => {
                 if let Some(heard) = &mut connection.heard {
@@ -126,6 +125,22 @@ impl Course {
             (_, "error") => connection.error = Some(element.as_str().to_owned()),
             _ => {}
         }
+        Ok(())
+    }
+
+    /// The server has handled the first so many stanzas of a session.
+    pub(crate) fn hear_handled(&mut self, place: Place, h: usize) -> Result<(), String> {
+        let counted = self.connections[place].counted.as_deref().unwrap_or_default();
+        if h > counted.len() {
+            return Err(format!(
+                "{place} has sent {} stanzas, and {h} were acknowledged",
+                counted.len()
+            ));
+        }
+        for number in counted.iter().take(h).filter_map(|counted| counted.number) {
+            self.ledger.entries[number].acknowledged = true;
+        }
+        self.tell(|_| format!("{place} hears that {h} were handled"));
         Ok(())
     }
 
@@ -154,7 +169,7 @@ impl Course {
             return;
         }
         entry.copies.push(Copy {
-            reader: place,
+            reader: self.connections[place].session,
             place: copy_place,
             at,
             is_late,
@@ -169,9 +184,11 @@ impl Course {
     pub(crate) fn log_in(&mut self, place: Place, next: Say) -> Result<(), String> {
         match next {
             Say::Nothing => {}
+            Say::Bytes(bytes) if self.connections[place].has_logged_in => self.bind(place, bytes),
             Say::Bytes(bytes) => self.say(place, &bytes),
             Say::Anew(bytes) => {
                 self.connections[place].client.restart();
+                self.connections[place].has_logged_in = true;
                 self.say(place, &bytes);
             }
             Say::Bound(address) => {
@@ -199,4 +216,9 @@ impl Course {
         }
         Ok(())
     }
+}
+
+/// How many stanzas the server has handled, if it says so.
+pub(crate) fn handled(element: &Element) -> Option<usize> {
+    element.attribute("h")?.parse().ok()
 }

@@ -32,7 +32,7 @@ impl Peer {
                 }
                 busy = true;
             }
-            let calls = self.poll_mailbox(context);
+            let calls = self.poll_mailbox(context, round);
             if calls {
                 busy |= self.take_signals(round);
             }
@@ -174,10 +174,16 @@ impl Peer {
     }
 
     /// Whether the mailbox has something; otherwise it will wake this task.
-    pub(super) fn poll_mailbox(&self, context: &mut Context<'_>) -> bool {
-        self.stream
-            .mailbox()
-            .is_some_and(|mailbox| mailbox.poll_work(context).is_ready())
+    pub(super) fn poll_mailbox(&self, context: &mut Context<'_>, round: &Round) -> bool {
+        let may_drain = self.stream.may_drain(&round.settings.federation.stream);
+        self.stream.mailbox().is_some_and(|mailbox| {
+            let call = if may_drain {
+                mailbox.poll_work(context)
+            } else {
+                mailbox.poll_signal(context)
+            };
+            call.is_ready()
+        })
     }
 
     pub(super) fn take_signals(&mut self, round: &mut Round) -> bool {
