@@ -73,6 +73,8 @@ pub struct Account {
     pub(crate) reprobe: BTreeSet<Address>,
     /// Clients elsewhere that were asked whether they want annotations, by the id of the question.
     pub(crate) asked_elsewhere: BTreeMap<String, (Address, presence::Claim)>,
+    /// Room services elsewhere that were asked whether they want annotations, and what they said.
+    pub(crate) services: BTreeMap<Address, bool>,
     /// Calls for the user's attention.
     pub(crate) attention: presence::Attention,
     /// Who elsewhere holds presence of the sessions, as far as it is kept.
@@ -111,6 +113,7 @@ impl Account {
             domains: BTreeMap::new(),
             reprobe: BTreeSet::new(),
             asked_elsewhere: BTreeMap::new(),
+            services: BTreeMap::new(),
             attention: presence::Attention::default(),
             held: Held::load(saved.held),
             expire_at: None,

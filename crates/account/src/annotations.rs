@@ -74,7 +74,8 @@ impl Account {
         let Some(from) = parcel.parcel().from().cloned().filter(|_| psa.enabled) else {
             return without_annotation(parcel, truth);
         };
-        let is_local = context.settings.is_local(&from);
+        // Rooms here are the owners of their occupants' presence, and repeat it by themselves.
+        let is_local = !context.settings.is_remote(&from);
         let cache_bytes = psa.cache_bytes;
         let stanza = parcel.parcel().stanza();
         match truth {
@@ -163,7 +164,7 @@ impl Account {
         if !psa.enabled {
             return;
         }
-        if !context.settings.is_local(&from) {
+        if context.settings.is_remote(&from) {
             self.watch(&from, out);
         }
         if let Some(session) = self.session_mut(id) {

@@ -23,6 +23,7 @@ mod pause;
 mod paused;
 mod poke;
 mod presence;
+mod rooms;
 mod session;
 mod subscriptions;
 mod turning;

@@ -94,7 +94,10 @@ impl Account {
         };
         if let (Some(rate), MessageType::Chat | MessageType::Normal) =
             (context.settings.stranger_messages, kind)
-            && parcel.parcel().to().is_some_and(|to| self.is_stranger(to))
+            && parcel
+                .parcel()
+                .to()
+                .is_some_and(|to| self.is_stranger(to) && !self.is_company(id, to))
             && !self.strangers.messages.take(rate, context.now)
         {
             let error = StanzaError::new(Condition::PolicyViolation)

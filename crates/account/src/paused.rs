@@ -159,7 +159,7 @@ impl Account {
         elsewhere: &mut Vec<Address>,
         out: &mut Out,
     ) {
-        if context.settings.is_local(to) {
+        if !context.settings.is_remote(to) {
             self.send_presence(
                 id,
                 stanza.readdressed(Some(address.clone()), Some(to.clone())),
@@ -167,8 +167,9 @@ impl Account {
             );
             return;
         }
-        // PSA-07, PSA-08: resources elsewhere that are known to ask.
+        // PSA-07, PSA-08: resources elsewhere that are known to ask, and rooms.
         let clients = match state {
+            Some(_) if self.is_in_room(id, to) => self.interested_room(context, to, out),
             Some(_) => self.interested_elsewhere(context, to, out),
             None => elsewhere
                 .extract_if(.., |client| {
@@ -265,7 +266,7 @@ impl Account {
         interested
     }
 
-    fn ask_elsewhere(
+    pub(crate) fn ask_elsewhere(
         &mut self,
         context: &mut Context<'_, Settings>,
         client: Address,
@@ -308,8 +309,13 @@ impl Account {
             return false;
         };
         let payload = answer.payload().filter(|_| kind == IqType::Result);
-        let Some(Answer::Verified(hash, wants)) = payload.map(|payload| claim.answered(&payload.to_tree()))
-        else {
+        let told = payload.map(|payload| claim.answered(&payload.to_tree()));
+        if claim == Claim::Nothing {
+            let wants = told == Some(Answer::ForThisSession(true));
+            self.service_answered(context, client, wants, out);
+            return true;
+        }
+        let Some(Answer::Verified(hash, wants)) = told else {
             return true;
         };
         out.effects.push(Effect::Learn(hash, wants));

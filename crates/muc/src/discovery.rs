@@ -1,6 +1,6 @@
 //! What disco tells of a room and its occupants (XEP-0045 §6.4–§6.7, §7.12).
 
-use stanza::namespace::{DISCO_INFO, DISCO_ITEMS, MUC, PING};
+use stanza::namespace::{ANNOTATION, DISCO_INFO, DISCO_ITEMS, MUC, PING};
 use stanza::{Address, Condition};
 use xml::Tree;
 
@@ -82,8 +82,11 @@ impl Room {
                 config.change_subject,
             )
             .into_tree();
+        // PSA-06.
+        let annotation = self.outages.words.map(|_| ANNOTATION);
         features
             .into_iter()
+            .chain(annotation)
             .fold(Tree::new("query", DISCO_INFO).child(identity), |info, feature| {
                 info.child(Tree::new("feature", DISCO_INFO).attr("var", feature))
             })

@@ -26,6 +26,8 @@ mod service;
 mod talking;
 
 #[cfg(test)]
+mod outages;
+#[cfg(test)]
 mod tests;
 
 pub use config::{AllowPrivate, Config, Whois};

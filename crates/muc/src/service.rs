@@ -1,10 +1,11 @@
 //! The service that rooms live at (XEP-0045 §6.1–§6.3, §10.1.4).
 
 use machine::Random;
-use stanza::namespace::{DISCO_INFO, DISCO_ITEMS, MUC, PING};
+use stanza::namespace::{ANNOTATION, DISCO_INFO, DISCO_ITEMS, MUC, PING};
 use stanza::{Address, Condition, StanzaError};
 use xml::Tree;
 
+use crate::Settings;
 use crate::names::{OCCUPANT_ID, STABLE_ID, UNIQUE};
 
 /// A room in the list of rooms.
@@ -23,6 +24,7 @@ pub struct RoomItem {
 pub fn answer_for_service(
     query: &Tree,
     is_set: bool,
+    settings: &Settings,
     random: &mut dyn Random,
     rooms: impl FnOnce() -> Vec<RoomItem>,
 ) -> Result<Option<Tree>, StanzaError> {
@@ -37,7 +39,11 @@ pub fn answer_for_service(
                 .attr("category", "conference")
                 .attr("type", "text")
                 .attr("name", "Chat rooms");
-            let features = [DISCO_INFO, DISCO_ITEMS, MUC, UNIQUE, PING, STABLE_ID, OCCUPANT_ID];
+            let mut features = vec![DISCO_INFO, DISCO_ITEMS, MUC, UNIQUE, PING, STABLE_ID, OCCUPANT_ID];
+            if settings.presence.psa.enabled {
+                // PSA-06.
+                features.push(ANNOTATION);
+            }
             Ok(Some(features.into_iter().fold(
                 Tree::new("query", DISCO_INFO).child(identity),
                 |info, feature| info.child(Tree::new("feature", DISCO_INFO).attr("var", feature)),

@@ -167,7 +167,9 @@ impl Router {
                         })
                         .collect()
                 };
-                match muc::answer_for_service(&payload, kind == IqType::Set, &mut dice, listed) {
+                let is_set = kind == IqType::Set;
+                let settings = self.settings.load();
+                match muc::answer_for_service(&payload, is_set, &settings.muc, &mut dice, listed) {
                     Ok(payload) => {
                         let bytes = payload.map(|tree| tree.to_bytes("")).unwrap_or_default();
                         let answer = Stanza::build(

@@ -14,3 +14,4 @@ mod links;
 mod paused;
 mod policies;
 mod restart;
+mod rooms;
