@@ -319,7 +319,7 @@ impl Room {
             .contains(&condition.as_str())
         });
         if is_gone {
-            self.let_go(&[from.clone()], out);
+            self.let_go(std::slice::from_ref(from), out);
         }
     }
 

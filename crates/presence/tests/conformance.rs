@@ -38,10 +38,6 @@ const GAPS: &[(&str, &str)] = &[
     ("DCL-20", "the server has no services of its own yet"),
     ("DCL-23", "not done by the server, as decided"),
     (
-        "PSA-06",
-        "implemented for hosts and accounts (disco#info lists it while `psa.enabled`), not tested yet; rooms come later",
-    ),
-    (
         "PSA-31",
         "the definition is clauses §4.6: see PSA-46 and following",
     ),

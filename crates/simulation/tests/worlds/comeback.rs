@@ -59,8 +59,7 @@ impl Course {
 
     /// Whether this was the answer to a client that came back.
     pub(crate) fn hear_of_resumption(&mut self, place: Place, heard: &Heard) -> Result<bool, String> {
-        let (Heard::Element(element), Attempt::Asked(from, _)) =
-            (heard, &self.connections[place].attempt)
+        let (Heard::Element(element), Attempt::Asked(from, _)) = (heard, &self.connections[place].attempt)
         else {
             return Ok(false);
         };

@@ -109,7 +109,10 @@ impl Course {
     fn lives(&self) -> BTreeMap<Place, (usize, Option<u64>, bool)> {
         let life = |connection: &Connected| {
             let ended_at = connection.ended_at;
-            (connection.session, (connection.account, ended_at, connection.is_resumable))
+            (
+                connection.session,
+                (connection.account, ended_at, connection.is_resumable),
+            )
         };
         self.connections.iter().map(life).collect()
     }
