@@ -48,17 +48,21 @@ class NameServer:
         return header + message[12:end + 4] + answers
 
     def look_up(self, name, kind):
-        if name in self.domains:
-            address, _, _ = self.domains[name]
+        if self.place(name):
+            address, _, _ = self.place(name)
             return ([socket.inet_aton(address)] if kind == A else []), NOTHING
         service, _, domain = name.partition("._tcp.")
-        if domain not in self.domains:
+        if not self.place(domain):
             return [], NO_SUCH_NAME
-        address, plain, direct = self.domains[domain]
+        address, plain, direct = self.place(domain)
         port = {"_xmpp-server": plain, "_xmpps-server": direct}.get(service)
         if port is None:
             return [], NO_SUCH_NAME
         return ([struct.pack("!3H", 0, 0, port) + write_name(address if self.numeric else domain)] if kind == SRV else []), NOTHING
+
+    def place(self, domain):
+        """`*.domain` stands for all names right below it."""
+        return self.domains.get(domain) or self.domains.get("*." + domain.partition(".")[2])
 
 
 def read_name(message, at):

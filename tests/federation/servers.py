@@ -88,9 +88,11 @@ class Server:
     # Whether it counts and acknowledges stanzas on connections between servers (XEP-0198).
     MANAGES_STREAMS = True
 
-    def __init__(self, lab, domain, address, *, authority=None, require_tls=True, dialback=True, routes=False):
+    def __init__(self, lab, domain, address, *, authority=None, require_tls=True, dialback=True, routes=False,
+                 exempt="127.0.0.0/8", log="debug"):
         self.lab, self.domain, self.address = lab, domain, address
         self.require_tls, self.dialback, self.has_routes = require_tls, dialback, routes
+        self.exempt, self.level = exempt, log
         self.directory = lab.directory / domain
         self.directory.mkdir()
         self.process = None
@@ -176,7 +178,7 @@ data_dir = "data"
 certificate = "cert.pem"
 key = "key.pem"
 [log]
-level = "debug"
+level = "{self.level}"
 [c2s]
 listen = ["{self.address}:{C2S}"]
 listen_tls = []
@@ -200,7 +202,7 @@ listen_tls = []
 [metrics]
 listen = "{self.address}:{METRICS}"
 [limits]
-exempt = ["127.0.0.0/8"]
+exempt = ["{self.exempt}"]
 stranger_messages = "off"
 subscriptions_from_strangers = "off"
 messages_from_strangers = "off"

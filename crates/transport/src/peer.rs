@@ -35,6 +35,7 @@ use crate::tls::{self, Listener, Shown};
 use conversation::Conversation;
 pub(crate) use orders::Orders;
 pub(crate) use pace::Pace;
+use pace::Share;
 pub(crate) use report::Report;
 use round::Round;
 use telling::Told;
@@ -48,6 +49,9 @@ const DRAIN_STANZAS: usize = 256;
 
 /// Things one connection may do before others on its thread have their turn.
 const ROUNDS_MAX: usize = 64;
+
+/// Elements one connection may bring before others on its thread have their turn; one read more may go beyond it.
+const ELEMENTS_MAX: u64 = 64;
 
 /// A peer that does not read is read from until so much of what we answer waits for it. Not at once: two servers that both
 /// have much to say would wait for each other for ever.
@@ -109,7 +113,9 @@ pub(crate) struct Peer {
     drained: usize,
     sleep: Option<(Moment, Pin<Box<Sleep>>)>,
     /// How much came, here and on other connections of the same address.
-    pace: Arc<Pace>,
+    share: Share,
+    /// Elements that came since others had their turn.
+    taken: u64,
     wants: Wants,
     /// How it ended, and until when the peer may take the last word.
     ending: Option<(Ending, Moment)>,
@@ -133,7 +139,7 @@ impl Peer {
         let report = Report::inbound(servers.system(), from, transport);
         let stream = Conversation::Server(Box::new(stream));
         let mut peer = Peer::new(servers, tcp, stream, transport, Some(report));
-        peer.pace = admission.pace();
+        peer.share = Share::of(admission.pace());
         peer.admission = Some(admission);
         peer.open();
         peer
@@ -146,7 +152,7 @@ impl Peer {
         let component = Component::new(&settings.federation.stream);
         let stream = Conversation::Component(Box::new(component));
         let mut peer = Peer::new(servers, tcp, stream, Transport::Tcp, None);
-        peer.pace = admission.pace();
+        peer.share = Share::of(admission.pace());
         peer.admission = Some(admission);
         peer.open();
         peer
@@ -195,7 +201,8 @@ impl Peer {
             unflushed: false,
             drained: 0,
             sleep: None,
-            pace: Arc::default(),
+            share: Share::default(),
+            taken: 0,
             wants: match transport {
                 Transport::Tcp => Wants::Nothing,
                 Transport::DirectTls => Wants::Tls,

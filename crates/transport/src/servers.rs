@@ -39,6 +39,8 @@ pub struct ServerSettings {
     pub connect_time: Duration,
     /// Elements from one address, large ones counting for more; beyond it, its connections are read more slowly.
     pub stanzas: Option<Rate>,
+    /// Bytes of unfinished elements from one address; the connection that brings more is ended.
+    pub unfinished_bytes: usize,
 }
 
 /// Connections that are being opened at the same time; others wait.

@@ -275,6 +275,7 @@ fn start(
         },
         connect_time: Duration::from_millis(500),
         stanzas: None,
+        unfinished_bytes: usize::MAX,
     };
     let trust = Trust::load(&[roots]).unwrap();
     let servers = Servers::start(settings, trust, certificates, Arc::clone(&router), system);

@@ -147,6 +147,11 @@ impl Component {
         !matches!(self.state, State::Closed)
     }
 
+    /// Bytes of an unfinished element.
+    pub fn held_bytes(&self) -> usize {
+        self.framer.held_bytes()
+    }
+
     /// What it came to know of its peer.
     pub fn record(&self) -> &Record {
         &self.record

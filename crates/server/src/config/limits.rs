@@ -111,6 +111,9 @@ section! {
         /// Stanzas and other elements from one address of other servers, on all its connections; each 4 KiB count for one more.
         /// Beyond it these connections are read more slowly. Where one address has no limits, it holds for one connection.
         s2s_stanzas: OrOff<Rate> = OrOff::On(Rate { count: 2_000, period: Duration::from_secs(1) });
+        /// Bytes of unfinished stanzas on all connections of one address of other servers; the connection that brings more is
+        /// closed (`resource-constraint`). Where one address has no limits, it holds for one connection.
+        s2s_unfinished_bytes: ByteSize = ByteSize(4 << 20);
         /// Connections that other servers can make this one open, all of them together: for dialback, for answers and
         /// questions about capabilities, to see whether a domain is still there. Beyond it none is opened: dialback fails,
         /// answers are dropped.

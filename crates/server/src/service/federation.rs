@@ -182,6 +182,7 @@ pub(super) fn of_servers(configuration: &Configuration) -> Result<ServerSettings
         },
         connect_time: CONNECT_TIME,
         stanzas: limits.s2s_stanzas.on().copied().map(rate),
+        unfinished_bytes: limits.s2s_unfinished_bytes.0,
     })
 }
 

@@ -80,6 +80,14 @@ impl Conversation {
         }
     }
 
+    /// Bytes of input that are held.
+    pub(crate) fn held_bytes(&self) -> usize {
+        match self {
+            Conversation::Server(stream) => stream.held_bytes(),
+            Conversation::Component(component) => component.held_bytes(),
+        }
+    }
+
     pub(crate) fn record(&self) -> &Record {
         match self {
             Conversation::Server(stream) => stream.record(),

@@ -1,6 +1,8 @@
-//! How fast others are read from: all connections of one address together, so that a second one brings nothing.
+//! How fast others are read from, and how much of what they have not finished is held: all connections of one address
+//! together, so that a second one brings nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use machine::{Moment, Rate};
@@ -8,9 +10,48 @@ use machine::{Moment, Rate};
 /// So many bytes of input count as one element more: large elements cost more than small ones.
 const BYTES_COUNTED: usize = 4 << 10;
 
-/// How much came, as the moment at which that would be as much as may.
+/// What is counted of one address.
 #[derive(Debug, Default)]
-pub(crate) struct Pace(AtomicU64);
+pub(crate) struct Pace {
+    /// How much came, as the moment at which that would be as much as may.
+    due: AtomicU64,
+    /// Bytes of unfinished elements.
+    held: AtomicUsize,
+}
+
+/// The part of one connection in what its address holds.
+#[derive(Debug, Default)]
+pub(crate) struct Share {
+    pace: Arc<Pace>,
+    held: usize,
+}
+
+impl Share {
+    pub(crate) fn of(pace: Arc<Pace>) -> Share {
+        Share { pace, held: 0 }
+    }
+
+    pub(crate) fn pace(&self) -> &Pace {
+        &self.pace
+    }
+
+    /// This connection holds so much now. False when it grew and its address holds too much.
+    pub(crate) fn hold(&mut self, bytes: usize, most: usize) -> bool {
+        let before = std::mem::replace(&mut self.held, bytes);
+        if bytes <= before {
+            self.pace.held.fetch_sub(before - bytes, Ordering::Relaxed);
+            return true;
+        }
+        let more = bytes - before;
+        self.pace.held.fetch_add(more, Ordering::Relaxed) + more <= most
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.pace.held.fetch_sub(self.held, Ordering::Relaxed);
+    }
+}
 
 impl Pace {
     /// What one read brought. A read costs something however little comes of it.
@@ -22,12 +63,12 @@ impl Pace {
         let more = each.saturating_mul(events);
         let later = |due: u64| Some(due.max(now.as_micros()).saturating_add(more));
         // Nothing else depends on it, and whoever comes too late with his count loses nothing of it.
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
+        let _ = self.due.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later);
     }
 
     /// Until when nothing more is read: what came beyond the rate is made up for by waiting.
     pub(crate) fn held_until(&self, rate: Rate) -> Moment {
-        Moment::from_micros(self.0.load(Ordering::Relaxed).saturating_sub(micros(rate.per)))
+        Moment::from_micros(self.due.load(Ordering::Relaxed).saturating_sub(micros(rate.per)))
     }
 }
 
@@ -41,6 +82,19 @@ mod tests {
 
     fn at(seconds: u64) -> Moment {
         Moment::from_micros(seconds * 1_000_000)
+    }
+
+    #[test]
+    fn what_one_address_holds_is_held_together() {
+        let pace = Arc::<Pace>::default();
+        let (mut one, mut other) = (Share::of(Arc::clone(&pace)), Share::of(Arc::clone(&pace)));
+        assert!(one.hold(60, 100) && other.hold(40, 100));
+        assert!(!other.hold(41, 100));
+        assert!(other.hold(41, 100), "only growing is refused");
+        drop(one);
+        assert!(other.hold(100, 100));
+        drop(other);
+        assert_eq!(pace.held.load(Ordering::Relaxed), 0);
     }
 
     #[test]

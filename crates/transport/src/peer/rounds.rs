@@ -1,15 +1,17 @@
 //! One wake of a connection: orders, time, the mailbox and the socket in turns, until none of them has anything.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use machine::Moment;
 use router::Order;
 use s2s::Input;
+use stanza::{StreamCondition, StreamError};
 
 use super::round::Round;
 use super::socket::{Read, Write};
-use super::{Peer, ROUNDS_MAX, Step, UNREAD_ANSWERS, Wants};
+use super::{ELEMENTS_MAX, Peer, ROUNDS_MAX, Step, UNREAD_ANSWERS, Wants};
 
 impl Peer {
     /// Does what can be done now. Ready when the task must go on outside.
@@ -24,7 +26,11 @@ impl Peer {
     /// the task is woken by all of them.
     pub(super) fn poll_rounds(&mut self, context: &mut Context<'_>, round: &mut Round) -> Poll<Step> {
         let mut nothing_to_read = false;
+        self.taken = 0;
         for _ in 0..ROUNDS_MAX {
+            if self.taken > ELEMENTS_MAX {
+                break;
+            }
             let mut busy = self.take_orders(context, round);
             if self.poll_time(context, round) {
                 if self.ending.is_some() {
@@ -63,8 +69,10 @@ impl Peer {
                 return Poll::Pending;
             }
         }
-        // Others are waiting for this thread too.
-        context.waker().wake_by_ref();
+        // Others are waiting for this thread too. It does not only run those that are ready, but looks at all sockets before
+        // this task goes on: the people here do not wait behind a server that has much to say.
+        let later = pin!(tokio::task::yield_now());
+        let _ = later.poll(context);
         Poll::Pending
     }
 
@@ -89,14 +97,24 @@ impl Peer {
 
     fn throttled_until(&self) -> Option<Moment> {
         let rate = self.servers.settings().stanzas?;
-        Some(self.pace.held_until(rate))
+        Some(self.share.pace().held_until(rate))
     }
 
     /// Counts what a read brought.
-    pub(super) fn count_input(&self, bytes: usize, round: &mut Round) {
+    pub(super) fn count_input(&mut self, bytes: usize, round: &mut Round) {
         let elements = std::mem::take(&mut round.output.elements);
-        if let Some(rate) = self.servers.settings().stanzas {
-            self.pace.count(elements, bytes, rate, round.now);
+        let (rate, unfinished) = {
+            let settings = self.servers.settings();
+            (settings.stanzas, settings.unfinished_bytes)
+        };
+        self.taken += elements;
+        if let Some(rate) = rate {
+            self.share.pace().count(elements, bytes, rate, round.now);
+        }
+        if !self.share.hold(self.stream.held_bytes(), unfinished) {
+            let error = StreamError::new(StreamCondition::ResourceConstraint);
+            let text = "Too much is unfinished on the connections of this address.";
+            self.input(round, Input::End(error.text(text)));
         }
     }
 
