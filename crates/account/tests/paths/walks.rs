@@ -95,11 +95,15 @@ pub(crate) fn walk(path: Path, guest: Guest, is_blocked: bool) -> Option<Outcome
     let full = format!("{bare}/street");
     let (from, to) = (format!("from='{full}'"), format!("to='{bare}'"));
     let a_person = !guest.is_room();
-    let relation = match path {
-        // These are of strangers.
-        Path::PendingRequestsAtLogin | Path::SubscriptionIn | Path::DecloakIn => Relation::None,
-        _ if !a_person => Relation::None,
-        _ => Relation::Both,
+    let of_strangers = [
+        Path::PendingRequestsAtLogin,
+        Path::SubscriptionIn,
+        Path::DecloakIn,
+    ];
+    let relation = if a_person && !of_strangers.contains(&path) {
+        Relation::Both
+    } else {
+        Relation::None
     };
     let mut house = House::new(bare, is_blocked, relation);
     match path {
