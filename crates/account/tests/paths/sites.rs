@@ -102,7 +102,6 @@ const CARRIERS: &[(&str, &str, usize, &str)] = &[
         1,
         "the account takes it, and asks",
     ),
-    ("Input::Inbound {", "muc/src/room.rs", 1, "the room takes it"),
     (
         "Input::Inbound {",
         "router/src/rooms.rs",
@@ -165,7 +164,6 @@ fn every_carrier_of_stanzas_is_accounted_for() {
     for name in [
         "account",
         "c2s",
-        "muc",
         "router",
         "s2s",
         "server",
