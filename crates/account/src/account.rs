@@ -214,16 +214,18 @@ impl Account {
             // RFC 6120 §7.7.2.2: the newer session wins.
             self.end_session(context, older, StreamError::new(StreamCondition::Conflict), out);
         }
-        self.sessions.push(Session::new(
-            id,
-            address.clone(),
-            Arc::clone(&mailbox),
-            context.wall,
-        ));
+        let session = Session::new(id, address.clone(), Arc::clone(&mailbox), context.wall);
+        self.add_session(session);
         out.effects.push(Effect::Signal {
             mailbox,
             signal: Signal::Bound(address),
         });
+    }
+
+    /// Most accounts have one session, and idle ones are many: no room is kept for more.
+    pub(crate) fn add_session(&mut self, session: Session) {
+        self.sessions.reserve_exact(1);
+        self.sessions.push(session);
     }
 
     /// The server ends a session: the others learn of it at once. Its client still gets what its mailbox holds, then the
@@ -501,5 +503,18 @@ impl Machine for Account {
 pub(crate) fn settle(receipt: Option<Receipt>, out: &mut Out) {
     if let Some(receipt) = receipt {
         out.effects.push(Effect::Settle(receipt));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::account::Account;
+    use crate::session::Session;
+
+    /// Users with one idle session are many. What few of them need belongs into a box, or into a collection that is empty.
+    #[test]
+    fn an_account_and_a_session_stay_small() {
+        assert!(size_of::<Account>() <= 736, "{} bytes", size_of::<Account>());
+        assert!(size_of::<Session>() <= 376, "{} bytes", size_of::<Session>());
     }
 }

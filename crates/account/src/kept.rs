@@ -175,7 +175,7 @@ impl Account {
                 self.say_gone(&address, out);
                 continue;
             };
-            self.sessions.push(session);
+            self.add_session(session);
             if !self.exists() || self.flags.disabled {
                 // The account was changed while the server was away.
                 self.give_up(context, id, PauseEnd::Replaced, out);

@@ -238,11 +238,12 @@ impl Account {
         }
     }
 
-    /// The account is lost, and with it its paused sessions, for which no connection speaks.
-    pub fn take_paused(&mut self) -> Vec<(SessionId, Arc<Mailbox>)> {
-        let is_paused = |session: &&Session| session.pause.is_some();
-        let paused = self.sessions.iter().filter(is_paused);
-        paused
+    /// The account is lost, and with it sessions for which no connection speaks: those that are paused, and those that
+    /// another connection goes on with, which may not have got to know their mailbox.
+    pub fn take_orphans(&mut self) -> Vec<(SessionId, Arc<Mailbox>)> {
+        let is_orphan = |session: &&Session| session.pause.is_some() || !session.former.is_empty();
+        let orphans = self.sessions.iter().filter(is_orphan);
+        orphans
             .map(|session| (session.id, Arc::clone(&session.mailbox)))
             .collect()
     }

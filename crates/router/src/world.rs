@@ -170,10 +170,17 @@ impl World<Account> for Router {
             // The account that is loaded anew holds no presence that it could watch over.
             Effect::Watch(domain) | Effect::Unwatch(domain) => router.unwatch(slot.key(), &domain, worker),
             Effect::NotHere { mailbox, .. } => resumption::refuse(&mailbox),
+            Effect::Signal { mailbox, signal } => match signal {
+                // That session is lost. Whoever asked for it waits for an answer.
+                Signal::Resumed(_) => resumption::refuse(&mailbox),
+                // As true as before, and awaited.
+                Signal::NotResumed(_) | Signal::NotBound(_) => mailbox.signal(signal),
+                // To sessions, which hear that they are over.
+                Signal::Bound(_) | Signal::Close(_) | Signal::AckDue | Signal::Suspend => {}
+            },
             // These concerned only the machine that is gone.
             Effect::Former { .. }
             | Effect::Count(_)
-            | Effect::Signal { .. }
             | Effect::MarkStored { .. }
             | Effect::WakeAt(..)
             | Effect::LoadWaiting
@@ -231,10 +238,10 @@ impl World<Account> for Router {
         }
     }
 
-    /// Messages that the account had kept back go back to their senders, as those in its inbox do. What a paused session's
-    /// client does not have is for the account as it is loaded anew.
+    /// Messages that the account had kept back go back to their senders, as those in its inbox do. What clients do
+    /// not have for whose sessions no connection speaks is for the account as it is loaded anew.
     fn bury(&self, slot: &Arc<AccountSlot>, mut account: Box<Account>, worker: &mut Worker) {
-        for (session, mailbox) in account.take_paused() {
+        for (session, mailbox) in account.take_orphans() {
             // As if its connection said it: refused when all commits are answered, and salvaged then.
             let end = account::End::Lost;
             tell(

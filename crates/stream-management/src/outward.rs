@@ -111,9 +111,6 @@ pub struct Remains {
     pub unsent: Vec<Entry>,
 }
 
-/// Room kept for the next entries when all are gone; more is given back, for idle sessions are many.
-const IDLE_CAPACITY: usize = 8;
-
 /// The outward side of one session.
 #[derive(Default)]
 pub(crate) struct Outward {
@@ -372,7 +369,8 @@ impl Outward {
             }
         }
         self.handed -= stanzas;
-        if self.entries.is_empty() && self.entries.capacity() > IDLE_CAPACITY {
+        if self.entries.is_empty() {
+            // Idle sessions are many, and the allocator has a new one at hand.
             self.entries = VecDeque::new();
         }
         released

@@ -360,3 +360,9 @@ fn xep0198_5_received_and_not_settled_is_not_taken_twice() {
     receipts[2].settle();
     assert_eq!(mailbox.resumption_point(), (1, 3));
 }
+
+#[test]
+fn a_mailbox_and_its_entries_stay_small() {
+    let (mailbox, entry) = (size_of::<Mailbox>(), size_of::<Entry>());
+    assert!(mailbox <= 256 && entry <= 152, "{mailbox} and {entry} bytes");
+}

@@ -208,14 +208,18 @@ impl Connection {
     }
 
     /// Runs the connection to its end. What happens once in its life is boxed: the task of an idle connection keeps no
-    /// room for it.
-    pub(crate) async fn run(mut self) {
-        while let Step::Secure = poll_fn(|context| self.poll_step(context)).await {
-            if !Box::pin(self.secure()).await {
-                break;
+    /// room for it. It stays where the task has it, too: an `async fn` would keep room for it once as its argument, and
+    /// once more for itself.
+    pub(crate) fn run(self) -> impl Future<Output = ()> + Send {
+        let mut connection = self;
+        async move {
+            while let Step::Secure = poll_fn(|context| connection.poll_step(context)).await {
+                if !Box::pin(connection.secure()).await {
+                    break;
+                }
             }
+            Box::pin(connection.part()).await;
         }
-        Box::pin(self.part()).await;
     }
 
     /// The TLS handshake (RFC 6120 §5.4.3). False when it fails: then nothing can be said any more.
@@ -775,5 +779,22 @@ pub(crate) struct Dice<'a>(pub(crate) &'a crate::System);
 impl Random for Dice<'_> {
     fn fill(&mut self, bytes: &mut [u8]) {
         router::Surroundings::fill_random(self.0, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Connection;
+
+    fn size_of_future<F: Future>(_: fn(Connection) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// Idle connections are many. What happens once in their lives is boxed, and what is rare too.
+    #[test]
+    fn the_task_of_a_connection_is_little_more_than_the_connection() {
+        let (connection, future) = (size_of::<Connection>(), size_of_future(Connection::run));
+        assert!(connection <= 440, "{connection} bytes");
+        assert!(future <= connection + 64, "{future} bytes");
     }
 }

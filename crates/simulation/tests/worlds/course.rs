@@ -152,8 +152,12 @@ impl Course {
     /// A session is over before its client hears of it.
     pub(crate) fn note_ends(&mut self) {
         for connection in &mut self.connections {
-            if connection.hung_up || self.world.is_closed(connection.id) {
+            let is_closed = self.world.is_closed(connection.id);
+            if connection.hung_up || is_closed {
                 connection.ended_at.get_or_insert(self.clock);
+            }
+            if is_closed {
+                connection.closed_at.get_or_insert(self.clock);
             }
         }
     }
@@ -216,6 +220,7 @@ impl Course {
             available_since: None,
             hung_up: false,
             ended_at: None,
+            closed_at: None,
             end: None,
             error: None,
         });

@@ -77,6 +77,8 @@ pub(crate) struct Connected {
     pub(crate) hung_up: bool,
     /// When it began to end, by the clock of the course.
     pub(crate) ended_at: Option<u64>,
+    /// When the server was done with it.
+    pub(crate) closed_at: Option<u64>,
     /// How the connection ended, once nothing more will come.
     pub(crate) end: Option<End>,
     /// The server ended the stream with an error.

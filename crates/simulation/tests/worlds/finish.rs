@@ -7,7 +7,7 @@ use simulation::Faults;
 
 use crate::course::{Course, Seen};
 use crate::crowd::{Acknowledges, Connected, Place};
-use crate::ledger::Ends;
+use crate::ledger::{Ends, Life};
 use crate::nature::ACCOUNTS;
 
 impl Course {
@@ -19,6 +19,10 @@ impl Course {
             if self.dice.percent(50) {
                 self.come_back(place);
             }
+        }
+        // The network finds out which connections nobody looks at any more.
+        for place in self.places(|connection| connection.hung_up) {
+            self.world.hang_up(self.connections[place].id);
         }
         self.rest()?;
         for place in self.places(Connected::is_bound) {
@@ -105,14 +109,16 @@ impl Course {
         living.map(|connection| connection.session).collect()
     }
 
-    /// Of each session its account, when its last connection ended, and whether it may have gone on for a while.
-    fn lives(&self) -> BTreeMap<Place, (usize, Option<u64>, bool)> {
+    /// Of each session the life of its last connection.
+    fn lives(&self) -> BTreeMap<Place, Life> {
         let life = |connection: &Connected| {
-            let ended_at = connection.ended_at;
-            (
-                connection.session,
-                (connection.account, ended_at, connection.is_resumable),
-            )
+            let life = Life {
+                account: connection.account,
+                ended_at: connection.ended_at,
+                closed_at: connection.closed_at,
+                goes_on: connection.is_resumable,
+            };
+            (connection.session, life)
         };
         self.connections.iter().map(life).collect()
     }

@@ -60,6 +60,17 @@ pub(crate) struct Copy {
     pub(crate) is_late: bool,
 }
 
+/// The life of a session, as far as it may have taken stanzas that others got later.
+pub(crate) struct Life {
+    pub(crate) account: usize,
+    /// When its last connection began to end, as its client saw it.
+    pub(crate) ended_at: Option<u64>,
+    /// When the server was done with that.
+    pub(crate) closed_at: Option<u64>,
+    /// Whether it may have gone on for a while.
+    pub(crate) goes_on: bool,
+}
+
 /// What is known at the end of the connections.
 pub(crate) struct Ends<'a> {
     /// How many bytes of each connection the server has surely taken.
@@ -70,8 +81,8 @@ pub(crate) struct Ends<'a> {
     pub(crate) readers: &'a BTreeMap<Place, (u32, u32)>,
     /// Since when the session could get messages.
     pub(crate) available: &'a BTreeMap<Place, u64>,
-    /// Of whose account each session was, when its last connection ended, and whether it may have gone on for a while.
-    pub(crate) lives: BTreeMap<Place, (usize, Option<u64>, bool)>,
+    /// Of each session.
+    pub(crate) lives: BTreeMap<Place, Life>,
     /// When the server was killed.
     pub(crate) crashes: &'a [u64],
     /// Whether the store ever failed.
@@ -104,13 +115,14 @@ impl Ledger {
         let mut heard: Vec<(u64, usize, &Entry, &Copy)> = Vec::new();
         for (number, entry) in self.entries.iter().enumerate() {
             let was_elsewhere = |copy: &Copy| {
-                let account = ends.lives.get(&copy.reader).map(|(account, _, _)| account);
-                let ended = |end: Option<u64>, goes_on: bool| {
-                    end.is_some_and(|end| (goes_on || end >= entry.sent_at) && end <= copy.at)
+                let account = ends.lives.get(&copy.reader).map(|life| life.account);
+                let had_it = |life: &Life| {
+                    let took_it = life.goes_on || life.closed_at.is_none_or(|end| end >= entry.sent_at);
+                    Some(life.account) == account
+                        && took_it
+                        && life.ended_at.is_some_and(|end| end <= copy.at)
                 };
-                ends.lives
-                    .values()
-                    .any(|(other, end, goes_on)| Some(other) == account && ended(*end, *goes_on))
+                ends.lives.values().any(had_it)
             };
             let first = entry.copies.iter().map(|copy| copy.at).min();
             // A client that gets messages to its full address before it is available gets those that waited for it later.

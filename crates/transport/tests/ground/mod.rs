@@ -472,6 +472,15 @@ impl Line {
         self.talk(&bind, "</iq>");
     }
 
+    /// Keeps nothing but the socket: what TLS knows is gone, and nothing more can be said.
+    pub fn into_socket(self) -> TcpStream {
+        match self.wire {
+            Some(Wire::Tcp(tcp)) => tcp,
+            Some(Wire::Tls(tls)) => tls.into_parts().1,
+            Some(Wire::WebSocket(_) | Wire::Wss(_)) | None => panic!("it is neither plain nor TLS"),
+        }
+    }
+
     /// Becomes available; gives what was heard until that was done.
     pub fn appear(&mut self) -> String {
         let heard = self.talk(
