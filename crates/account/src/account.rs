@@ -512,9 +512,10 @@ mod tests {
     use crate::session::Session;
 
     /// Users with one idle session are many. What few of them need belongs into a box, or into a collection that is empty.
+    /// Up to these sizes the allocator gives the same room; beyond them it is a quarter more.
     #[test]
     fn an_account_and_a_session_stay_small() {
-        assert!(size_of::<Account>() <= 736, "{} bytes", size_of::<Account>());
-        assert!(size_of::<Session>() <= 376, "{} bytes", size_of::<Session>());
+        assert!(size_of::<Account>() <= 768, "{} bytes", size_of::<Account>());
+        assert!(size_of::<Session>() <= 384, "{} bytes", size_of::<Session>());
     }
 }
