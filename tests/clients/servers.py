@@ -115,6 +115,8 @@ class Balcony(Server):
     """`balcony run` from this checkout; the environment variable BALCONY names another binary."""
 
     binary = os.environ.get("BALCONY", ROOT / "target/debug/balcony")
+    # More lines for [limits].
+    limits = ""
 
     def configure(self):
         secret = self.directory / "bridge.secret"
@@ -153,6 +155,7 @@ stranger_messages = "off"
 subscriptions_from_strangers = "off"
 messages_from_strangers = "off"
 stranger_subscriptions = "off"
+{self.limits}
 """)
 
     def command(self):

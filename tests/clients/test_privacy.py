@@ -78,6 +78,7 @@ class Privacy(Scenario):
         self.assertEqual((out["direction"], out["passes"]), ("out", True))
         self.assertEqual((into["direction"], into["passes"], into["account"]), ("in", False, juliet.boundjid.bare))
         self.assertIn(romeo.boundjid.bare, into["explanation"])
+        running = self.explain(romeo.boundjid.bare, juliet.boundjid.bare, "message")
         out, into = self.explain(juliet.boundjid.bare, romeo.boundjid.bare, "iq")
         self.assertEqual((out["passes"], into["passes"]), (False, True))
         # An active list binds its session alone.
@@ -87,3 +88,94 @@ class Privacy(Scenario):
         out, _ = self.explain(romeo.boundjid.full, "nurse@capulet.lit", "message") + [None]
         self.assertEqual((out["list"], out["active"], out["order"], out["passes"]), ("nobody", True, 7, False))
         self.assertTrue(self.explain(romeo.boundjid.bare, "nurse@capulet.lit", "message")[0]["passes"])
+        # Stopped, the store is asked: what is not tied to a session is the same.
+        for client in (romeo, juliet):
+            await client.logout()
+        self.server.stop()
+        self.assertEqual(self.explain(romeo.boundjid.bare, juliet.boundjid.bare, "message"), running)
+        self.server.start()
+
+    async def test_who_is_blocked_is_seen_to_leave_and_to_return(self):
+        romeo, juliet = await self.friends()
+        desk = await self.client("juliet", resource="desk")
+        for device in (juliet, desk):
+            device.heard.clear()
+        await juliet.plugin["xep_0191"].block({romeo.boundjid.bare})
+        await romeo.hears_presence("unavailable", juliet.boundjid.full)
+        await romeo.hears_presence("unavailable", desk.boundjid.full)
+        if chosen() is Balcony:
+            # XEP-0016 §2.10, a SHOULD.
+            for device in (juliet, desk):
+                await device.hears_presence("unavailable", romeo.boundjid.full)
+        await juliet.plugin["xep_0191"].unblock({romeo.boundjid.bare})
+        for device in (juliet, desk):
+            await device.hears_presence("available", romeo.boundjid.full)
+            await romeo.hears_presence("available", device.boundjid.full)
+
+    async def test_a_contact_moved_into_a_hidden_group_is_gone_at_once(self):
+        if chosen() is not Balcony:
+            return
+        romeo, juliet = await self.friends()
+        juliet.update_roster(self.user("nurse"), groups=["Enemies"])
+        await settled(juliet)
+        lists = juliet.plugin["xep_0016"]
+        await lists.edit_list("enemies", [{"value": "Enemies", "type": "group", "action": "deny", "order": "1"}])
+        await lists.make_default("enemies")
+        await settled(juliet, romeo)
+        self.assertFalse(romeo.heard_any(lambda s: s.name == "presence"))
+        juliet.update_roster(romeo.boundjid.bare, groups=["Enemies"])
+        await romeo.hears_presence("unavailable", juliet.boundjid.full)
+        await juliet.hears_presence("unavailable", romeo.boundjid.full)
+        romeo.chat(juliet.boundjid.bare, "hello?")
+        await romeo.hears(lambda s: s.name == "message" and s["type"] == "error")
+        juliet.update_roster(romeo.boundjid.bare, groups=["Friends"])
+        await romeo.hears_presence("available", juliet.boundjid.full)
+        await juliet.hears_presence("available", romeo.boundjid.full)
+
+    async def test_who_is_blocked_learns_nothing(self):
+        """The blocked one asks everything of somebody at home and of somebody away, and cannot tell them apart."""
+        romeo, juliet = await self.friends()
+        nurse = await self.client("nurse", resource=juliet.boundjid.resource)
+        for blocker in (juliet, nurse):
+            await blocker.plugin["xep_0191"].block({romeo.boundjid.bare})
+        away = nurse.boundjid.full
+        await nurse.logout()
+        await romeo.hears_presence("unavailable", juliet.boundjid.full)
+        romeo.heard.clear()
+        questions = [
+            "<query xmlns='jabber:iq:last'/>", "<query xmlns='jabber:iq:version'/>", "<vCard xmlns='vcard-temp'/>",
+            "<query xmlns='http://jabber.org/protocol/disco#info'/>", "<ping xmlns='urn:xmpp:ping'/>",
+            "<query xmlns='http://jabber.org/protocol/disco#items'/>", "<time xmlns='urn:xmpp:time'/>",
+            "<query xmlns='jabber:iq:roster'/>", "<poke xmlns='http://jabber.org/protocol/poke'/>",
+        ]
+
+        async def learns(full):
+            """All that comes back, without the name of whom was asked."""
+            bare, told = full.partition("/")[0], []
+            for question in questions:
+                for to in (full, bare, f"{bare}/nowhere"):
+                    told.append(await romeo.refused("get", question, to))
+            for kind in ("chat", "normal", "headline", "groupchat"):
+                for to in (full, bare):
+                    romeo.make_message(mto=to, mbody="art thou there?", mtype=kind).send()
+            for kind in ("probe", "subscribe", "unsubscribe", "unavailable", None):
+                for to in (full, bare):
+                    romeo.make_presence(pto=to, ptype=kind).send()
+            for _ in range(4):
+                error = await romeo.hears(lambda s: s.name == "message")
+                told.append((error["type"], error["error"]["condition"], error["error"]["type"], error["error"]["text"]))
+            await settled(romeo, juliet, romeo)
+            told += [(stanza.name, stanza["type"]) for stanza in romeo.heard if stanza.name != "iq"]
+            romeo.heard.clear()
+            return told
+
+        there, gone = await learns(juliet.boundjid.full), await learns(away)
+        self.assertEqual(there, gone)
+        self.assertEqual(set(there), {"service-unavailable", ("error", "service-unavailable", "cancel", "")})
+        self.assertFalse(juliet.heard_any(lambda s: s["from"].bare == romeo.boundjid.bare
+                                          and s["type"] != "unavailable"))
+        # What happens to who blocks is not seen either.
+        juliet.send_presence(pshow="dnd")
+        await juliet.logout()
+        await settled(romeo)
+        self.assertFalse(romeo.heard_any(lambda s: s.name == "presence"), [*map(str, romeo.heard)])
