@@ -22,6 +22,11 @@ class Relay:
         for task in self.tasks:
             task.cancel()
 
+    async def refuse(self):
+        """Every connection ends, and there are no new ones until it is started again."""
+        self.server.close()
+        self.reset()
+
     def reset(self):
         """Every connection ends at once, as if its machine had lost its memory."""
         for writer in self.pairs:

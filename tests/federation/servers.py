@@ -62,10 +62,15 @@ class Lab:
 
     def server(self, kind, domain, address, **settings):
         server = kind(self, domain, address, **settings)
-        self.places[domain] = (address, S2S)
-        self.domains[domain] = (address, S2S, S2S_TLS if kind is not Ejabberd else None)
+        self.lead(domain, address, S2S_TLS if kind is not Ejabberd else None)
         self.servers.append(server)
         return server
+
+    def lead(self, domain, address, tls=None):
+        """The domain and its rooms are at this address from now on."""
+        for name in (domain, f"rooms.{domain}"):
+            self.places[name] = (address, S2S)
+            self.domains[name] = (address, S2S, tls)
 
     def start(self):
         for server in self.servers:
@@ -104,7 +109,8 @@ class Server:
         return (self.address, C2S)
 
     def routes(self):
-        return {domain: place for domain, place in self.lab.places.items() if domain != self.domain}
+        own = (self.domain, f"rooms.{self.domain}")
+        return {domain: place for domain, place in self.lab.places.items() if domain not in own}
 
     def start(self):
         run_as = []
@@ -199,6 +205,8 @@ listen = []
 [http]
 listen = []
 listen_tls = []
+[muc]
+services = ["rooms.{self.domain}"]
 [metrics]
 listen = "{self.address}:{METRICS}"
 [limits]
@@ -263,6 +271,7 @@ s2s_secure_auth = {str(not self.dialback).lower()}
 modules_enabled = {{ {listed} }}
 limits = {{}}
 VirtualHost "{self.domain}"
+Component "rooms.{self.domain}" "muc"
 """)
         (d / "data").mkdir()
         run("chown", "-R", "prosody:prosody", d)

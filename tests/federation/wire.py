@@ -13,6 +13,9 @@ from xml.sax.saxutils import escape, quoteattr
 SASL = "urn:ietf:params:xml:ns:xmpp-sasl"
 CLIENT = "{jabber:client}"
 PATIENCE = 30
+# What a client that asks for annotations (XEP-0310) says of itself, and its hash (XEP-0115): SHA-1 of "urn:xmpp:psa<".
+ASKS = ("<query xmlns='http://jabber.org/protocol/disco#info'{node}><feature var='urn:xmpp:psa'/></query>")
+CAPABILITIES = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='lab' ver='34PFyQ9p0Fl3JpuuIUS4YbTDV3Y='/>"
 COUNTER = itertools.count()
 
 
@@ -23,8 +26,10 @@ class Closed(Exception):
 class Client:
     """One session. What it hears is kept until somebody asks for it."""
 
-    def __init__(self, user, domain, address, resource="lab", password="secret"):
+    def __init__(self, user, domain, address, resource="lab", password="secret", asks=False):
         self.user, self.domain, self.address = user, domain, address
+        # Whether it asks for annotations.
+        self.capabilities = CAPABILITIES if asks else ""
         self.resource, self.password = resource, password
         self.jid = self.bare = f"{user}@{domain}"
         self.heard, self.news = [], asyncio.Event()
@@ -40,7 +45,8 @@ class Client:
         bound = await self._next()
         self.jid = bound.findtext(".//{urn:ietf:params:xml:ns:xmpp-bind}jid")
         self.listening = asyncio.ensure_future(self._listen())
-        self.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq><presence/>")
+        self.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>"
+                  f"<presence>{self.capabilities}</presence>")
         await self.hears(lambda s: s.get("id") == "roster", "the roster")
         return self
 
@@ -86,12 +92,26 @@ class Client:
             lambda s: s.tag == CLIENT + "presence" and s.get("type", "available") == kind
             and s.get("from", "").partition("/")[0] == of, f"presence {kind} of {of}", seconds)
 
+    async def enter(self, room, nick):
+        """Enters a room, which is made if there is none."""
+        self.send(f"<presence to={quoteattr(f'{room}/{nick}')}><x xmlns='http://jabber.org/protocol/muc'/>"
+                  f"{self.capabilities}</presence>")
+        await self.hears(lambda s: s.tag == CLIENT + "message" and s.find(CLIENT + "subject") is not None
+                         and s.get("from", "").startswith(room), f"the subject of {room}")
+
+    def say(self, room, body):
+        self.send(f"<message to={quoteattr(room)} type='groupchat' id='g{next(COUNTER)}'><body>{escape(body)}</body></message>")
+
     async def _listen(self):
         try:
             while True:
                 stanza = await self._next()
                 if stanza.tag == CLIENT + "iq" and stanza.get("type") == "get":
-                    self.send(f"<iq type='result' id={quoteattr(stanza.get('id'))} to={quoteattr(stanza.get('from', self.bare))}/>")
+                    query = stanza.find("{http://jabber.org/protocol/disco#info}query")
+                    node = query is not None and query.get("node")
+                    told = ASKS.format(node=f" node={quoteattr(node)}" if node else "") if query is not None and self.capabilities else ""
+                    self.send(f"<iq type='result' id={quoteattr(stanza.get('id'))} "
+                              f"to={quoteattr(stanza.get('from', self.bare))}>{told}</iq>")
                 self.heard.append(stanza)
                 self.news.set()
         except (Closed, ConnectionError):

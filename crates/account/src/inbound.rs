@@ -382,6 +382,7 @@ impl Account {
             || from.as_str() == self.address.domainpart()
             || self.shows_presence_to(from)
             || session.directed_to(from)
+            || session.shares_room_with(from)
     }
 
     /// RFC 6121 §8.5, for a message as it is addressed and those who are at home now.

@@ -253,6 +253,9 @@ impl Account {
         match kind {
             PresenceType::Unavailable => {
                 let joined = session.directed.remove(to.as_str());
+                if !session.directed.keys().any(|other| other.same_bare(&to)) {
+                    session.rooms.remove(to.bare_str());
+                }
                 if session.hidden_from.len() < directed_max {
                     session.hidden_from.insert(to.clone());
                 }
@@ -274,6 +277,9 @@ impl Account {
                 }
                 session.interest.follow(&stanza);
                 session.hidden_from.remove(to.as_str());
+                if stanza.child(namespace::MUC, "x").is_some() {
+                    session.rooms.insert(to.to_bare());
+                }
                 is_news = session.directed.insert(to, stanza).is_none() && is_remote;
             }
         }

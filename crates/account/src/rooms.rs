@@ -29,10 +29,10 @@ impl Account {
             .is_some_and(|session| is_in_room(session, occupant))
     }
 
-    /// Whether somebody shares a room with the session, or was sent its presence otherwise: no stranger to it.
+    /// Whether somebody shares a room with the session: no stranger to it.
     pub(crate) fn is_company(&self, id: SessionId, other: &Address) -> bool {
-        let is_there = |session: &Session| session.directed.keys().any(|to| to.same_bare(other));
-        self.session(id).is_some_and(is_there)
+        self.session(id)
+            .is_some_and(|session| session.shares_room_with(other))
     }
 
     /// The room itself, if its service asks for annotations.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use machine::Timestamp;
 use privacy::ListName;
-use stanza::{Address, Stanza};
+use stanza::{Address, Stanza, namespace};
 use stream_management::Mailbox;
 
 use crate::interest::Interest;
@@ -40,6 +40,8 @@ pub(crate) struct Session {
     /// To whom it sent directed presence, and what they got last (RFC 6121 §4.6). Addresses that are subscribed to the
     /// user's presence are here too: what they hold is what was sent last.
     pub(crate) directed: BTreeMap<Address, Stanza>,
+    /// Rooms that it has entered, which later presence to them does not say.
+    pub(crate) rooms: BTreeSet<Address>,
     /// Subscribers to whom it said goodbye since its last broadcast (PSA-34).
     pub(crate) hidden_from: BTreeSet<Address>,
     /// What others were told of its pause.
@@ -72,6 +74,7 @@ impl Session {
             active_list: None,
             uses_lists: false,
             directed: BTreeMap::new(),
+            rooms: BTreeSet::new(),
             hidden_from: BTreeSet::new(),
             told: Told::default(),
             interest: Interest::default(),
@@ -98,5 +101,16 @@ impl Session {
     /// Whether directed presence was sent to this address, or to the bare address it belongs to (DCL-13).
     pub(crate) fn directed_to(&self, other: &Address) -> bool {
         self.directed.contains_key(other.as_str()) || self.directed.contains_key(other.bare_str())
+    }
+
+    /// Whether this is a room that the session is in, or an occupant of it. All of them speak from other resources than the
+    /// one that was told.
+    pub(crate) fn shares_room_with(&self, other: &Address) -> bool {
+        let is_room = |to: &Address, told: &Stanza| {
+            self.rooms.contains(to.bare_str()) || told.child(namespace::MUC, "x").is_some()
+        };
+        self.directed
+            .iter()
+            .any(|(to, told)| to.same_bare(other) && is_room(to, told))
     }
 }

@@ -163,3 +163,32 @@ fn xep0045_7_5_occupants_of_a_room_that_the_session_is_in_are_no_strangers_to_it
     assert!(write(&mut home, "tybalt@verona.lit")[0].starts_with("> <message"));
     assert!(write(&mut home, "tybalt@verona.lit")[0].contains("policy-violation"));
 }
+
+#[test]
+fn psa_59_xep0045_17_4_a_room_and_its_occupants_may_ask_a_client_that_is_in_it() {
+    let mut home = in_room("rooms.montague.lit");
+    let ask = |home: &mut Home, from: &str| {
+        home.arrives(&format!(
+            "<iq xmlns='jabber:client' type='get' id='q' from='{from}' to='romeo@montague.lit/lane'><query xmlns='jabber:iq:version'/></iq>"
+        ))
+    };
+    // What is said there later is no less of a stay.
+    home.says(
+        "lane",
+        "<presence xmlns='jabber:client' to='orchard@rooms.montague.lit/romeo'><show>away</show></presence>",
+    );
+    for from in ["orchard@rooms.montague.lit", "orchard@rooms.montague.lit/juliet"] {
+        assert!(ask(&mut home, from)[0].starts_with("lane< <iq"), "{from}");
+    }
+    home.says(
+        "lane",
+        "<presence xmlns='jabber:client' to='paris@verona.lit/hall'/>",
+    );
+    for from in [
+        "paris@verona.lit/cell",
+        "garden@rooms.montague.lit",
+        "tybalt@verona.lit/street",
+    ] {
+        assert!(ask(&mut home, from)[0].contains("service-unavailable"), "{from}");
+    }
+}
