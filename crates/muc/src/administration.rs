@@ -60,12 +60,12 @@ impl Room {
         let mut affiliations = self.affiliations.clone();
         for change in changes {
             if let Change::Affiliation(user, affiliation, _) = change {
-                affiliations.insert(user.clone(), *affiliation);
+                affiliations.set(user.clone(), *affiliation);
             }
         }
         affiliations
-            .values()
-            .filter(|affiliation| **affiliation == Affiliation::Owner)
+            .iter()
+            .filter(|(_, affiliation)| *affiliation == Affiliation::Owner)
             .count()
     }
 
@@ -151,11 +151,7 @@ impl Room {
         reason: Option<String>,
         out: &mut Out,
     ) {
-        if affiliation == Affiliation::None {
-            self.affiliations.remove(user.as_str());
-        } else {
-            self.affiliations.insert(user.clone(), affiliation);
-        }
+        self.affiliations.set(user.clone(), affiliation);
         let nicks: Vec<String> = if user.localpart().is_some() {
             self.occupants.nicks_of(user)
         } else {
@@ -241,7 +237,7 @@ impl Room {
                 if !allowed {
                     return Err(Condition::Forbidden.into());
                 }
-                let listed = self.affiliations.iter().filter(|(_, has)| **has == wanted);
+                let listed = self.affiliations.iter().filter(|(_, has)| *has == wanted);
                 Ok(listed.fold(query, |query, (user, has)| {
                     query.child(
                         Tree::new("item", ADMIN)

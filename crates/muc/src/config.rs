@@ -160,6 +160,26 @@ impl Config {
             .into_tree()
     }
 
+    /// Every field with what is configured now, and nothing that people read.
+    pub(crate) fn fields(&self) -> Tree {
+        let ceilings = Ceilings {
+            occupants: usize::MAX,
+        };
+        let mut form = self
+            .write(Form::new("submit", ROOM_CONFIG), &ceilings)
+            .into_tree();
+        for node in &mut form.nodes {
+            if let xml::Node::Element(field) = node {
+                field.attributes.retain(|(name, _)| name == "var");
+                field.nodes.retain(|node| match node {
+                    xml::Node::Element(part) => part.name == "value",
+                    xml::Node::Text(_) => false,
+                });
+            }
+        }
+        form
+    }
+
     fn write(&self, form: Form, ceilings: &Ceilings) -> Form {
         let occupants = self
             .occupants_max

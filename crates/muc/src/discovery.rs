@@ -14,10 +14,7 @@ impl Room {
         let node = query.attribute("node");
         match (query.namespace.as_str(), query.name.as_str(), is_set) {
             (DISCO_INFO, "query", false) if node.is_none() => Ok(Some(self.info())),
-            // §7.12: no nick is reserved for anybody.
-            (DISCO_INFO, "query", false) if node == Some(NICK_NODE) => {
-                Ok(Some(Tree::new("query", DISCO_INFO).attr("node", NICK_NODE)))
-            }
+            (DISCO_INFO, "query", false) if node == Some(NICK_NODE) => Ok(Some(self.own_nick(from))),
             (DISCO_ITEMS, "query", false) if node.is_none() => Ok(Some(self.items(from))),
             (DISCO_INFO | DISCO_ITEMS, "query", false) => Err(Condition::ItemNotFound.into()),
             (PING, "ping", false) => Ok(None),
@@ -91,6 +88,20 @@ impl Room {
                 info.child(Tree::new("feature", DISCO_INFO).attr("var", feature))
             })
             .child(form)
+    }
+
+    /// §7.12: the nick that is reserved for whoever asks.
+    fn own_nick(&self, from: &Address) -> Tree {
+        let query = Tree::new("query", DISCO_INFO).attr("node", NICK_NODE);
+        match self.affiliations.nick_of(from.bare_str()) {
+            Some(nick) => query.child(
+                Tree::new("identity", DISCO_INFO)
+                    .attr("category", "conference")
+                    .attr("name", nick)
+                    .attr("type", "text"),
+            ),
+            None => query,
+        }
     }
 
     /// §6.5: who is in the room is for those in it.

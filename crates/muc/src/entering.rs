@@ -119,6 +119,14 @@ impl Room {
         {
             return Err(Condition::Conflict.into());
         }
+        if self
+            .affiliations
+            .owner_of(nick)
+            .is_some_and(|owner| !owner.same_bare(from))
+        {
+            // §7.2.8: it is reserved for somebody else.
+            return Err(Condition::Conflict.into());
+        }
         let max = context.settings.occupants_max;
         let room_max = self.config.occupants_max.unwrap_or(max);
         // §7.2.9: administrators and owners come in where others do not; nobody gets beyond the limit of the service.
@@ -146,7 +154,8 @@ impl Room {
             // §10.1: whoever enters first creates the room and owns it.
             self.vanish();
             self.secret = context.token();
-            self.affiliations.insert(from.to_bare(), Affiliation::Owner);
+            self.affiliations.set(from.to_bare(), Affiliation::Owner);
+            self.creator = Some(from.to_bare());
             self.locked = true;
             codes.push(201);
         }
@@ -297,7 +306,7 @@ impl Room {
     }
 
     pub(crate) fn close_when_empty(&mut self) {
-        if self.occupants.is_empty() {
+        if !self.exists() {
             self.vanish();
         }
     }

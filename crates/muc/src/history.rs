@@ -9,13 +9,22 @@ use stanza::{Parcel, Stanza};
 use xml::{ContentNamespace, Element, Tree};
 
 use crate::names::STANZA_ID;
+use crate::stored::SaidRow;
 
 /// The last messages of a room, oldest first, each ready to be sent again.
 #[derive(Debug, Default)]
-pub(crate) struct History(VecDeque<Said>);
+pub(crate) struct History {
+    said: VecDeque<Said>,
+    /// The place of the newest one that was ever said.
+    last: i64,
+    /// Rows up to this place are deleted, or about to be.
+    forgotten: i64,
+}
 
 #[derive(Debug)]
 pub(crate) struct Said {
+    /// Its place: later ones have greater ones.
+    place: i64,
     at: Timestamp,
     /// The room's id of it (XEP-0359).
     pub(crate) id: String,
@@ -40,6 +49,9 @@ pub(crate) fn message_id(parcel: &Parcel) -> Option<String> {
     let own = ids.filter(|id| id.attribute("by").as_deref() == Some(room));
     own.last()?.attribute("id").map(|id| id.into_owned())
 }
+
+/// So many rows more than the history is long may be in the store, so that not every message deletes one.
+const ROWS_OVER: i64 = 16;
 
 /// What a newcomer asks for (XEP-0045 §7.2.14, table 8).
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -75,22 +87,66 @@ impl Wish {
 }
 
 impl History {
-    /// Remembers a message that was sent to all, and forgets the oldest beyond `max`.
-    pub(crate) fn add(&mut self, at: Timestamp, id: String, parcel: Parcel, max: usize) {
-        self.0.push_back(Said { at, id, parcel });
-        while self.0.len() > max {
-            self.0.pop_front();
+    /// What was said before, oldest first.
+    pub(crate) fn restored(said: Vec<(i64, Timestamp, Parcel)>) -> History {
+        History {
+            last: said.last().map_or(0, |(place, ..)| *place),
+            forgotten: said.first().map_or(0, |(place, ..)| *place - 1),
+            said: said
+                .into_iter()
+                .map(|(place, at, parcel)| Said {
+                    place,
+                    at,
+                    id: message_id(&parcel).unwrap_or_default(),
+                    parcel,
+                })
+                .collect(),
         }
+    }
+
+    /// Remembers a message that was sent to all, and forgets the oldest beyond `max`. Gives its place.
+    pub(crate) fn add(&mut self, at: Timestamp, id: String, parcel: Parcel, max: usize) -> i64 {
+        self.last += 1;
+        let place = self.last;
+        self.said.push_back(Said {
+            place,
+            at,
+            id,
+            parcel,
+        });
+        while self.said.len() > max {
+            self.said.pop_front();
+        }
+        place
     }
 
     /// Everything that is remembered, oldest first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Said> {
-        self.0.iter()
+        self.said.iter()
     }
 
     /// Whether this message is still remembered.
     pub(crate) fn holds(&self, id: &str) -> bool {
-        self.0.iter().any(|said| said.id == id)
+        self.said.iter().any(|said| said.id == id)
+    }
+
+    /// Up to which place rows may go now.
+    pub(crate) fn forget_rows(&mut self) -> Option<i64> {
+        let first = self.said.front().map_or(self.last + 1, |said| said.place);
+        let up_to = first - 1;
+        (up_to - self.forgotten >= ROWS_OVER).then(|| {
+            self.forgotten = up_to;
+            up_to
+        })
+    }
+
+    /// All of it, to be written.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = SaidRow> {
+        self.said.iter().map(|said| SaidRow {
+            id: said.place,
+            at: said.at,
+            stanza: said.parcel.to_bytes(),
+        })
     }
 
     /// The newest messages that fit all of the wish and the room's own maximum, oldest first.
@@ -98,7 +154,7 @@ impl History {
         let stanzas = wish.stanzas.unwrap_or(usize::MAX).min(max.unwrap_or(usize::MAX));
         let mut left = wish.characters.unwrap_or(usize::MAX);
         let mut count = 0;
-        for said in self.0.iter().rev().take(stanzas) {
+        for said in self.said.iter().rev().take(stanzas) {
             let size = said.parcel.byte_len();
             if size > left || wish.since.is_some_and(|since| said.at < since) {
                 break;
@@ -106,7 +162,10 @@ impl History {
             left -= size;
             count += 1;
         }
-        self.0.iter().skip(self.0.len() - count).map(|said| &said.parcel)
+        self.said
+            .iter()
+            .skip(self.said.len() - count)
+            .map(|said| &said.parcel)
     }
 }
 

@@ -7,6 +7,8 @@ use presence::{Hash, State};
 use stanza::{Address, Parcel, StanzaError};
 use stream_management::Receipt;
 
+use crate::stored::{KeptRoom, TOMBSTONES};
+
 /// What can happen to a room.
 #[derive(Debug)]
 pub enum Input {
@@ -56,6 +58,17 @@ pub enum AdminRequest {
     Destroy(Option<String>, Box<dyn FnOnce(bool) + Send>),
     /// The service shuts down: everybody is told (status 332).
     ShutDown,
+    /// Those who were in it when an earlier process ended without a goodbye are told.
+    TellVanished,
+    /// The server stops for a while: what of the room is not in the store goes through the function.
+    Keep(Box<dyn FnOnce(Option<KeptRoom>) + Send>),
+    /// The room goes on with those who were in it.
+    GoOn {
+        /// What an earlier process has kept.
+        kept: Box<KeptRoom>,
+        /// Clients of this server whose sessions are gone meanwhile.
+        lost: Vec<Address>,
+    },
 }
 
 impl std::fmt::Debug for AdminRequest {
@@ -64,6 +77,9 @@ impl std::fmt::Debug for AdminRequest {
             AdminRequest::Show(_) => "Show",
             AdminRequest::Destroy(..) => "Destroy",
             AdminRequest::ShutDown => "ShutDown",
+            AdminRequest::TellVanished => "TellVanished",
+            AdminRequest::Keep(_) => "Keep",
+            AdminRequest::GoOn { .. } => "GoOn",
         })
     }
 }
@@ -83,6 +99,10 @@ pub struct View {
     pub moderated: bool,
     /// Whether a password is needed.
     pub protected: bool,
+    /// Whether it stays when nobody is in it.
+    pub persistent: bool,
+    /// Who made it.
+    pub creator: Option<Address>,
     /// Occupants.
     pub occupants: usize,
     /// Their clients, of which one occupant may have several.
@@ -100,6 +120,8 @@ pub enum Effect {
     Route(Parcel, Option<Receipt>),
     /// This promise is kept.
     Settle(Receipt),
+    /// What came of this stanza is on disk, and with it the promise is kept. If it cannot be, its sender is told.
+    Kept(Parcel, Option<Receipt>),
     /// Call this once all before it has happened.
     Answer(Box<dyn AnswerOnce>),
     /// Tell how the path to this domain is, now and at every change. For a domain that lives here nothing is told.
@@ -176,8 +198,12 @@ impl std::fmt::Debug for dyn AnswerOnce {
 pub struct Settings {
     /// Domains whose addresses are rooms.
     pub services: Vec<String>,
+    /// Domains whose users are at home here.
+    pub local_domains: Vec<String>,
     /// Occupants of one room.
     pub occupants_max: usize,
+    /// Rooms that the list of a service shows.
+    pub listed_max: usize,
     /// Messages that one room remembers for newcomers.
     pub history_max: usize,
     /// Messages to all that one client may send.
@@ -186,17 +212,31 @@ pub struct Settings {
     pub ghost_grace: Duration,
     /// What the presence engine reads of the configuration, and what is known of clients.
     pub presence: presence::Settings,
+    /// How long whoever comes to a destroyed room is told so, and where to go instead.
+    pub tombstones: Duration,
+}
+
+impl Settings {
+    /// Whether this client is a session here.
+    pub(crate) fn is_local(&self, client: &Address) -> bool {
+        self.local_domains
+            .iter()
+            .any(|domain| domain == client.domainpart())
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Settings {
             services: Vec::new(),
+            local_domains: Vec::new(),
             occupants_max: 2_000,
+            listed_max: 1_000,
             history_max: 50,
             message_rate: None,
             ghost_grace: Duration::from_secs(300),
             presence: presence::Settings::default(),
+            tombstones: TOMBSTONES,
         }
     }
 }

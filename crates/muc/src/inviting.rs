@@ -42,7 +42,7 @@ impl Room {
                 return Err(Condition::Forbidden.into());
             }
             if self.config.members_only && self.affiliation(&to) == Affiliation::None {
-                self.affiliations.insert(to.to_bare(), Affiliation::Member);
+                self.affiliations.set(to.to_bare(), Affiliation::Member);
             }
             let mut told = invite.clone();
             told.attributes.retain(|(name, _)| name != "to");

@@ -2,9 +2,11 @@
 //!
 //! A [`Room`] is a machine: it takes one [`Input`] at a time and answers with [`Effect`]s. What comes from a person goes
 //! through `entering`, `talking`, `administration` and `ownership`, each for one part of the protocol; who may do what is
-//! asked of the table in `privilege`. A room lives as long as somebody is in it; it keeps nothing in the store.
+//! asked of the table in `privilege`. A room lives as long as somebody is in it, or for ever, if it is configured so: then
+//! `keeping` says what is written, and how it comes back.
 
 mod administration;
+mod affiliations;
 mod annotating;
 mod config;
 mod discovery;
@@ -15,6 +17,7 @@ mod history;
 mod input;
 mod interest;
 mod inviting;
+mod keeping;
 mod names;
 mod occupant;
 mod ownership;
@@ -23,6 +26,7 @@ mod privilege;
 mod reach;
 mod room;
 mod service;
+mod stored;
 mod talking;
 
 #[cfg(test)]
@@ -33,6 +37,10 @@ mod tests;
 pub use config::{AllowPrivate, Config, Whois};
 pub use grade::{Affiliation, Role};
 pub use input::{AdminRequest, AnswerOnce, DegradedEnd, Effect, Input, Key, Removal, Settings, Tally, View};
+pub use keeping::Unreadable;
 pub use privilege::{Action, may};
 pub use room::Room;
-pub use service::{RoomItem, answer_for_service};
+pub use service::{RoomItem, answer_for_service, asks_for_rooms, list_of_rooms};
+pub use stored::{
+    AffiliationRow, Change, KeptOccupant, KeptRoom, OccupantRow, RoomRow, SaidRow, Saved, Tombstone,
+};

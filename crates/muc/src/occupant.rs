@@ -81,6 +81,8 @@ pub(crate) struct Occupants {
     nicks: BTreeMap<Address, String>,
     /// Whether clients came or went since [`Occupants::moved`] was asked.
     moved: bool,
+    /// Clients that have come or gone since this was asked.
+    touched: Vec<Address>,
 }
 
 impl Occupants {
@@ -157,6 +159,7 @@ impl Occupants {
         let nick = occupant.nick().to_owned();
         for client in &occupant.clients {
             self.nicks.insert(client.address.clone(), nick.clone());
+            self.touched.push(client.address.clone());
         }
         self.by_nick.insert(nick, occupant);
     }
@@ -166,6 +169,7 @@ impl Occupants {
         let occupant = self.by_nick.remove(nick)?;
         for client in &occupant.clients {
             self.nicks.remove(&client.address);
+            self.touched.push(client.address.clone());
         }
         Some(occupant)
     }
@@ -174,12 +178,14 @@ impl Occupants {
         self.moved = true;
         if let Some(occupant) = self.by_nick.get_mut(nick) {
             self.nicks.insert(client.address.clone(), nick.to_owned());
+            self.touched.push(client.address.clone());
             occupant.clients.push(client);
         }
     }
 
     pub(crate) fn remove_client(&mut self, address: &Address) {
         self.moved = true;
+        self.touched.push(address.clone());
         if let Some(nick) = self.nicks.remove(address)
             && let Some(occupant) = self.by_nick.get_mut(&nick)
         {
@@ -189,6 +195,19 @@ impl Occupants {
 }
 
 impl Occupants {
+    /// Clients that may have come or gone since this was asked, each once.
+    pub(crate) fn take_touched(&mut self) -> Vec<Address> {
+        let mut touched = std::mem::take(&mut self.touched);
+        touched.sort();
+        touched.dedup();
+        touched
+    }
+
+    /// Of these it is to be asked whether they are there.
+    pub(crate) fn touch<'a>(&mut self, clients: impl Iterator<Item = &'a Address>) {
+        self.touched.extend(clients.cloned());
+    }
+
     /// All of them, when the room ends.
     pub(crate) fn into_all(self) -> impl Iterator<Item = Occupant> {
         self.by_nick.into_values()

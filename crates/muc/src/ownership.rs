@@ -1,5 +1,6 @@
 //! What owners do: configure and destroy (XEP-0045 §10.1, §10.2, §10.9).
 
+use machine::Context;
 use stanza::namespace::MUC_USER;
 use stanza::{Address, Condition, Kind, MessageType, Parcel, Stanza, StanzaError};
 use xml::Tree;
@@ -11,11 +12,18 @@ use crate::names::OWNER;
 use crate::presence::{Notes, status};
 use crate::privilege::{Action, may};
 use crate::room::{Out, Room};
-use crate::{Affiliation, Config, Effect};
+use crate::{Affiliation, Config, Effect, Settings};
 
 impl Room {
     /// `muc#owner`.
-    pub(crate) fn own(&mut self, from: &Address, query: &Tree, is_set: bool, out: &mut Out) -> Answer {
+    pub(crate) fn own(
+        &mut self,
+        context: &Context<'_, Settings>,
+        from: &Address,
+        query: &Tree,
+        is_set: bool,
+        out: &mut Out,
+    ) -> Answer {
         let (role, affiliation) = self.standing(from);
         if !may(role, affiliation, Action::Configure, &self.config) {
             return Err(Condition::Forbidden.into());
@@ -35,13 +43,13 @@ impl Room {
             let password = destroy
                 .find(OWNER, "password")
                 .map(|password| password.content().into_owned());
-            self.destroy(alternative.as_ref(), reason, password, out);
+            self.destroy(context, alternative.as_ref(), reason, password, out);
             return Ok(None);
         }
         if is_cancelled(query) {
             // §10.1.3: a room whose creator does not want to configure it is not created.
             if self.locked {
-                self.destroy(None, None, None, out);
+                self.destroy(context, None, None, None, out);
             }
             return Ok(None);
         }
@@ -54,7 +62,7 @@ impl Room {
         let of = |wanted| -> Vec<&str> {
             self.affiliations
                 .iter()
-                .filter(|(_, has)| **has == wanted)
+                .filter(|(_, has)| *has == wanted)
                 .map(|(user, _)| user.as_str())
                 .collect()
         };
@@ -80,10 +88,6 @@ impl Room {
                 .read(submission)
                 .map_err(|why| StanzaError::new(Condition::NotAcceptable).text(why))?
         };
-        if config.persistent {
-            let error = StanzaError::new(Condition::NotAcceptable);
-            return Err(error.text("this service keeps no rooms that nobody is in"));
-        }
         if lists.owners.as_ref().is_some_and(Vec::is_empty) {
             // §10.4: a room has an owner.
             return Err(Condition::Conflict.into());
@@ -106,6 +110,10 @@ impl Room {
         if !was_locked {
             self.tell_of_changes(&before, out);
         }
+        if self.config != before || was_locked {
+            self.keep_configuration(out);
+        }
+        self.close_when_empty();
         Ok(())
     }
 
@@ -119,7 +127,7 @@ impl Room {
             let removed: Vec<Address> = self
                 .affiliations
                 .iter()
-                .filter(|(user, has)| **has == wanted && !users.contains(user))
+                .filter(|(user, has)| *has == wanted && !users.contains(user))
                 .map(|(user, _)| user.clone())
                 .collect();
             for user in users {
@@ -178,6 +186,7 @@ impl Room {
     /// XEP-0045 §10.9: everybody is told where to go, and the room is no more. Each hears it only of oneself.
     pub(crate) fn destroy(
         &mut self,
+        context: &Context<'_, Settings>,
         alternative: Option<&Address>,
         reason: Option<String>,
         password: Option<String>,
@@ -190,8 +199,8 @@ impl Room {
         if let Some(password) = password {
             destroy = destroy.child(Tree::new("password", MUC_USER).text(&password));
         }
-        if let Some(reason) = reason {
-            destroy = destroy.child(Tree::new("reason", MUC_USER).text(&reason));
+        if let Some(reason) = &reason {
+            destroy = destroy.child(Tree::new("reason", MUC_USER).text(reason));
         }
         let notes = Notes {
             destroy: Some(destroy),
@@ -203,6 +212,6 @@ impl Room {
             // Nobody is left in the room, so that nobody else is told.
             self.announce_gone(occupant, None, &notes, &[], out);
         }
-        self.vanish();
+        self.bury(context, alternative, reason, out);
     }
 }

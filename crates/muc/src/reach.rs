@@ -254,6 +254,7 @@ impl Room {
                 }
                 Effect::Route(_, Some(_))
                 | Effect::Settle(_)
+                | Effect::Kept(..)
                 | Effect::Answer(_)
                 | Effect::Watch(_)
                 | Effect::Unwatch(_)

@@ -1,31 +1,32 @@
 //! The room itself: what it knows, and which part of it answers which input.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 
 use hmac::{Hmac, KeyInit, Mac};
 use machine::{Context, Decision, Machine};
 use presence::State;
 use sha2::Sha256;
 use stanza::{Address, Condition, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError};
+use stream_management::Receipt;
 
+use crate::affiliations::Affiliations;
 use crate::history::History;
 use crate::occupant::Occupants;
 use crate::presence::Notes;
 use crate::reach::Outages;
+use crate::stored::{Change, Tombstone};
 use crate::{AdminRequest, Affiliation, Config, Effect, Input, Key, Settings, View};
 
-pub(crate) type Out = Decision<Infallible, Effect>;
+pub(crate) type Out = Decision<Change, Effect>;
 
-/// One chat room. It comes to be when somebody enters, and is no more when the last one has left.
+/// One chat room. It comes to be when somebody enters, and is no more when the last one has left, unless it is kept.
 pub struct Room {
     pub(crate) address: Address,
     pub(crate) config: Config,
     /// Created, but not yet configured by its owner (XEP-0045 §10.1.1).
     pub(crate) locked: bool,
     pub(crate) occupants: Occupants,
-    /// By bare address; nobody in it has none.
-    pub(crate) affiliations: BTreeMap<Address, Affiliation>,
+    pub(crate) affiliations: Affiliations,
     /// The last change of the subject, ready to be sent again.
     pub(crate) subject: Option<Parcel>,
     pub(crate) history: History,
@@ -33,6 +34,20 @@ pub struct Room {
     pub(crate) secret: String,
     /// Who is out of reach.
     pub(crate) outages: Outages,
+    /// The visiting card (XEP-0486).
+    pub(crate) card: Option<Vec<u8>>,
+    /// Whoever entered first.
+    pub(crate) creator: Option<Address>,
+    /// Whether it has a row in the store, and stays when nobody is in it.
+    pub(crate) stored: bool,
+    /// Who is in it from elsewhere, as the store knows.
+    pub(crate) rows: BTreeMap<Address, String>,
+    /// Those of them who were there before a crash, and do not know that they are out.
+    pub(crate) vanished: BTreeMap<Address, String>,
+    /// What is left of the room that was here before.
+    pub(crate) tombstone: Option<Tombstone>,
+    /// It was given away, for the next process.
+    pub(crate) is_away: bool,
 }
 
 impl Room {
@@ -43,11 +58,18 @@ impl Room {
             config: Config::default(),
             locked: false,
             occupants: Occupants::default(),
-            affiliations: BTreeMap::new(),
+            affiliations: Affiliations::default(),
             subject: None,
             history: History::default(),
             secret: String::new(),
             outages: Outages::default(),
+            card: None,
+            creator: None,
+            stored: false,
+            rows: BTreeMap::new(),
+            vanished: BTreeMap::new(),
+            tombstone: None,
+            is_away: false,
         }
     }
 
@@ -60,6 +82,8 @@ impl Room {
             members_only: self.config.members_only,
             moderated: self.config.moderated,
             protected: self.config.protected,
+            persistent: self.stored,
+            creator: self.creator.clone(),
             occupants: self.occupants.len(),
             clients: self.occupants.client_count(),
             unreachable: self.in_state(State::ServerUnavailable),
@@ -73,18 +97,16 @@ impl Room {
     }
 
     pub(crate) fn exists(&self) -> bool {
-        !self.occupants.is_empty()
+        self.stored || !self.occupants.is_empty()
     }
 
     pub(crate) fn affiliation(&self, user: &Address) -> Affiliation {
         self.affiliations
             .get(user.bare_str())
-            .copied()
             .or_else(|| {
                 // XEP-0045 §9.1: a whole domain may be banned.
                 self.affiliations
                     .get(user.domainpart())
-                    .copied()
                     .filter(|affiliation| *affiliation == Affiliation::Outcast)
             })
             .unwrap_or(Affiliation::None)
@@ -102,11 +124,15 @@ impl Room {
 
     /// Nothing of this room is left.
     pub(crate) fn vanish(&mut self) {
-        let domains = std::mem::take(&mut self.outages.domains);
-        *self = Room::new(self.address.clone());
+        let mut fresh = Room::new(self.address.clone());
+        // The rows of those who were in it go, unless they come to be in the next one.
+        fresh.occupants.touch(self.rows.keys());
+        fresh.rows = std::mem::take(&mut self.rows);
+        fresh.vanished = std::mem::take(&mut self.vanished);
         // They are watched until the end of the turn.
-        self.outages.domains = domains;
-        self.occupants.emptied();
+        fresh.outages.domains = std::mem::take(&mut self.outages.domains);
+        fresh.occupants.emptied();
+        *self = fresh;
     }
 
     pub(crate) fn reply(&self, answer: Option<Stanza>, out: &mut Out) {
@@ -123,6 +149,14 @@ impl Room {
         let (Some(from), Some(to)) = (parcel.from().cloned(), parcel.to().cloned()) else {
             return;
         };
+        if self.is_away {
+            self.refuse(parcel, Condition::RecipientUnavailable, out);
+            return;
+        }
+        if let Some(gone) = self.buried(context) {
+            self.refuse(parcel, gone, out);
+            return;
+        }
         match parcel.stanza().kind() {
             Kind::Presence(PresenceType::Available) => self.available(context, parcel, &from, &to, out),
             Kind::Presence(PresenceType::Unavailable) => self.unavailable(parcel, &from, out),
@@ -133,13 +167,32 @@ impl Room {
                 PresenceType::Subscribed | PresenceType::Unsubscribe | PresenceType::Unsubscribed,
             ) => {}
             Kind::Message(kind) => self.message(context, parcel, kind, &from, &to, out),
-            Kind::Iq(IqType::Get | IqType::Set) if to.is_bare() => self.room_iq(parcel, &from, out),
+            Kind::Iq(IqType::Get | IqType::Set) if to.is_bare() => self.room_iq(context, parcel, &from, out),
             Kind::Iq(kind) if to.is_bare() => self.capabilities_answered(context, parcel, kind, &from, out),
             Kind::Iq(kind) => self.occupant_iq(parcel, kind, &from, &to, out),
         }
     }
 
-    fn room_iq(&mut self, parcel: &Parcel, from: &Address, out: &mut Out) {
+    /// The promise is kept when what was decided is on disk. If that fails, whoever sent a message or a presence is
+    /// told so; an IQ is answered anyway.
+    fn settle(&self, parcel: Parcel, receipt: Option<Receipt>, out: &mut Out) {
+        let is_refusal = |effect: &Effect| {
+            matches!(effect, Effect::Route(answer, _)
+                if answer.stanza().kind().is_error() && answer.to() == parcel.from())
+        };
+        let is_refused = out.effects.iter().any(is_refusal);
+        let is_answered = match parcel.stanza().kind() {
+            Kind::Iq(_) => true,
+            Kind::Message(_) | Kind::Presence(_) => is_refused,
+        };
+        match receipt {
+            Some(receipt) if is_answered => out.effects.push(Effect::Settle(receipt)),
+            None if is_answered || out.commit.is_empty() => {}
+            receipt => out.effects.push(Effect::Kept(parcel, receipt)),
+        }
+    }
+
+    fn room_iq(&mut self, context: &Context<'_, Settings>, parcel: &Parcel, from: &Address, out: &mut Out) {
         let stanza = parcel.stanza();
         let Some(payload) = stanza.payload().map(|payload| payload.to_tree()) else {
             return;
@@ -152,7 +205,7 @@ impl Room {
         let mut follow = Out::default();
         let answer = match (payload.namespace.as_str(), payload.name.as_str()) {
             (crate::names::ADMIN, "query") => self.administer(from, &payload, is_set, &mut follow),
-            (crate::names::OWNER, "query") => self.own(from, &payload, is_set, &mut follow),
+            (crate::names::OWNER, "query") => self.own(context, from, &payload, is_set, &mut follow),
             _ => self.discover(from, &payload, is_set),
         };
         match answer {
@@ -166,6 +219,7 @@ impl Room {
                     &bytes,
                 );
                 // A change that makes somebody leave is told before it is answered, and the answer comes all the same.
+                out.commit.append(&mut follow.commit);
                 out.effects.append(&mut follow.effects);
                 self.reply(Some(result), out);
             }
@@ -173,7 +227,7 @@ impl Room {
         }
     }
 
-    fn admin(&mut self, request: AdminRequest, out: &mut Out) {
+    fn admin(&mut self, context: &mut Context<'_, Settings>, request: AdminRequest, out: &mut Out) {
         match request {
             AdminRequest::Show(answer) => {
                 let view = self.view();
@@ -181,7 +235,7 @@ impl Room {
             }
             AdminRequest::Destroy(reason, answer) => {
                 let existed = self.exists();
-                self.destroy(None, reason, None, out);
+                self.destroy(context, None, reason, None, out);
                 out.effects
                     .push(Effect::Answer(Box::new(move || answer(existed))));
             }
@@ -191,39 +245,50 @@ impl Room {
                     self.remove(&nick, &Notes::codes(&[332]), out);
                 }
             }
+            // Whoever vanished was told before this.
+            AdminRequest::TellVanished => {}
+            AdminRequest::Keep(answer) => {
+                let kept = self.keep();
+                out.effects.push(Effect::Answer(Box::new(move || answer(kept))));
+            }
+            AdminRequest::GoOn { kept, lost } => self.go_on(*kept, &lost, out),
         }
     }
 }
 
 impl Machine for Room {
     type Input = Input;
-    /// It lives only as long as somebody is in it.
-    type Change = Infallible;
+    type Change = Change;
     type Effect = Effect;
     type Settings = Settings;
 
     fn handle(&mut self, context: &mut Context<'_, Settings>, input: Input, out: &mut Out) {
         let psa = &context.settings.presence.psa;
         self.outages.words = psa.enabled.then_some(psa.words);
+        // Those who come back with it have not vanished.
+        if !matches!(input, Input::Admin(AdminRequest::GoOn { .. })) {
+            self.tell_vanished(out);
+        }
         match input {
             Input::Inbound { parcel, receipt } => {
                 self.inbound(context, &parcel, out);
-                if let Some(receipt) = receipt {
-                    out.effects.push(Effect::Settle(receipt));
-                }
+                self.keep_changes(context.settings, out);
+                self.settle(parcel, receipt, out);
             }
             Input::Undelivered { parcel, error } => self.undelivered(context, &parcel, error, out),
             Input::Path { domain, is_broken } => self.path_changed(context, &domain, is_broken, out),
             Input::Wake(Key::Annotate) => self.annotate(context, out),
             Input::Wake(Key::Grace) => self.end_grace(context, out),
             Input::Wake(Key::Again) => self.try_again(out),
-            Input::Admin(request) => self.admin(request, out),
+            Input::Admin(request) => self.admin(context, request, out),
         }
+        self.keep_changes(context.settings, out);
         self.withhold(context, out);
         self.keep_watch(out);
     }
 
+    /// What is kept is loaded again when somebody asks.
     fn is_idle(&self) -> bool {
-        !self.exists()
+        self.occupants.is_empty() && self.vanished.is_empty() && !self.is_away
     }
 }

@@ -17,7 +17,23 @@ pub struct RoomItem {
     pub name: String,
 }
 
-/// Answers a question to a service. `rooms` gives those that are listed, in order.
+/// Whether this is the question for the list of rooms (XEP-0045 §6.3).
+pub fn asks_for_rooms(query: &Tree, is_set: bool) -> bool {
+    !is_set && query.is(DISCO_ITEMS, "query") && query.attribute("node").is_none()
+}
+
+/// The list of rooms.
+pub fn list_of_rooms(rooms: impl Iterator<Item = RoomItem>) -> Tree {
+    rooms.fold(Tree::new("query", DISCO_ITEMS), |query, room| {
+        let mut item = Tree::new("item", DISCO_ITEMS).attr("jid", room.address.as_str());
+        if !room.name.is_empty() {
+            item = item.attr("name", room.name);
+        }
+        query.child(item)
+    })
+}
+
+/// Answers a question to a service, but for that of [`asks_for_rooms`].
 ///
 /// # Errors
 /// What whoever asks must hear instead.
@@ -26,7 +42,6 @@ pub fn answer_for_service(
     is_set: bool,
     settings: &Settings,
     random: &mut dyn Random,
-    rooms: impl FnOnce() -> Vec<RoomItem>,
 ) -> Result<Option<Tree>, StanzaError> {
     if is_set {
         return Err(Condition::ServiceUnavailable.into());
@@ -48,16 +63,6 @@ pub fn answer_for_service(
                 Tree::new("query", DISCO_INFO).child(identity),
                 |info, feature| info.child(Tree::new("feature", DISCO_INFO).attr("var", feature)),
             )))
-        }
-        (DISCO_ITEMS, "query") => {
-            let query = Tree::new("query", DISCO_ITEMS);
-            Ok(Some(rooms().into_iter().fold(query, |query, room| {
-                let mut item = Tree::new("item", DISCO_ITEMS).attr("jid", room.address.as_str());
-                if !room.name.is_empty() {
-                    item = item.attr("name", room.name);
-                }
-                query.child(item)
-            })))
         }
         // Of 120 bits: nobody has it, and nobody guesses it.
         (UNIQUE, "unique") => Ok(Some(

@@ -10,6 +10,7 @@ use crate::names::{OCCUPANT_ID, STANZA_ID, VCARD};
 use crate::presence::occupant_id;
 use crate::privilege::{Action, may};
 use crate::room::{Out, Room};
+use crate::stored::{Change, SaidRow};
 use crate::{Effect, Settings, Tally};
 
 impl Room {
@@ -96,11 +97,26 @@ impl Room {
             said.clone().with_appended(&delay.to_bytes(""))
         };
         if is_subject {
-            self.subject = Some(delayed());
+            let subject = delayed();
+            if self.stored {
+                out.commit.push(Change::Subject(Some(subject.to_bytes())));
+            }
+            self.subject = Some(subject);
         } else if is_memorable(stanza) {
-            let remembered = delayed();
-            self.history
-                .add(context.wall, id, remembered, context.settings.history_max);
+            self.remember(id, delayed(), context, out);
+        }
+    }
+
+    /// For those who come later. What is said in a room that is kept is on disk before anybody hears it.
+    fn remember(&mut self, id: String, said: Parcel, context: &Context<'_, Settings>, out: &mut Out) {
+        let stanza = self.stored.then(|| said.to_bytes());
+        let at = context.wall;
+        let max = context.settings.history_max;
+        let id = self.history.add(at, id, said, max);
+        if let Some(stanza) = stanza {
+            out.commit.push(Change::Said(SaidRow { id, at, stanza }));
+            out.commit
+                .extend(self.history.forget_rows().map(Change::Forgotten));
         }
     }
 

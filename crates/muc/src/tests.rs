@@ -60,6 +60,7 @@ impl Stage {
             .filter_map(|effect| match effect {
                 Effect::Route(parcel, _) => Some(parcel),
                 Effect::Settle(_)
+                | Effect::Kept(..)
                 | Effect::Answer(_)
                 | Effect::Watch(_)
                 | Effect::Unwatch(_)

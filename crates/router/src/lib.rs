@@ -26,6 +26,6 @@ pub use resumption::{PAUSE_SECONDS, PauseTimes, ResumeResult, Resumptions};
 pub use rooms::{RoomFigures, RoomSlot};
 pub use router::{AccountSlot, Destination, HostSessions, Router, Settings};
 pub use sessions::SessionHandle;
-pub use store::{AccountView, Done, Login, Store, StoreError};
+pub use store::{AccountView, Done, Login, Store, StoreError, WhichRooms};
 pub use surroundings::{Alarm, Surroundings};
 pub use trace::{Border, Sight, Sink};

@@ -1,27 +1,29 @@
 //! The router as the world of rooms, and what it answers for the services that rooms live at.
 
-use std::collections::BTreeMap;
-use std::convert::Infallible;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 
 use machine::Context;
-use muc::{AdminRequest, Effect, Input, Key, Room, RoomItem, Tally, View};
+use muc::{AdminRequest, Change, Effect, Input, KeptRoom, Key, Room, RoomItem, Tally, View};
 use papaya::HashMap;
 use parking_lot::Mutex;
 use stanza::{
     Address, Condition, ErrorKind, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError,
 };
 use stream_management::Receipt;
-use turns::{CommitId, Death, Gone, Limits, Priority, Refusal, Slot, Worker, World};
+use turns::{
+    CommitFailed, CommitId, Death, Gone, Limits, LoadFailure, Priority, Refusal, Slot, Worker, World,
+};
 
 use crate::router::{Destination, Router, settle};
+use crate::store::{Done, StoreError, WhichRooms};
 use crate::surroundings::Alarm;
 use crate::world::Dice;
 
 /// The place of one room.
 pub type RoomSlot = Slot<Room, Router>;
 
-/// All rooms that somebody is in.
+/// The rooms that are in memory: those that somebody is in, and those that were just asked for.
 #[derive(Default)]
 pub(crate) struct Rooms(HashMap<Address, Arc<RoomSlot>>, Mutex<RoomFigures>);
 
@@ -29,7 +31,7 @@ pub(crate) struct Rooms(HashMap<Address, Arc<RoomSlot>>, Mutex<RoomFigures>);
 pub type RoomFigures = BTreeMap<(String, Tally), u64>;
 
 impl Router {
-    /// Rooms as they are now, in order of their addresses.
+    /// The rooms in memory as they are now, in order of their addresses.
     pub fn rooms(&self) -> Vec<View> {
         let slots: Vec<Arc<RoomSlot>> = self.rooms.0.pin().values().cloned().collect();
         let mut views: Vec<View> = slots
@@ -78,9 +80,72 @@ impl Router {
         }
     }
 
-    /// Asks a room for an operator. One that is not there is made for the answer and forgotten.
+    /// Rooms as they are now, those in the store too, in order of their addresses.
+    pub fn all_rooms(self: &Arc<Self>, done: Done<Result<Vec<View>, StoreError>>) {
+        let router = Arc::clone(self);
+        self.store.list_rooms(
+            WhichRooms::All,
+            Box::new(move |outcome| {
+                done(outcome.map(|rows| {
+                    let stored = rows.into_iter().map(|(address, row)| {
+                        let view = View::of_row(address.clone(), &row);
+                        (address, view)
+                    });
+                    let live = router
+                        .rooms()
+                        .into_iter()
+                        .map(|view| (view.address.clone(), view));
+                    // One in memory knows more than its row.
+                    let merged: BTreeMap<Address, View> = stored.chain(live).collect();
+                    merged.into_values().collect()
+                }));
+            }),
+        );
+    }
+
+    /// Asks a room for an operator. One that is not in memory is fetched.
     pub fn ask_room(self: &Arc<Self>, room: &Address, request: AdminRequest) {
         self.work(|worker| self.deliver_to_room(room, Input::Admin(request), Priority::Control, worker));
+    }
+
+    /// Which rooms are in memory.
+    pub fn rooms_in_memory(&self) -> Vec<Address> {
+        self.rooms.0.pin().keys().cloned().collect()
+    }
+
+    /// Rooms that were kept go on with those who were in them. Clients of this server that are not among `sessions` are
+    /// not there any more.
+    pub fn restore_rooms(self: &Arc<Self>, rooms: Vec<KeptRoom>, sessions: &BTreeSet<Address>) {
+        let settings = self.settings.load();
+        self.work(|worker| {
+            for kept in rooms {
+                let clients = kept.occupants.iter().flat_map(|occupant| &occupant.clients);
+                let lost = clients
+                    .map(|(client, _)| client)
+                    .filter(|client| settings.hosts.serves(client) && !sessions.contains(*client))
+                    .cloned()
+                    .collect();
+                let address = kept.address.clone();
+                let kept = Box::new(kept);
+                let request = Input::Admin(AdminRequest::GoOn { kept, lost });
+                self.deliver_to_room(&address, request, Priority::Control, worker);
+            }
+        });
+    }
+
+    /// Tells everybody elsewhere who was in a room when the last process ended without a goodbye, after
+    /// [`Router::restore_rooms`]. `done` learns how many rooms there are that somebody was in. A room of which the store
+    /// cannot say it now does it when it comes into memory.
+    pub fn tell_vanished_occupants(self: &Arc<Self>, done: Done<Result<usize, StoreError>>) {
+        let router = Arc::downgrade(self);
+        self.store.list_vanished_occupants(Box::new(move |outcome| {
+            if let (Some(router), Ok(rooms)) = (router.upgrade(), &outcome) {
+                for room in rooms {
+                    router.ask_room(room, AdminRequest::TellVanished);
+                }
+            }
+            done(outcome.map(|rooms| rooms.len()));
+        }));
     }
 
     /// The services end: everybody in a room is told (XEP-0045 §15.6.2, status 332).
@@ -128,11 +193,33 @@ impl Router {
             return Arc::clone(slot);
         }
         let key = address.to_bare();
-        let fresh = Slot::living(key.clone(), Arc::clone(self), Room::new(key.clone()));
-        match rooms.try_insert(key, Arc::clone(&fresh)) {
-            Ok(_) => fresh,
+        let fresh = Slot::loading(key.clone(), Arc::clone(self));
+        match rooms.try_insert(key.clone(), Arc::clone(&fresh)) {
+            Ok(_) => {
+                self.fetch_room(key, Arc::clone(&fresh));
+                fresh
+            }
             Err(taken) => Arc::clone(taken.current),
         }
+    }
+
+    fn fetch_room(self: &Arc<Self>, address: Address, slot: Arc<RoomSlot>) {
+        let router = Arc::clone(self);
+        self.store.load_room(
+            address.clone(),
+            self.settings.load().muc.history_max,
+            Box::new(move |saved| {
+                let room = saved.ok().and_then(|saved| Room::restored(address, saved).ok());
+                router.work(|worker| match room {
+                    // A slot that was given up meanwhile does not need the room.
+                    Some(room) => drop(slot.loaded(room, worker)),
+                    None => {
+                        router.forget_room(&slot);
+                        slot.load_failed(LoadFailure::Unavailable, worker);
+                    }
+                });
+            }),
+        );
     }
 
     fn forget_room(&self, slot: &Arc<RoomSlot>) {
@@ -143,6 +230,41 @@ impl Router {
             .remove_if(slot.key(), |_, known| Arc::ptr_eq(known, slot));
     }
 
+    /// XEP-0045 §6.3: the rooms that are listed, whether anybody is in them or not.
+    fn list_rooms_for(self: &Arc<Self>, asked: Parcel) {
+        let Some(host) = asked.to().map(|to| to.domainpart().to_owned()) else {
+            return;
+        };
+        let router = Arc::clone(self);
+        let max = self.settings.load().muc.listed_max;
+        let which = WhichRooms::Listed {
+            host: host.clone(),
+            max,
+        };
+        let done = move |outcome: Result<Vec<(Address, muc::RoomRow)>, StoreError>| {
+            router.work(|worker| match &outcome {
+                Ok(rows) => {
+                    let stored = rows
+                        .iter()
+                        .map(|(address, row)| (address.clone(), row.title.clone()));
+                    let live = router
+                        .rooms()
+                        .into_iter()
+                        .filter(|room| room.public && !room.persistent && room.address.domainpart() == host);
+                    let live = live.map(|room| (room.address, room.name));
+                    let all: BTreeMap<Address, String> = stored.chain(live).collect();
+                    let listed = all.into_iter().take(max);
+                    let listed = listed.map(|(address, name)| RoomItem { address, name });
+                    let payload = muc::list_of_rooms(listed).to_bytes("");
+                    let answer = asked.stanza().result(&payload);
+                    router.route(Parcel::new(answer), None, worker);
+                }
+                Err(error) => router.bounce(&asked, of_store(*error), worker),
+            });
+        };
+        self.store.list_rooms(which, Box::new(done));
+    }
+
     /// A stanza to the service itself (XEP-0045 §6).
     pub(crate) fn at_service(self: &Arc<Self>, parcel: &Parcel, worker: &mut Worker) {
         let stanza = parcel.stanza();
@@ -151,25 +273,14 @@ impl Router {
                 let Some(payload) = stanza.payload().map(|payload| payload.to_tree()) else {
                     return;
                 };
+                if muc::asks_for_rooms(&payload, kind == IqType::Set) {
+                    self.list_rooms_for(parcel.clone());
+                    return;
+                }
                 let mut dice = Dice(&*self.surroundings);
-                let listed = || {
-                    self.rooms()
-                        .into_iter()
-                        .filter(|room| room.public)
-                        .filter(|room| {
-                            parcel
-                                .to()
-                                .is_some_and(|to| to.domainpart() == room.address.domainpart())
-                        })
-                        .map(|room| RoomItem {
-                            address: room.address,
-                            name: room.name,
-                        })
-                        .collect()
-                };
                 let is_set = kind == IqType::Set;
                 let settings = self.settings.load();
-                match muc::answer_for_service(&payload, is_set, &settings.muc, &mut dice, listed) {
+                match muc::answer_for_service(&payload, is_set, &settings.muc, &mut dice) {
                     Ok(payload) => {
                         let bytes = payload.map(|tree| tree.to_bytes("")).unwrap_or_default();
                         let answer = Stanza::build(
@@ -224,16 +335,23 @@ impl World<Room> for Router {
         })
     }
 
-    /// A room keeps nothing.
-    fn commit(&self, slot: &Arc<RoomSlot>, id: CommitId, changes: Vec<Infallible>, worker: &mut Worker) {
-        drop(changes);
-        slot.committed(id, Ok(()), worker);
+    fn commit(&self, slot: &Arc<RoomSlot>, id: CommitId, changes: Vec<Change>, _worker: &mut Worker) {
+        let slot = Arc::clone(slot);
+        self.store.commit_room(
+            slot.key().clone(),
+            changes,
+            Box::new(move |outcome| {
+                let router = Arc::clone(slot.world());
+                router.work(|worker| slot.committed(id, outcome.map_err(|_| CommitFailed), worker));
+            }),
+        );
     }
 
     fn perform(&self, slot: &Arc<RoomSlot>, effect: Effect, worker: &mut Worker) {
         match effect {
             Effect::Route(parcel, receipt) => slot.world().route(parcel, receipt, worker),
             Effect::Settle(receipt) => receipt.settle(),
+            Effect::Kept(_, receipt) => settle(receipt),
             Effect::Answer(answer) => answer.give(),
             Effect::Watch(domain) => {
                 if self.destination(&domain) == Destination::Elsewhere {
@@ -253,9 +371,59 @@ impl World<Room> for Router {
         }
     }
 
-    /// Nothing waits for commits, so that nothing is taken back.
+    /// What would have followed a commit that failed is taken back: whoever waits for it may try again. Everybody in the
+    /// room learns that the room is lost ([`Room::farewell`]), so that nothing else need be told of what was said.
     fn abandon(&self, slot: &Arc<RoomSlot>, effect: Effect, worker: &mut Worker) {
-        self.perform(slot, effect, worker);
+        let router = slot.world();
+        let error = of_store(StoreError::Unavailable);
+        match effect {
+            Effect::Route(parcel, receipt) => {
+                match parcel.stanza().kind() {
+                    // It would have said that something is kept. Who asked is its recipient.
+                    Kind::Iq(IqType::Result) if parcel.from().is_some_and(Address::is_bare) => {
+                        let mut payload = Vec::new();
+                        error.write(&mut payload);
+                        let id = parcel.stanza().id();
+                        let kind = Kind::Iq(IqType::Error);
+                        let answer = Stanza::build(kind, parcel.from(), parcel.to(), id.as_deref(), &payload);
+                        router.route(Parcel::new(answer), None, worker);
+                    }
+                    // One occupant asked another.
+                    Kind::Iq(IqType::Get | IqType::Set) => router.bounce(&parcel, error, worker),
+                    // They say what did not happen, or who is out: as true as before.
+                    Kind::Iq(IqType::Result | IqType::Error)
+                    | Kind::Message(MessageType::Error)
+                    | Kind::Presence(PresenceType::Error | PresenceType::Unavailable) => {
+                        router.route(parcel, None, worker);
+                    }
+                    Kind::Message(
+                        MessageType::Chat
+                        | MessageType::Groupchat
+                        | MessageType::Headline
+                        | MessageType::Normal,
+                    )
+                    | Kind::Presence(
+                        PresenceType::Available
+                        | PresenceType::Probe
+                        | PresenceType::Subscribe
+                        | PresenceType::Subscribed
+                        | PresenceType::Unsubscribe
+                        | PresenceType::Unsubscribed,
+                    ) => {}
+                }
+                settle(receipt);
+            }
+            Effect::Kept(parcel, receipt) => {
+                router.bounce(&parcel, error, worker);
+                settle(receipt);
+            }
+            Effect::Settle(receipt) => receipt.settle(),
+            Effect::Answer(answer) => answer.give(),
+            // The room that is loaded anew has nobody in it whom it could watch over.
+            Effect::Watch(domain) | Effect::Unwatch(domain) => router.unwatch(slot.key(), &domain, worker),
+            // These concerned only the machine that is gone.
+            Effect::WakeAt(..) | Effect::Learn(..) | Effect::Count(_) => {}
+        }
     }
 
     fn refuse(&self, slot: &Arc<RoomSlot>, input: Input, why: Refusal, worker: &mut Worker) {
@@ -277,6 +445,12 @@ impl World<Room> for Router {
         }
     }
 
+    fn bury(&self, slot: &Arc<RoomSlot>, room: Box<Room>, worker: &mut Worker) {
+        for parcel in room.farewell() {
+            slot.world().route(parcel, None, worker);
+        }
+    }
+
     fn died(&self, slot: &Arc<RoomSlot>, _why: Death, _worker: &mut Worker) {
         self.forget_room(slot);
     }
@@ -284,6 +458,15 @@ impl World<Room> for Router {
     fn idle(&self, slot: &Arc<RoomSlot>, _worker: &mut Worker) {
         if slot.retire_if_idle() {
             self.forget_room(slot);
+        }
+    }
+}
+
+/// What somebody is told when the store does not do its part: to try again later.
+fn of_store(error: StoreError) -> StanzaError {
+    match error {
+        StoreError::Unavailable | StoreError::Refused => {
+            StanzaError::new(Condition::InternalServerError).kind(ErrorKind::Wait)
         }
     }
 }

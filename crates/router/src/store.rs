@@ -41,6 +41,20 @@ pub struct AccountView {
     pub waiting: usize,
 }
 
+/// Which rooms are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WhichRooms {
+    /// All that are kept.
+    All,
+    /// Those that are in the list of a service, this many of them.
+    Listed {
+        /// The service.
+        host: String,
+        /// Not more.
+        max: usize,
+    },
+}
+
 /// Keeps what machines decide to keep.
 ///
 /// A commit is one transaction: all of its changes are durable before the answer comes, or none of them is made.
@@ -94,4 +108,19 @@ pub trait Store: Send + Sync + 'static {
 
     /// A hash was learnt, from clients of this account or of its contacts, and another perhaps forgotten for it.
     fn keep_capabilities(&self, account: Address, lesson: Lesson, done: Done<Result<(), StoreError>>);
+
+    /// A room with so many of the messages that were said last. One that is not there is no error.
+    fn load_room(&self, address: Address, history: usize, done: Done<Result<muc::Saved, StoreError>>);
+
+    /// Changes of one room.
+    fn commit_room(&self, address: Address, changes: Vec<muc::Change>, done: Done<Result<(), StoreError>>);
+
+    /// Rooms that are kept, in order of their addresses.
+    fn list_rooms(&self, which: WhichRooms, done: Done<Result<Vec<(Address, muc::RoomRow)>, StoreError>>);
+
+    /// How many rooms are kept that this user has made.
+    fn count_rooms(&self, creator: Address, done: Done<Result<usize, StoreError>>);
+
+    /// The rooms that have rows of those who are in them, in order of their addresses.
+    fn list_vanished_occupants(&self, done: Done<Result<Vec<Address>, StoreError>>);
 }

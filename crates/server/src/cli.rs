@@ -135,7 +135,7 @@ pub enum LinkCommand {
 /// What can be done with rooms.
 #[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
 pub enum RoomCommand {
-    /// List all rooms that somebody is in
+    /// List all rooms
     List,
     /// Show one room: what it is called, who may enter, how many are in it
     Show {

@@ -235,6 +235,11 @@ impl Settings {
             },
             muc: muc::Settings {
                 services: self.rooms.iter().map(|&domain| domain.to_owned()).collect(),
+                local_domains: self
+                    .hosts
+                    .iter()
+                    .map(|(domain, _)| (*domain).to_owned())
+                    .collect(),
                 ..muc::Settings::default()
             },
             federation: self.federation(),

@@ -96,6 +96,8 @@ pub struct StanzaError {
     pub text: Option<String>,
     /// An application-specific condition: one whole element with its namespace declared.
     pub application: Option<String>,
+    /// Where to go instead, as a URI: what `gone` and `redirect` may hold.
+    pub address: Option<String>,
     /// The legacy code of XEP-0086, which only POKE still needs (XEP-0132 §3.1).
     pub code: Option<u16>,
 }
@@ -108,6 +110,7 @@ impl StanzaError {
             kind: condition.usual_kind(),
             text: None,
             application: None,
+            address: None,
             code: None,
         }
     }
@@ -133,6 +136,13 @@ impl StanzaError {
         self
     }
 
+    /// The same with the URI of where to go instead (RFC 6120 §8.3.3.5, §8.3.3.14).
+    #[must_use]
+    pub fn address(mut self, uri: impl Into<String>) -> StanzaError {
+        self.address = Some(uri.into());
+        self
+    }
+
     /// Writes the `<error/>` element.
     pub fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"<error");
@@ -141,12 +151,20 @@ impl StanzaError {
         }
         out.extend_from_slice(
             format!(
-                " type='{}'><{} xmlns='{STANZA_ERRORS}'/>",
+                " type='{}'><{} xmlns='{STANZA_ERRORS}'",
                 self.kind.as_str(),
                 self.condition.as_str()
             )
             .as_bytes(),
         );
+        match &self.address {
+            None => out.extend_from_slice(b"/>"),
+            Some(address) => {
+                out.push(b'>');
+                xml::escape_text(out, address);
+                out.extend_from_slice(format!("</{}>", self.condition.as_str()).as_bytes());
+            }
+        }
         if let Some(text) = &self.text {
             out.extend_from_slice(format!("<text xmlns='{STANZA_ERRORS}' xml:lang='en'>").as_bytes());
             xml::escape_text(out, text);

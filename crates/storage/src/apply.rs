@@ -1,4 +1,4 @@
-//! Changes of accounts as statements of one open transaction.
+//! Changes of accounts (those of rooms are in [`rooms`]) as statements of one open transaction.
 
 use account::{Change, Flags};
 use features::Record;
@@ -8,8 +8,9 @@ use stanza::Address;
 
 use crate::connection::{Connection, Value};
 use crate::failure::Failure;
-use crate::ids::Ids;
+use crate::ids::{Ids, Table};
 use crate::operation::Write;
+use crate::rooms;
 use crate::sql;
 use crate::waiting::Pending;
 
@@ -28,12 +29,16 @@ pub(crate) async fn write<'a>(
     match write {
         Write::Commit(changes) => {
             let account = ids
-                .of(connection, address)
+                .of(connection, Table::Accounts, address)
                 .await?
                 .ok_or_else(|| Failure::refused("there is no such account"))?;
             for change in changes {
                 commit(connection, pending, account, change).await?;
             }
+            Ok(true)
+        }
+        Write::Room(changes) => {
+            rooms::apply(connection, ids, address, changes).await?;
             Ok(true)
         }
         Write::Create(credentials) => {

@@ -14,13 +14,15 @@ use stanza::Address;
 use stream_management::StoredId;
 
 use crate::operation::{Outcome, Write};
+use crate::rooms::Rooms;
 
-/// All accounts, and what belongs to none of them.
+/// All accounts and rooms, and what belongs to none of them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Contents {
     accounts: BTreeMap<Address, Rows>,
     /// By form and value: what it means, and its number.
     capabilities: BTreeMap<(String, String), (bool, i64)>,
+    pub(crate) rooms: Rooms,
 }
 
 /// All rows of one account.
@@ -54,6 +56,12 @@ impl Contents {
                     changed.apply(change)?;
                 }
                 *rows = changed;
+                Ok(true)
+            }
+            Write::Room(changes) => {
+                let mut changed = self.rooms.clone();
+                changed.apply(address, changes)?;
+                self.rooms = changed;
                 Ok(true)
             }
             Write::Create(credentials) => {

@@ -19,7 +19,7 @@ use crate::doomed::Doomed;
 use crate::figures::{Counters, Figures};
 use crate::link::{Link, Place};
 use crate::migrations::{self, SchemaError};
-use crate::operation::{Order, Question, Write, store_by_operations};
+use crate::operation::{Order, Question, store_by_operations};
 use crate::postgres::{NoSession, Server};
 use crate::queue::{Limits, Queue};
 use crate::secrets::{Secret, Secrets};
@@ -240,7 +240,7 @@ impl Database {
     fn write(&self, order: Order) {
         let size = writer::size(&order.write);
         if let Err(order) = self.shared.writes.put(order, size) {
-            if let Write::Commit(_) = order.write {
+            if order.write.is_commit() {
                 self.shared.doomed.lock().add(&order.address);
             }
             self.runtime
@@ -249,7 +249,7 @@ impl Database {
     }
 
     fn ask(&self, question: Question) {
-        if let Question::Account(address, _) = &question {
+        if let Question::Account(address, _) | Question::Room(address, ..) = &question {
             self.shared.doomed.lock().pardon(address);
         }
         if let Err(question) = self.shared.questions.put(question, 0) {

@@ -16,7 +16,11 @@ pub enum Operation {
     Login,
     /// Accounts were listed.
     ListAccounts,
-    /// Changes of an account were committed.
+    /// A room was loaded.
+    LoadRoom,
+    /// Rooms were listed or counted.
+    ListRooms,
+    /// Changes of an account or a room were committed.
     Commit,
     /// An account was made, changed, or deleted.
     ChangeAccount,
@@ -26,12 +30,14 @@ pub enum Operation {
 
 impl Operation {
     /// All, in order.
-    pub const ALL: [Operation; 8] = [
+    pub const ALL: [Operation; 10] = [
         Operation::LoadAccount,
         Operation::LoadWaiting,
         Operation::LoadRecord,
         Operation::Login,
         Operation::ListAccounts,
+        Operation::LoadRoom,
+        Operation::ListRooms,
         Operation::Commit,
         Operation::ChangeAccount,
         Operation::Transaction,
@@ -45,6 +51,8 @@ impl Operation {
             Operation::LoadRecord => "load_record",
             Operation::Login => "login",
             Operation::ListAccounts => "list_accounts",
+            Operation::LoadRoom => "load_room",
+            Operation::ListRooms => "list_rooms",
             Operation::Commit => "commit",
             Operation::ChangeAccount => "change_account",
             Operation::Transaction => "transaction",

@@ -20,6 +20,7 @@ mod operation;
 mod postgres;
 mod queue;
 mod readers;
+mod rooms;
 mod secrets;
 mod sql;
 mod sqlite;

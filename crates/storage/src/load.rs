@@ -1,4 +1,4 @@
-//! Questions as statements.
+//! Questions about accounts as statements (those about rooms are in [`crate::rooms`]).
 //!
 //! An account is read in several statements without a transaction around them: only its machine changes its rows, and
 //! that is not in memory while it is being loaded.
@@ -219,7 +219,7 @@ impl Ask for Accounts {
 }
 
 /// The rows of a question, each made into something.
-async fn each<T>(
+pub(crate) async fn each<T>(
     connection: &mut Connection,
     sql: sql::Sql,
     values: &[Value<'_>],
@@ -327,7 +327,7 @@ fn known_hash(row: &Row) -> Result<KnownHash, Failure> {
     })
 }
 
-fn account_address(row: &Row) -> Result<Address, Failure> {
+pub(crate) fn account_address(row: &Row) -> Result<Address, Failure> {
     let (host, name): (String, String) = (row.get(0)?, row.get(1)?);
     address(&format!("{name}@{host}"))
 }
@@ -366,12 +366,12 @@ fn keys(row: &Row, first: usize) -> Result<Option<Box<ScramKeys>>, Failure> {
     })))
 }
 
-fn address(text: &str) -> Result<Address, Failure> {
+pub(crate) fn address(text: &str) -> Result<Address, Failure> {
     Address::parse(text).map_err(|error| Failure::refused(format!("what is stored as an address is {error}")))
 }
 
 /// A stored number as what it is.
-fn number<T: TryFrom<i64>>(row: &Row, place: usize) -> Result<T, Failure> {
+pub(crate) fn number<T: TryFrom<i64>>(row: &Row, place: usize) -> Result<T, Failure> {
     let number: i64 = row.get(place)?;
     T::try_from(number).map_err(|_| Failure::refused(format!("{number} is stored where it makes no sense")))
 }

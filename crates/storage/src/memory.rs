@@ -11,7 +11,7 @@ use stanza::Address;
 use crate::contents::Contents;
 use crate::doomed::Doomed;
 use crate::faults::{Dice, Faults};
-use crate::operation::{Order, Outcome, Question, Write, store_by_operations};
+use crate::operation::{Order, Outcome, Question, store_by_operations};
 
 /// Runs a job soon, on whatever thread, but not before it returns.
 pub type Executor = Box<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>;
@@ -203,7 +203,9 @@ impl State {
                 due = due.max(*last);
                 (*count, *last) = (*count + 1, due);
             }
-            Operation::Question(Question::Account(address, _)) => self.doomed.pardon(address),
+            Operation::Question(Question::Account(address, _) | Question::Room(address, ..)) => {
+                self.doomed.pardon(address);
+            }
             Operation::Question(_) => {}
         }
         self.asked += 1;
@@ -229,7 +231,7 @@ impl State {
     }
 
     fn make(&mut self, order: &Order) -> Outcome {
-        let is_commit = matches!(order.write, Write::Commit(_));
+        let is_commit = order.write.is_commit();
         let outcome = if is_commit && self.doomed.contains(&order.address) {
             Err(StoreError::Refused)
         } else {
@@ -293,6 +295,22 @@ impl State {
             Question::Capabilities(done) => {
                 let hashes = self.contents.capabilities();
                 Box::new(move || done(Ok(hashes)))
+            }
+            Question::Room(address, history, done) => {
+                let saved = self.contents.rooms.room(&address, history);
+                Box::new(move || done(Ok(saved)))
+            }
+            Question::Rooms(which, done) => {
+                let rooms = self.contents.rooms.list(&which);
+                Box::new(move || done(Ok(rooms)))
+            }
+            Question::CountRooms(creator, done) => {
+                let count = self.contents.rooms.count(&creator);
+                Box::new(move || done(Ok(count)))
+            }
+            Question::VanishedOccupants(done) => {
+                let rooms = self.contents.rooms.with_occupants();
+                Box::new(move || done(Ok(rooms)))
             }
         }
     }

@@ -27,6 +27,7 @@ const STEPS: &[Step] = &[
     step!(1, "accounts", "0001_accounts.sql"),
     step!(2, "held_presence", "0002_held_presence.sql"),
     step!(3, "capabilities", "0003_capabilities.sql"),
+    step!(4, "rooms", "0004_rooms.sql"),
 ];
 
 /// Why a database does not have the schema that this program needs.

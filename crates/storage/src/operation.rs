@@ -3,10 +3,10 @@
 use account::{Change, Flags, Saved, WaitingRow};
 use features::Record;
 use presence::{KnownHash, Lesson};
-use router::{AccountView, Done, Login, StoreError};
+use router::{AccountView, Done, Login, StoreError, WhichRooms};
 use stanza::Address;
 
-/// A change of one account, and whom to tell.
+/// A change of one account or room, and whom to tell.
 pub(crate) struct Order {
     pub(crate) address: Address,
     pub(crate) write: Write,
@@ -16,10 +16,12 @@ pub(crate) struct Order {
 /// True: it was done. False: there is no such account, or for [`Write::Create`], there is one already.
 pub(crate) type Outcome = Result<bool, StoreError>;
 
-/// A change of one account.
+/// A change of one account, or of one room.
 pub(crate) enum Write {
     /// What its machine decided.
     Commit(Vec<Change>),
+    /// What the machine of a room decided.
+    Room(Vec<muc::Change>),
     Create(sasl::Stored),
     SetCredentials(sasl::Stored),
     SetFlags(Flags),
@@ -28,7 +30,33 @@ pub(crate) enum Write {
     Learn(Lesson),
 }
 
+impl Write {
+    /// Whether a machine decided it, which is wrong about all that follows when it is not made.
+    pub(crate) fn is_commit(&self) -> bool {
+        match self {
+            Write::Commit(_) | Write::Room(_) => true,
+            Write::Create(_)
+            | Write::SetCredentials(_)
+            | Write::SetFlags(_)
+            | Write::Delete
+            | Write::Learn(_) => false,
+        }
+    }
+}
+
 impl Order {
+    pub(crate) fn room(
+        address: Address,
+        changes: Vec<muc::Change>,
+        done: Done<Result<(), StoreError>>,
+    ) -> Order {
+        Order {
+            address,
+            write: Write::Room(changes),
+            answer: Box::new(move |outcome| done(outcome.map(|_| ()))),
+        }
+    }
+
     pub(crate) fn commit(
         address: Address,
         changes: Vec<Change>,
@@ -51,6 +79,11 @@ pub(crate) enum Question {
     List(Option<String>, Done<Result<Vec<AccountView>, StoreError>>),
     Held(Done<Result<Vec<Address>, StoreError>>),
     Capabilities(Done<Result<Vec<KnownHash>, StoreError>>),
+    /// With so many of the messages that were said last.
+    Room(Address, usize, Done<Result<muc::Saved, StoreError>>),
+    Rooms(WhichRooms, Done<Result<Vec<(Address, muc::RoomRow)>, StoreError>>),
+    CountRooms(Address, Done<Result<usize, StoreError>>),
+    VanishedOccupants(Done<Result<Vec<Address>, StoreError>>),
 }
 
 impl Question {
@@ -62,7 +95,10 @@ impl Question {
             Question::Record(_, _, done) => done(Err(error)),
             Question::Login(_, done) => done(Err(error)),
             Question::List(_, done) => done(Err(error)),
-            Question::Held(done) => done(Err(error)),
+            Question::Held(done) | Question::VanishedOccupants(done) => done(Err(error)),
+            Question::Room(_, _, done) => done(Err(error)),
+            Question::Rooms(_, done) => done(Err(error)),
+            Question::CountRooms(_, done) => done(Err(error)),
             Question::Capabilities(done) => done(Err(error)),
         }
     }
@@ -199,6 +235,47 @@ macro_rules! store_by_operations {
                     write: $crate::operation::Write::Learn(lesson),
                     answer: Box::new(move |outcome| done(outcome.map(|_| ()))),
                 });
+            }
+
+            fn load_room(
+                &self,
+                address: stanza::Address,
+                history: usize,
+                done: router::Done<Result<muc::Saved, router::StoreError>>,
+            ) {
+                self.ask($crate::operation::Question::Room(address, history, done));
+            }
+
+            fn commit_room(
+                &self,
+                address: stanza::Address,
+                changes: Vec<muc::Change>,
+                done: router::Done<Result<(), router::StoreError>>,
+            ) {
+                self.write($crate::operation::Order::room(address, changes, done));
+            }
+
+            fn list_rooms(
+                &self,
+                which: router::WhichRooms,
+                done: router::Done<Result<Vec<(stanza::Address, muc::RoomRow)>, router::StoreError>>,
+            ) {
+                self.ask($crate::operation::Question::Rooms(which, done));
+            }
+
+            fn count_rooms(
+                &self,
+                creator: stanza::Address,
+                done: router::Done<Result<usize, router::StoreError>>,
+            ) {
+                self.ask($crate::operation::Question::CountRooms(creator, done));
+            }
+
+            fn list_vanished_occupants(
+                &self,
+                done: router::Done<Result<Vec<stanza::Address>, router::StoreError>>,
+            ) {
+                self.ask($crate::operation::Question::VanishedOccupants(done));
             }
         }
     };

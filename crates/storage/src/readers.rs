@@ -14,6 +14,7 @@ use crate::link::Place;
 use crate::load::{self, Ask};
 use crate::operation::Question;
 use crate::queue::Limits;
+use crate::rooms;
 
 /// Questions are taken one by one, so that each goes to whoever is free.
 const ONE: Limits = Limits {
@@ -80,6 +81,22 @@ impl Reader<'_> {
             Question::Capabilities(done) => {
                 let outcome = self.ask(&load::Capabilities).await;
                 self.give(Operation::LoadRecord, outcome, done);
+            }
+            Question::Room(address, history, done) => {
+                let outcome = self.ask(&rooms::Room(address, history)).await;
+                self.give(Operation::LoadRoom, outcome, done);
+            }
+            Question::Rooms(which, done) => {
+                let outcome = self.ask(&rooms::Listed(which)).await;
+                self.give(Operation::ListRooms, outcome, done);
+            }
+            Question::CountRooms(creator, done) => {
+                let outcome = self.ask(&rooms::Count(creator)).await;
+                self.give(Operation::ListRooms, outcome, done);
+            }
+            Question::VanishedOccupants(done) => {
+                let outcome = self.ask(&rooms::Vanished).await;
+                self.give(Operation::ListRooms, outcome, done);
             }
         }
     }

@@ -189,6 +189,59 @@ statements! {
         ON CONFLICT (form, value) DO UPDATE SET wants_annotations = $3, number = $4";
 
     CAPABILITIES_DELETE = "DELETE FROM capabilities WHERE form = $1 AND value = $2";
+    ROOM_LOAD = "SELECT id, creator, title, listed, configuration, secret, subject, card FROM rooms \
+        WHERE host = $1 AND name = $2";
+
+    ROOM_ID = "SELECT id FROM rooms WHERE host = $1 AND name = $2";
+
+    ROOM_PUT = "INSERT INTO rooms (host, name, creator, title, listed, configuration, secret) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7) \
+        ON CONFLICT (host, name) DO UPDATE SET creator = $3, title = $4, listed = $5, configuration = $6, secret = $7";
+
+    ROOM_DELETE = "DELETE FROM rooms WHERE host = $1 AND name = $2";
+
+    ROOM_SUBJECT = "UPDATE rooms SET subject = $2 WHERE id = $1";
+
+    ROOM_CARD = "UPDATE rooms SET card = $2 WHERE id = $1";
+
+    ROOMS_LIST = "SELECT host, name, creator, title, listed, configuration, secret FROM rooms";
+
+    ROOMS_LISTED = "SELECT host, name, creator, title, listed, configuration, secret FROM rooms \
+        WHERE host = $1 AND listed ORDER BY name LIMIT $2";
+
+    ROOMS_COUNT = "SELECT COUNT(*) FROM rooms WHERE creator = $1";
+
+    ROOM_AFFILIATIONS_LOAD = "SELECT person, affiliation, nick FROM room_affiliations WHERE room = $1";
+
+    ROOM_AFFILIATION_PUT = "INSERT INTO room_affiliations (room, person, affiliation, nick) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (room, person) DO UPDATE SET affiliation = $3, nick = $4";
+
+    ROOM_AFFILIATION_DELETE = "DELETE FROM room_affiliations WHERE room = $1 AND person = $2";
+
+    ROOM_HISTORY_LOAD = "SELECT id, said_at, stanza FROM room_history WHERE room = $1 ORDER BY id DESC LIMIT $2";
+
+    ROOM_SAID_ADD = "INSERT INTO room_history (room, id, said_at, stanza) VALUES ($1, $2, $3, $4)";
+
+    ROOM_SAID_FORGET = "DELETE FROM room_history WHERE room = $1 AND id <= $2";
+
+    ROOM_TOMBSTONE_LOAD = "SELECT destroyed_at, alternative, reason FROM room_tombstones WHERE host = $1 AND name = $2";
+
+    ROOM_TOMBSTONE_PUT = "INSERT INTO room_tombstones (host, name, destroyed_at, alternative, reason) \
+        VALUES ($1, $2, $3, $4, $5) \
+        ON CONFLICT (host, name) DO UPDATE SET destroyed_at = $3, alternative = $4, reason = $5";
+
+    ROOM_TOMBSTONE_DELETE = "DELETE FROM room_tombstones WHERE host = $1 AND name = $2";
+
+    ROOM_TOMBSTONES_FORGET = "DELETE FROM room_tombstones WHERE destroyed_at < $1";
+
+    ROOM_OCCUPANTS_LOAD = "SELECT client, nick FROM room_occupants WHERE host = $1 AND name = $2 ORDER BY client";
+
+    ROOM_OCCUPANTS_LIST = "SELECT DISTINCT host, name FROM room_occupants";
+
+    ROOM_OCCUPANT_PUT = "INSERT INTO room_occupants (host, name, client, nick) VALUES ($1, $2, $3, $4) \
+        ON CONFLICT (host, name, client) DO UPDATE SET nick = $4";
+
+    ROOM_OCCUPANT_DELETE = "DELETE FROM room_occupants WHERE host = $1 AND name = $2 AND client = $3";
 
     SECRET_LOAD = "SELECT octets FROM secrets WHERE name = $1";
 
@@ -258,10 +311,13 @@ mod tests {
             let plan = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", sql.sqlite)).into_sql_str();
             for step in sqlx::raw_sql(plan).fetch_all(&mut connection).await.unwrap() {
                 let step: String = step.get("detail");
-                let looks_at_all = ["accounts", "roster", "privacy", "waiting", "blobs", "secrets"]
-                    .iter()
-                    .any(|table| step.starts_with(&format!("SCAN {table}")));
-                assert!(!looks_at_all || *name == "ACCOUNTS_LIST", "{name}: {step}");
+                let looks_at_all = [
+                    "accounts", "roster", "privacy", "waiting", "blobs", "secrets", "room",
+                ]
+                .iter()
+                .any(|table| step.starts_with(&format!("SCAN {table}")));
+                let lists = ["ACCOUNTS_LIST", "ROOMS_LIST", "ROOM_OCCUPANTS_LIST"];
+                assert!(!looks_at_all || lists.contains(name), "{name}: {step}");
             }
         }
         drop(connection);

@@ -69,7 +69,7 @@ fn split(waiting: Waiting<Order>) -> (Running, Write) {
         answer,
     } = waiting.what;
     let operation = match write {
-        Write::Commit(_) => Operation::Commit,
+        Write::Commit(_) | Write::Room(_) => Operation::Commit,
         Write::Create(_)
         | Write::SetCredentials(_)
         | Write::SetFlags(_)
@@ -213,7 +213,7 @@ fn is_doomed(
     outcomes: &[Option<Outcome>],
     shared: &Shared,
 ) -> bool {
-    let (Some(address), Some(Write::Commit(_))) = (addresses.get(place), writes.get(place)) else {
+    let (Some(address), Some(true)) = (addresses.get(place), writes.get(place).map(Write::is_commit)) else {
         return false;
     };
     let lost_in_this_group =
@@ -223,7 +223,7 @@ fn is_doomed(
             .zip(writes)
             .take(place)
             .any(|((outcome, other), write)| {
-                matches!((outcome, write), (Some(Err(_)), Write::Commit(_))) && other == address
+                matches!(outcome, Some(Err(_))) && write.is_commit() && other == address
             });
     lost_in_this_group || shared.doomed.lock().contains(address)
 }
@@ -247,6 +247,7 @@ pub(crate) fn size(write: &Write) -> usize {
         | Write::Learn(_) => {
             return ROW;
         }
+        Write::Room(changes) => return crate::rooms::size(changes),
     };
     let of = |change: &Change| match change {
         Change::Roster(roster::Change::Item(item)) => {

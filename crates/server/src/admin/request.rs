@@ -91,7 +91,7 @@ pub enum Request {
         /// A full address, or a bare one for all.
         session: String,
     },
-    /// All rooms that somebody is in.
+    /// All rooms: those that somebody is in, and those that stay.
     RoomList,
     /// One room.
     RoomShow {
@@ -481,6 +481,12 @@ pub struct Room {
     pub moderated: bool,
     /// Whether a password is needed.
     pub password_protected: bool,
+    /// Whether it stays when nobody is in it.
+    #[serde(default)]
+    pub persistent: bool,
+    /// Who made it.
+    #[serde(default)]
+    pub creator: Option<String>,
     /// How many are in it.
     pub occupants: usize,
     /// How many clients they have there; one occupant may have several.

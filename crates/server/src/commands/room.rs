@@ -1,6 +1,6 @@
 //! `balcony room list|show|destroy`: chat rooms.
 
-use super::{Output, ask, configuration, misunderstood, say_json};
+use super::{Output, ask_anyway, configuration, misunderstood, say_json};
 use crate::admin::{Reply, Request, Room};
 use crate::cli::{Arguments, RoomCommand};
 use crate::report::{Exit, Report};
@@ -15,7 +15,7 @@ pub(super) fn room(arguments: &Arguments, command: &RoomCommand, output: Output)
             reason: reason.clone(),
         },
     };
-    let reply = ask(&configuration(arguments)?, &request)?;
+    let reply = ask_anyway(&configuration(arguments)?, &request, "room")?;
     match (command, &reply, output) {
         (RoomCommand::List | RoomCommand::Show { .. }, Reply::Rooms { .. }, Output::Machines)
         | (RoomCommand::Destroy { .. }, Reply::Done, Output::Machines) => say_json(&reply),
@@ -56,6 +56,14 @@ fn page(room: &Room) -> String {
             words => words,
         }
     ));
+    text.push_str(if room.persistent {
+        "\n    stays when nobody is in it"
+    } else {
+        "\n    ends when the last one leaves"
+    });
+    if let Some(creator) = &room.creator {
+        text.push_str(&format!("\n    made by: {creator}"));
+    }
     text
 }
 
@@ -88,6 +96,8 @@ mod tests {
             members_only: false,
             moderated: false,
             password_protected: false,
+            persistent: true,
+            creator: Some("romeo@montague.lit".to_owned()),
             occupants: 1,
             clients: 2,
         }
@@ -98,7 +108,8 @@ mod tests {
         assert_eq!(line(&garden()), "garden@rooms.montague.lit  1 occupant");
         assert_eq!(
             page(&garden()),
-            "garden@rooms.montague.lit\n    name: The garden\n    in it: 1 occupant, 2 clients\n    entry: open to all"
+            "garden@rooms.montague.lit\n    name: The garden\n    in it: 1 occupant, 2 clients\n    entry: open to all\n    \
+             stays when nobody is in it\n    made by: romeo@montague.lit"
         );
     }
 
@@ -110,6 +121,8 @@ mod tests {
             members_only: true,
             moderated: true,
             password_protected: true,
+            persistent: false,
+            creator: None,
             occupants: 2,
             clients: 1,
             ..garden()
@@ -121,7 +134,9 @@ mod tests {
         );
         assert_eq!(
             page(&tomb),
-            format!("garden@rooms.montague.lit\n    in it: 2 occupants, 1 client\n    entry: {traits}")
+            format!(
+                "garden@rooms.montague.lit\n    in it: 2 occupants, 1 client\n    entry: {traits}\n    ends when the last one leaves"
+            )
         );
     }
 }

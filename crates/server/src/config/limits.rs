@@ -130,6 +130,8 @@ section! {
 
         /// Rooms that one account may own; creating more is refused.
         rooms_per_account: usize = 20, effect later;
+        /// Rooms that the list of a service shows; more exist, but are not listed.
+        rooms_listed: usize = 1_000;
         /// Occupants of one room; further ones are turned away (`service-unavailable`).
         room_occupants: usize = 5_000;
         /// Messages of one occupant in one room; beyond it they are returned.

@@ -311,6 +311,9 @@ section! {
         /// How long somebody whose server cannot be reached keeps the place in a room, marked as out of reach. With `0s`
         /// they are removed at once.
         ghost_grace: Duration = Duration::from_secs(300);
+        /// How long whoever comes to a room that was destroyed is told so, and where to go instead. With `0s` such a room can
+        /// be made anew at once, by anybody.
+        tombstones: Duration = Duration::from_secs(31 * 24 * 3600);
     }
 }
 

@@ -74,7 +74,7 @@ impl Admin for Running {
                     details.sessions = self.sessions(Some(&account)).await?;
                     Ok(Reply::Account(details))
                 }
-                Request::RoomList => Ok(rooms::list(&self.router)),
+                Request::RoomList => rooms::list(&self.router).await,
                 Request::RoomShow { room } => rooms::show(&self.router, &room).await,
                 Request::RoomDestroy { room, reason } => rooms::destroy(&self.router, &room, reason).await,
                 Request::LinkList { domain } => links::list(&self.router, domain.as_ref()),
@@ -100,6 +100,15 @@ impl Admin for Offline {
         Box::pin(async move {
             if let Request::PrivacyExplain { from, to, kind } = request {
                 return explain(&self.router, &from, &to, kind).await;
+            }
+            if let Request::RoomList = request {
+                return rooms::list(&self.router).await;
+            }
+            if let Request::RoomShow { room } = &request {
+                return rooms::show(&self.router, room).await;
+            }
+            if let Request::RoomDestroy { room, reason } = request {
+                return rooms::destroy(&self.router, &room, reason).await;
             }
             accounts(&self.router, request).await
         })
@@ -347,7 +356,9 @@ fn prepared(password: &admin::Password) -> Result<sasl::Password, Refusal> {
 }
 
 /// Waits for an answer of the store.
-async fn ask<T: Send + 'static>(question: impl FnOnce(Done<Result<T, StoreError>>)) -> Result<T, Refusal> {
+pub(super) async fn ask<T: Send + 'static>(
+    question: impl FnOnce(Done<Result<T, StoreError>>),
+) -> Result<T, Refusal> {
     let (tell, answer) = oneshot::channel();
     question(Box::new(move |outcome| {
         // Whoever asked may be gone.

@@ -9,13 +9,15 @@ use router::Router;
 use stanza::Address;
 use tokio::sync::oneshot;
 
+use super::administration::ask;
 use crate::admin::{Outcome, Refusal, RefusalKind, Reply, Room};
 use crate::metrics::Families;
 
-pub(super) fn list(router: &Router) -> Reply {
-    Reply::Rooms {
-        rooms: router.rooms().into_iter().map(told).collect(),
-    }
+pub(super) async fn list(router: &Arc<Router>) -> Outcome {
+    let rooms = ask(|done| router.all_rooms(done)).await?;
+    Ok(Reply::Rooms {
+        rooms: rooms.into_iter().map(told).collect(),
+    })
 }
 
 pub(super) async fn show(router: &Arc<Router>, room: &str) -> Outcome {
@@ -161,6 +163,8 @@ fn told(view: View) -> Room {
         members_only: view.members_only,
         moderated: view.moderated,
         password_protected: view.protected,
+        persistent: view.persistent,
+        creator: view.creator.map(|creator| creator.to_string()),
         occupants: view.occupants,
         clients: view.clients,
     }

@@ -102,7 +102,14 @@ pub(super) fn of_router(
             .iter()
             .map(|service| service.as_str().to_owned())
             .collect(),
+        local_domains: configuration
+            .hosts
+            .keys()
+            .map(|name| name.as_str().to_owned())
+            .collect(),
         occupants_max: limits.room_occupants,
+        listed_max: limits.rooms_listed,
+        tombstones: configuration.muc.tombstones,
         history_max: limits.room_history,
         message_rate: limits.room_messages.on().copied().map(rate),
         ghost_grace: configuration.muc.ghost_grace,

@@ -81,6 +81,33 @@ impl Asker {
         answer(|done| self.0.keep_capabilities(account.clone(), lesson, done)).await
     }
 
+    pub(crate) async fn room(&self, address: &Address, history: usize) -> Result<muc::Saved, StoreError> {
+        answer(|done| self.0.load_room(address.clone(), history, done)).await
+    }
+
+    pub(crate) async fn keep_room(
+        &self,
+        address: &Address,
+        changes: Vec<muc::Change>,
+    ) -> Result<(), StoreError> {
+        answer(|done| self.0.commit_room(address.clone(), changes, done)).await
+    }
+
+    pub(crate) async fn rooms(
+        &self,
+        which: router::WhichRooms,
+    ) -> Result<Vec<(Address, muc::RoomRow)>, StoreError> {
+        answer(|done| self.0.list_rooms(which, done)).await
+    }
+
+    pub(crate) async fn count_rooms(&self, creator: &Address) -> Result<usize, StoreError> {
+        answer(|done| self.0.count_rooms(creator.clone(), done)).await
+    }
+
+    pub(crate) async fn vanished(&self) -> Result<Vec<Address>, StoreError> {
+        answer(|done| self.0.list_vanished_occupants(done)).await
+    }
+
     pub(crate) async fn held(&self) -> Result<Vec<Address>, StoreError> {
         answer(|done| self.0.list_held(done)).await
     }

@@ -14,5 +14,6 @@ mod outages;
 mod places;
 mod properties;
 mod relay;
+mod rooms;
 mod schema;
 mod speed;
