@@ -85,11 +85,13 @@ pub enum Limit {
     Stream,
     /// What may wait for a client that does not read or acknowledge.
     Queue,
+    /// Bodies of HTTP requests in memory.
+    HttpBodies,
 }
 
 impl Limit {
     /// All of them, by the names that operators read.
-    pub const ALL: [(&'static str, Limit); 9] = [
+    pub const ALL: [(&'static str, Limit); 10] = [
         ("connections", Limit::Connections),
         ("preauth", Limit::Unauthenticated),
         ("ip", Limit::Address),
@@ -99,6 +101,7 @@ impl Limit {
         ("registrations", Limit::Registrations),
         ("stream", Limit::Stream),
         ("queue", Limit::Queue),
+        ("http_bodies", Limit::HttpBodies),
     ];
 }
 
@@ -157,12 +160,14 @@ impl Addresses {
 
     /// A new connection; `None` when there are too many.
     pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Admission> {
-        let is_exempt = {
-            let counted = counted_as(address);
-            let limits = self.limits.lock();
-            limits.exempt.iter().any(|range| range.contains(counted))
-        };
-        self.admit_as(address, is_exempt)
+        self.admit_as(address, self.is_exempt(address))
+    }
+
+    /// Whether this address has no limits of its own.
+    pub(crate) fn is_exempt(&self, address: IpAddr) -> bool {
+        let counted = counted_as(address);
+        let limits = self.limits.lock();
+        limits.exempt.iter().any(|range| range.contains(counted))
     }
 
     /// A new connection of a proxy that asks for others: their addresses count, not its own.

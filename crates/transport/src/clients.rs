@@ -175,6 +175,11 @@ impl Clients {
         self.bosh.results()
     }
 
+    /// Bytes of bodies of HTTP requests that are being read, as far as they count (`limits.http_bodies_bytes`).
+    pub fn http_body_bytes(&self) -> usize {
+        self.bosh.bodies().bytes()
+    }
+
     pub(crate) fn bosh(&self) -> &BoshSessions {
         &self.bosh
     }

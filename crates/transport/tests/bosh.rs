@@ -279,6 +279,9 @@ async fn pages_of_other_sites_may_ask_as_far_as_they_are_allowed() {
 async fn xep0156_2_each_host_says_where_clients_connect() {
     let server = Server::start(behind_a_proxy());
     let strict = Server::start(settings(Encryption::Required));
+    let mut settings = behind_a_proxy();
+    settings.http.public_url = Some("https://chat.montague.lit:8443/xmpp".to_owned());
+    let elsewhere = Server::start(settings);
     let ask = |mut line: Line, host: &str, path: &str| {
         line.say(&format!(
             "GET /.well-known/{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
@@ -292,6 +295,13 @@ async fn xep0156_2_each_host_says_where_clients_connect() {
         for link in [
             "<Link rel='urn:xmpp:alt-connections:websocket' href='wss://montague.lit/xmpp-websocket'/>",
             "<Link rel='urn:xmpp:alt-connections:xbosh' href='https://montague.lit/http-bind'/>",
+        ] {
+            assert!(told.contains(link), "{told}");
+        }
+        let told = ask(Line::dial(elsewhere.http), "montague.lit", "host-meta");
+        for link in [
+            "href='wss://chat.montague.lit:8443/xmpp/xmpp-websocket'",
+            "href='https://chat.montague.lit:8443/xmpp/http-bind'",
         ] {
             assert!(told.contains(link), "{told}");
         }

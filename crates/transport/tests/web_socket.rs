@@ -68,6 +68,70 @@ async fn rfc7395_3_4_clients_on_websocket_and_tcp_write_to_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rfc7395_3_6_the_server_closes_the_stream_and_then_the_websocket() {
+    let server = Server::start(behind_a_proxy());
+    server.account("romeo@montague.lit").await;
+    tokio::task::block_in_place(|| {
+        let bound = |resource| {
+            let mut romeo = dial(&server);
+            romeo.open("montague.lit");
+            romeo.log_in("romeo@montague.lit", resource);
+            romeo
+        };
+        let mut romeo = bound("web");
+        let mut other = bound("other");
+        // Another takes the resource.
+        let mut newer = bound("web");
+        let heard = romeo.hear("/>") + &romeo.hear(&format!("<close xmlns='{FRAMING}'/>"));
+        assert!(heard.contains("<conflict "), "{heard}");
+        assert!(matches!(romeo.hear_message(), Ok(Message::Close(_))));
+        assert!(romeo.hear_message().is_err(), "the connection is closed");
+        // A client that closes the WebSocket without closing the stream is gone as if its connection had broken.
+        other.say_message(Message::Close(None));
+        while other.hear_message().is_ok() {}
+        newer.appear();
+        // All hear that the server stops.
+        server.router.suspend_all();
+        let heard = newer.hear(&format!("<close xmlns='{FRAMING}'/>"));
+        assert!(heard.contains("<system-shutdown "), "{heard}");
+        assert!(matches!(newer.hear_message(), Ok(Message::Close(_))));
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_limits_of_streams_hold_on_a_websocket_too() {
+    let mut settings = behind_a_proxy();
+    settings.session.limits.unauthenticated.stanza_bytes = 10_000;
+    settings.session.limits.authenticated.depth = 8;
+    settings.session.limits.login_attempts = 1;
+    let server = Server::start(settings);
+    server.account("romeo@montague.lit").await;
+    let wrong = "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>AHJvbWVvAHdyb25n</auth>";
+    let large = format!("<message><body>{}</body></message>", "x".repeat(20_000));
+    tokio::task::block_in_place(|| {
+        let mut line = dial(&server);
+        line.open("montague.lit");
+        let heard = line.talk(&large, "<close");
+        assert!(heard.contains("<policy-violation "), "before the login: {heard}");
+        let mut line = dial(&server);
+        line.open("montague.lit");
+        let heard = line.talk(wrong, "<close");
+        assert!(
+            heard.contains("<not-authorized") && heard.contains("<policy-violation "),
+            "{heard}"
+        );
+        let mut line = dial(&server);
+        line.open("montague.lit");
+        line.log_in("romeo@montague.lit", "web");
+        line.say(&large);
+        line.appear();
+        let deep = format!("<message>{}{}</message>", "<a>".repeat(9), "</a>".repeat(9));
+        let heard = line.talk(&deep, "<close");
+        assert!(heard.contains("<policy-violation "), "{heard}");
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rfc7395_3_9_tls_stands_around_the_websocket_and_binds_the_login() {
     let server = Server::start(settings(Encryption::Required));
     server.account("romeo@montague.lit").await;

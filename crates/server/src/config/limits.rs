@@ -15,6 +15,11 @@ section! {
         stanza_bytes: ByteSize = ByteSize(256 << 10);
         /// The largest HTTP request of BOSH. A client may put several stanzas into one.
         bosh_body_bytes: ByteSize = ByteSize(512 << 10);
+        /// What of the bodies of all HTTP requests may be in memory at the same time; the first 4 KiB of each do not count.
+        /// Beyond it a request is refused (503), and its client tries again.
+        http_bodies_bytes: ByteSize = ByteSize(32 << 20);
+        /// The same for requests from one address.
+        http_bodies_bytes_per_address: ByteSize = ByteSize(4 << 20);
         /// How deep elements may lie in each other; deeper ends the stream.
         depth: usize = 64;
         /// Attributes of one element; more end the stream.

@@ -49,6 +49,10 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WebEndpoint(String);
 
+/// A web site, `https://chat.montague.lit`, or a path on one. Paths are put behind it as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebSite(String);
+
 /// Where accounts, rosters, messages and rooms are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DatabaseUrl {
@@ -106,6 +110,38 @@ impl HttpPath {
     /// The path, beginning with a slash.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl WebSite {
+    /// The whole URL, without a slash at its end.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Textual for WebSite {
+    const FORM: &'static str = "a web site such as \"https://chat.montague.lit\"";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let site = text.strip_suffix('/').unwrap_or(text);
+        match site.strip_prefix("https://") {
+            Some(rest)
+                if !rest.starts_with('/')
+                    && !rest.is_empty()
+                    && rest
+                        .bytes()
+                        .all(|byte| byte.is_ascii_graphic() && byte != b'?' && byte != b'#') =>
+            {
+                Ok(WebSite(site.to_owned()))
+            }
+            // XEP-0156 §2.2: ways without TLS are not told.
+            Some(_) | None => Err(format!("\"{text}\" does not begin with https:// and a host")),
+        }
+    }
+
+    fn to_text(&self) -> String {
+        self.0.clone()
     }
 }
 
@@ -367,6 +403,29 @@ mod tests {
                     "{network} should not hold {address}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_web_site_has_tls_and_no_slash_at_its_end() {
+        for (given, taken) in [
+            ("https://chat.montague.lit", "https://chat.montague.lit"),
+            (
+                "https://montague.lit:8443/chat/",
+                "https://montague.lit:8443/chat",
+            ),
+        ] {
+            assert_eq!(WebSite::from_text(given).unwrap().as_str(), taken);
+        }
+        for wrong in [
+            "http://montague.lit",
+            "montague.lit",
+            "https://",
+            "https:///",
+            "https://a b",
+            "https://a/?b",
+        ] {
+            assert!(WebSite::from_text(wrong).is_err(), "{wrong} was taken");
         }
     }
 

@@ -23,7 +23,7 @@ use schema::{Places, Reader, Setting};
 pub use amount::{ByteSize, Rate};
 pub use document::{example, reference};
 pub use limits::Limits;
-pub use location::{DatabaseUrl, DnsServer, HttpPath, Network, Origin, RouteTarget, WebEndpoint};
+pub use location::{DatabaseUrl, DnsServer, HttpPath, Network, Origin, RouteTarget, WebEndpoint, WebSite};
 pub use name::{AccountName, HostName};
 pub use problem::{Place, Problem, Problems, Severity};
 pub use sections::{

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::amount::{ByteSize, Rate};
 use super::limits::Limits;
-use super::location::{DatabaseUrl, DnsServer, HttpPath, Network, Origin, RouteTarget, WebEndpoint};
+use super::location::{DatabaseUrl, DnsServer, HttpPath, Network, Origin, RouteTarget, WebEndpoint, WebSite};
 use super::name::{AccountName, HostName};
 use super::schema::section;
 use super::value::{OrOff, choice};
@@ -284,6 +284,9 @@ section! {
         /// the client's address instead of theirs.
         /// A proxy sets one of the two and takes the other away; where both stand and differ, neither is believed.
         trusted_proxies: Vec<Network> = Vec::new();
+        /// The web site at which browsers reach WebSocket and BOSH, told in host-meta (XEP-0156). Off: it is the one where
+        /// they ask for host-meta, as behind the examples in `deploy/proxy`.
+        public_url: OrOff<WebSite> = OrOff::Off;
         /// Clients that come on a WebSocket are sent there instead (`see-other-uri`, RFC 7395). Those that are connected
         /// stay.
         see_other_uri: OrOff<WebEndpoint> = OrOff::Off;

@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::amount::Rate;
-use super::location::{DnsServer, HttpPath, Network, Origin, RouteTarget, WebEndpoint};
+use super::location::{DnsServer, HttpPath, Network, Origin, RouteTarget, WebEndpoint, WebSite};
 use super::name::{AccountName, HostName};
 use super::schema::{Description, Reader, Setting, kind_of};
 
@@ -81,7 +81,8 @@ setting_by_text!(
     DnsServer,
     HttpPath,
     Origin,
-    WebEndpoint
+    WebEndpoint,
+    WebSite
 );
 
 impl Setting for bool {

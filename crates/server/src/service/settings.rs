@@ -231,6 +231,9 @@ fn http(configuration: &Configuration) -> HttpSettings {
             inactivity: configuration.bosh.inactivity,
         },
         body_bytes: configuration.limits.bosh_body_bytes.0,
+        bodies_bytes: configuration.limits.http_bodies_bytes.0,
+        bodies_bytes_per_address: configuration.limits.http_bodies_bytes_per_address.0,
+        public_url: http.public_url.on().map(|site| site.as_str().to_owned()),
         web_socket: http.websocket.on().map(|path| path.as_str().to_owned()),
         allowed_origins: origins
             .collect::<Option<_>>()

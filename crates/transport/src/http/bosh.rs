@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use bosh::{Condition, Purpose, Request, terminated};
 use c2s::{HttpBinding, Tls};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{Method, Response, StatusCode};
 use machine::random_token;
 use parking_lot::Mutex;
 
+use super::bodies::{Bodies, BodyLimits, Unread};
 use super::{Answer, Asker, Place, text};
-use crate::addresses::Admission;
+use crate::addresses::{Admission, Limit};
 use crate::clients::Clients;
 use crate::connection::{Bosh, Connection, Dice, Pipe};
 
@@ -22,6 +23,7 @@ use crate::connection::{Bosh, Connection, Dice, Pipe};
 pub(crate) struct BoshSessions {
     sessions: Mutex<HashMap<String, Arc<Pipe>>>,
     results: Mutex<BTreeMap<&'static str, u64>>,
+    bodies: Bodies,
 }
 
 impl BoshSessions {
@@ -39,6 +41,11 @@ impl BoshSessions {
             .iter()
             .map(|(result, count)| (*result, *count))
             .collect()
+    }
+
+    /// The bodies that are being read.
+    pub(crate) fn bodies(&self) -> &Bodies {
+        &self.bodies
     }
 
     fn find(&self, sid: &str) -> Option<Arc<Pipe>> {
@@ -62,33 +69,45 @@ pub(super) async fn answer(place: &Place, request: hyper::Request<Incoming>) -> 
             .insert(ALLOW, HeaderValue::from_static("POST, OPTIONS"));
         return answer;
     }
-    let (limits, body_bytes, patience, asker) = {
+    let (limits, body_limits, patience, asker) = {
         let settings = place.clients.settings();
         let mut limits = settings.session.limits.authenticated.clone();
         limits.stanza_bytes = settings.http.body_bytes;
         limits.depth += 1;
-        (
-            limits,
-            settings.http.body_bytes,
-            settings.unauthenticated_time,
-            place.asker(&settings.http, &request),
-        )
+        let asker = place.asker(&settings.http, &request);
+        let is_exempt = place.clients.addresses().is_exempt(asker.address);
+        let body_limits = BodyLimits {
+            one: settings.http.body_bytes,
+            all: settings.http.bodies_bytes,
+            address: (!is_exempt).then_some(settings.http.bodies_bytes_per_address),
+        };
+        (limits, body_limits, settings.unauthenticated_time, asker)
     };
     let sessions = place.clients.bosh();
-    let reading = Limited::new(request.into_body(), body_bytes).collect();
-    let bytes = match tokio::time::timeout(patience, reading).await {
-        Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+    let reading = sessions
+        .bodies
+        .read(request.into_body(), asker.address, body_limits);
+    let body = match tokio::time::timeout(patience, reading).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(Unread::TooLarge)) => {
             sessions.count_result("too_large");
             return text(StatusCode::PAYLOAD_TOO_LARGE, "The request is too large.\n");
         }
-        Ok(Err(_)) => return text(StatusCode::BAD_REQUEST, "The request broke off.\n"),
+        Ok(Err(Unread::Busy)) => {
+            sessions.count_result("busy");
+            place.clients.addresses().reject(Limit::HttpBodies);
+            // XEP-0124 §17.1: the client tries again after a while.
+            return text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too much is on its way already.\n",
+            );
+        }
+        Ok(Err(Unread::Broken)) => return text(StatusCode::BAD_REQUEST, "The request broke off.\n"),
         Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "The request took too long.\n"),
     };
-    let Ok(request) = Request::read(&bytes, &limits) else {
+    let Ok(request) = Request::read(&body.bytes, &limits) else {
         return refused(sessions, Condition::BadRequest);
     };
-    drop(bytes);
     let waiting = match &request.sid {
         None => match open(place, request, asker) {
             Ok(waiting) => waiting,
@@ -104,6 +123,8 @@ pub(super) async fn answer(place: &Place, request: hyper::Request<Incoming>) -> 
             Some(_) | None => return refused(sessions, Condition::ItemNotFound),
         },
     };
+    // It is with its session.
+    drop(body);
     match waiting.response().await {
         Some(body) => {
             sessions.count_result("answered");

@@ -34,8 +34,8 @@ impl Form {
     }
 }
 
-/// Answers for the host that the request names, when it is ours. The ways to connect are where the request came in, and
-/// they are told only to those who come by TLS (XEP-0156 §2.2): to anybody else they would be of no use.
+/// Answers for the host that the request names, when it is ours. The ways to connect are where the request came in, unless
+/// the operator has said otherwise (`http.public_url`), and they are told only to those who come by TLS (XEP-0156 §2.2): to anybody else they would be of no use.
 pub(super) fn answer(form: Form, settings: &Settings, asker: &Asker, request: &Request<Incoming>) -> Answer {
     let authority = request
         .headers()
@@ -77,7 +77,12 @@ fn links(settings: &Settings, authority: &Authority) -> Vec<Link> {
     ];
     ways.into_iter()
         .filter_map(|(relation, scheme, path)| {
-            let address = format!("{scheme}://{authority}{}", path.as_deref()?);
+            let path = path.as_deref()?;
+            let address = match &settings.http.public_url {
+                // It begins with https.
+                Some(site) => format!("{scheme}{}{path}", site.strip_prefix("https")?),
+                None => format!("{scheme}://{authority}{path}"),
+            };
             Some(Link { relation, address })
         })
         .collect()

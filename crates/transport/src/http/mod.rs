@@ -3,6 +3,7 @@
 //! A client in a browser comes as a WebSocket (RFC 7395) or in the requests of a BOSH session (XEP-0124); either is then
 //! a connection like any other. Everything that XMPP means stands behind; here are only HTTP's own words.
 
+mod bodies;
 mod bosh;
 mod cross_origin;
 mod forwarded;
@@ -45,6 +46,12 @@ pub struct HttpSettings {
     pub bosh_session: ::bosh::Settings,
     /// The largest body of a request.
     pub body_bytes: usize,
+    /// What of the bodies of all requests may be in memory at the same time.
+    pub bodies_bytes: usize,
+    /// The same for those from one address.
+    pub bodies_bytes_per_address: usize,
+    /// Where browsers reach these listeners, when it is not where they ask for it; without a slash at its end.
+    pub public_url: Option<String>,
     /// Whose pages may connect.
     pub allowed_origins: AllowedOrigins,
     /// Those who are believed when they say for whom they ask.
