@@ -168,6 +168,25 @@ class Page:
     async def chat(self, jid, body):
         """Writes a message, as a person would: into the field of the chat, and Enter."""
         await self.evaluate(f"api.chats.open({json.dumps(jid)}, {{}}, true).then(() => true)")
+        await self._write(body)
+
+    async def enter(self, room, nick):
+        """Enters a room, which is made if there is none (XEP-0045)."""
+        wish = json.dumps({"nick": nick})
+        await self.evaluate(f"api.rooms.open({json.dumps(room)}, {wish}, true).then(() => true)")
+        # converse.ROOMSTATUS.ENTERED
+        await self.until(f"api.rooms.get({json.dumps(room)}).then(room => room.session.get('connection_status') === 5)")
+
+    async def say(self, room, body):
+        """Says something in a room, as a person would."""
+        await self.evaluate(f"api.rooms.open({json.dumps(room)}, {{}}, true).then(() => true)")
+        await self._write(body)
+
+    async def leave(self, room):
+        """Leaves a room."""
+        await self.evaluate(f"api.rooms.get({json.dumps(room)}).then(room => room.close()).then(() => true)")
+
+    async def _write(self, body):
         await self.until("!!document.querySelector('textarea.chat-textarea')")
         await self.evaluate("document.querySelector('textarea.chat-textarea').focus()")
         await self.ask("Input.insertText", text=body)

@@ -10,7 +10,7 @@ import urllib.parse
 import browser
 from relay import Relay
 from scenario import Scenario
-from servers import DOMAIN, Nginx
+from servers import DOMAIN, ROOMS, Nginx
 
 
 class InTheBrowser(Scenario):
@@ -63,6 +63,38 @@ class InTheBrowser(Scenario):
         # The session outlives its connections: what was lost on the way is asked for again.
         events = await self.day(self.server.https_port, "bosh_service_url", "https", "/http-bind")
         self.assertNotIn("will-reconnect", events)
+
+    async def test_xep0045_in_a_room(self):
+        """Romeo makes a room, Juliet comes in, they talk; his network goes and comes back; he leaves."""
+        self.network = await self.enterAsyncContext(Relay(self.server.https_port))
+        room = f"room{self.number}@{ROOMS}"
+        page = await self.converse("websocket_url", ("wss", "/xmpp-websocket"))
+        await page.enter(room, "romeo")
+        juliet = await self.client("juliet")
+        juliet.register_plugin("xep_0045")
+        juliet.plugin["xep_0045"].join_muc(room, "juliet")
+        await juliet.hears(lambda stanza: stanza.xml.find("{jabber:client}subject") is not None)
+        self.assertEqual(set(juliet.plugin["xep_0045"].get_roster(room)), {"romeo", "juliet"})
+        juliet.chat(room, "good even", "groupchat")
+        await page.shows("good even")
+        await page.say(room, "good even to thee")
+        heard = await juliet.hears_body("good even to thee")
+        self.assertEqual(str(heard["from"]), f"{room}/romeo")
+        # What is said while he is away is there when he is back, and once only.
+        self.network.cut()
+        juliet.chat(room, "where art thou?", "groupchat")
+        await asyncio.wait_for(self.network.missed.wait(), browser.PATIENCE)
+        self.network.restore()
+        await page.shows("where art thou?")
+        await page.say(room, "here again")
+        await juliet.hears_body("here again")
+        self.assertEqual(await page.texts("where art thou?"), 1)
+        self.assertEqual(await page.texts("good even"), 1)
+        await page.leave(room)
+        gone = await juliet.hears(
+            lambda stanza: stanza.name == "presence" and stanza["type"] == "unavailable"
+            and str(stanza["from"]) == f"{room}/romeo")
+        self.assertEqual(gone["from"].bare, room)
 
     async def test_xep0156_behind_nginx_where_host_meta_says(self):
         nginx = self.enterContext(Nginx(self.server))
