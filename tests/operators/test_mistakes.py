@@ -1,4 +1,4 @@
-"""Twenty mistakes that operators make: `balcony check` finds each and names the fix."""
+"""Mistakes that operators make: `balcony check` finds each and names the fix."""
 
 import os
 import pathlib
@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import unittest
 
+from names import NameServer
 from servers import Balcony, free_port
 
 BALCONY = Balcony.binary
@@ -44,14 +45,14 @@ class Mistakes(unittest.TestCase):
                        check=True, capture_output=True)
         (self.directory / key).chmod(0o600)
 
-    def check(self, configuration=HOST + NO_METRICS):
-        (self.directory / "balcony.toml").write_text((QUIET if "[components" not in configuration else QUIET.replace("[components]\nlisten = []\n", "")) + configuration)
+    def check(self, configuration=HOST + NO_METRICS, quiet=QUIET):
+        (self.directory / "balcony.toml").write_text((quiet if "[components" not in configuration else quiet.replace("[components]\nlisten = []\n", "")) + configuration)
         done = subprocess.run([BALCONY, "check"], cwd=self.directory, capture_output=True, text=True, timeout=60,
                               env={**os.environ, "LC_ALL": "C"})
         return done.returncode, done.stdout + done.stderr
 
-    def finds(self, configuration, *words, code=1):
-        got, told = self.check(configuration)
+    def finds(self, configuration, *words, code=1, quiet=QUIET):
+        got, told = self.check(configuration, quiet)
         for word in words:
             self.assertIn(word, told)
         self.assertEqual(got, code, told)
@@ -154,6 +155,39 @@ class Mistakes(unittest.TestCase):
     def test_21_a_secret_of_a_component_that_is_not_there(self):
         self.finds(HOST + NO_METRICS + '[components.domains."bridge.montague.lit"]\nsecret_file = "gone.secret"\n',
                    "gone.secret")
+
+    # DNS, as a name server of the lab tells it. Every address of loopback is one of this machine; 240.0.0.1 is nobody's.
+
+    def finds_in_dns(self, place, *words, port=5269, names=("127.0.7.1", 5300)):
+        served = {"montague.lit": place} if place else {}
+        server = NameServer(names, served)
+        self.addCleanup(server.close)
+        self.finds(f'{HOST}{NO_METRICS}', *words, code=0, quiet=QUIET.replace(
+            "[s2s]\nlisten = []", f'[dns]\nservers = ["{names[0]}:{names[1]}"]\n[s2s]\nlisten = ["127.0.7.11:{port}"]'))
+
+    def test_22_dns_that_is_right(self):
+        self.finds_in_dns(("127.0.7.11", 5269, None), "nothing is wrong")
+
+    def test_23_dns_that_leads_elsewhere(self):
+        self.finds_in_dns(("240.0.0.1", 5269, None), "leads other servers to montague.lit (240.0.0.1:5269)",
+                          "_xmpp-server._tcp.montague.lit. IN SRV 0 5 5269")
+
+    def test_24_a_missing_service_record_where_the_domain_itself_is_a_web_site(self):
+        self.finds_in_dns(("240.0.0.1", None, None), "montague.lit has no record _xmpp-server._tcp", "240.0.0.1:5269",
+                          "_xmpp-server._tcp.montague.lit. IN SRV 0 5 5269")
+
+    def test_25_a_missing_service_record_with_a_port_of_ones_own(self):
+        self.finds_in_dns(("127.0.7.11", None, None), "where this server does not listen",
+                          "_xmpp-server._tcp.montague.lit. IN SRV 0 5 5299", port=5299)
+
+    def test_26_a_domain_that_dns_does_not_know(self):
+        self.finds_in_dns(None, "other servers find nothing about montague.lit in DNS", "Make in DNS")
+
+    def test_27_a_name_server_that_does_not_answer_keeps_nobody_from_starting(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+            silent.bind(("127.0.7.1", 5302))
+            self.finds(f'{HOST}{NO_METRICS}', "it is not known whether others find this server", code=0, quiet=QUIET.replace(
+                "[s2s]\nlisten = []", '[dns]\nservers = ["127.0.7.1:5302"]\n[s2s]\nlisten = ["127.0.7.11:5269"]'))
 
 
 if __name__ == "__main__":

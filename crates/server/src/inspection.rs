@@ -1,5 +1,7 @@
 //! What a look at the machine shows about a configuration that is sound in itself: files, the data directory, ports,
-//! open files. `balcony check` tells it.
+//! open files, DNS. `balcony check` tells it.
+
+mod domains;
 
 use std::fs::Metadata;
 use std::io;
@@ -28,10 +30,12 @@ pub fn inspect(loaded: &Loaded) -> Vec<Problem> {
     inspection.certificates();
     inspection.secrets();
     inspection.database();
-    if inspection.data_directory() == Server::Stopped {
+    let server = inspection.data_directory();
+    if server == Server::Stopped {
         inspection.ports();
     }
     inspection.open_files();
+    inspection.domains(server);
     inspection.found
 }
 
@@ -215,6 +219,8 @@ impl Inspection<'_> {
         let lists = [
             ("c2s.listen", &configuration.c2s.listen),
             ("c2s.listen_tls", &configuration.c2s.listen_tls),
+            ("s2s.listen", &configuration.s2s.listen),
+            ("s2s.listen_tls", &configuration.s2s.listen_tls),
             ("http.listen", &configuration.http.listen),
             ("http.listen_tls", &configuration.http.listen_tls),
         ];
@@ -246,6 +252,13 @@ impl Inspection<'_> {
             "Choose an address of this machine, and a port from 1024 on.".to_owned()
         };
         self.error(key, format!("cannot listen on {address}: {error}"), &advice);
+    }
+
+    /// Whether others find this server.
+    fn domains(&mut self, server: Server) {
+        for finding in domains::examine(&self.loaded.configuration, server) {
+            self.warning(&finding.key, finding.message, &finding.advice);
+        }
     }
 
     fn open_files(&mut self) {
@@ -305,7 +318,7 @@ mod tests {
         /// What `inspect` tells of a configuration without listeners, and `rest` behind it.
         fn told(&self, rest: &str) -> Vec<String> {
             let text = format!(
-                "[c2s]\nlisten = []\nlisten_tls = []\n[http]\nlisten = []\nlisten_tls = []\n[limits]\nconnections = 1\nunauthenticated_connections = 1\n\
+                "[c2s]\nlisten = []\nlisten_tls = []\n[s2s]\nlisten = []\nlisten_tls = []\n[http]\nlisten = []\nlisten_tls = []\n[limits]\nconnections = 1\nunauthenticated_connections = 1\n\
                  [hosts.\"montague.lit\"]\ncertificate = \"a.pem\"\nkey = \"a.key\"\n{rest}\n"
             );
             let rest_has_metrics = rest.contains("[metrics]");

@@ -16,7 +16,7 @@ impl Machine {
         let machine = Machine(directory);
         machine.write(
             "balcony.toml",
-            "[hosts.\"montague.lit\"]\n\n[c2s]\nlisten = []\nlisten_tls = []\nrequire_tls = false\n\n[http]\nlisten = []\nlisten_tls = []\n\n[metrics]\nlisten = \"off\"\n\n\
+            "[hosts.\"montague.lit\"]\n\n[c2s]\nlisten = []\nlisten_tls = []\nrequire_tls = false\n\n[s2s]\nlisten = []\nlisten_tls = []\n\n[http]\nlisten = []\nlisten_tls = []\n\n[metrics]\nlisten = \"off\"\n\n\
              [limits]\nconnections = 10\nunauthenticated_connections = 10\n",
         );
         machine
@@ -151,7 +151,7 @@ fn check_ends_with_0_when_nothing_prevents_a_start() {
         (Some(0), "balcony.toml: nothing is wrong\n"),
         "{check:?}"
     );
-    machine.write("risky.toml", "[hosts.\"montague.lit\"]\n[c2s]\nrequire_tls = false\nlisten_tls = []\nlisten = [\"0.0.0.0:0\"]\n[http]\nlisten = []\nlisten_tls = []\n[metrics]\nlisten = \"off\"\n[limits]\nconnections = 10\nunauthenticated_connections = 10\n");
+    machine.write("risky.toml", "[hosts.\"montague.test\"]\n[c2s]\nrequire_tls = false\nlisten_tls = []\nlisten = [\"0.0.0.0:0\"]\n[http]\nlisten = []\nlisten_tls = []\n[metrics]\nlisten = \"off\"\n[limits]\nconnections = 10\nunauthenticated_connections = 10\n[s2s]\nlisten = []\nlisten_tls = []\n");
     let check = machine.run("check --config risky.toml");
     assert_eq!(check.code, Some(0), "{check:?}");
     assert!(

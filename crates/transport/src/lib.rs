@@ -15,6 +15,6 @@ pub mod tls;
 pub use addresses::{AddressLimits, Limit, Range};
 pub use clients::{Clients, Entrance, Listen, Listening, LoginLabels, Settings};
 pub use http::{AllowedOrigins, HttpSettings};
-pub use resolve::{ResolverSettings, Route};
+pub use resolve::{Asked, Greeting, Questions, ResolverSettings, Route, greeting};
 pub use servers::{ServerSettings, Servers};
 pub use system::System;

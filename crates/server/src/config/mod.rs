@@ -164,7 +164,12 @@ impl Configuration {
 
 /// The full name of a setting of a host: `hosts."montague.lit".key`.
 pub(crate) fn key_of_host(host: &HostName, setting: &str) -> String {
-    schema::join(&schema::join("hosts", host.as_str()), setting)
+    schema::join(&section_of_host(host), setting)
+}
+
+/// Everything about a host.
+pub(crate) fn section_of_host(host: &HostName) -> String {
+    schema::join("hosts", host.as_str())
 }
 
 fn syntax(text: &str, mistake: &toml::de::Error) -> Problem {

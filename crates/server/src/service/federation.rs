@@ -152,9 +152,11 @@ pub(super) fn entrances(
     plain.chain(direct)
 }
 
-/// What is read of the configuration about connections.
-pub(super) fn of_servers(configuration: &Configuration) -> Result<ServerSettings, Report> {
-    let limits = &configuration.limits;
+/// How domains are found.
+///
+/// # Errors
+/// When a route is for no domain.
+pub(crate) fn resolver_settings(configuration: &Configuration) -> Result<ResolverSettings, Report> {
     let mut resolver = ResolverSettings {
         servers: configuration.dns.servers.iter().map(|server| server.0).collect(),
         private_addresses: configuration.s2s.private_addresses.iter().map(range).collect(),
@@ -167,8 +169,14 @@ pub(super) fn of_servers(configuration: &Configuration) -> Result<ServerSettings
         };
         resolver.routes.insert(address(domain)?, route);
     }
+    Ok(resolver)
+}
+
+/// What is read of the configuration about connections.
+pub(super) fn of_servers(configuration: &Configuration) -> Result<ServerSettings, Report> {
+    let limits = &configuration.limits;
     Ok(ServerSettings {
-        resolver,
+        resolver: resolver_settings(configuration)?,
         addresses: AddressLimits {
             connections: limits.s2s_connections,
             unauthenticated: limits.s2s_unauthenticated_connections,

@@ -19,5 +19,6 @@ mod start;
 mod trace;
 
 pub use development::run_dev;
+pub(crate) use federation::resolver_settings;
 pub use run::run;
 pub use start::{database_url, without_server};

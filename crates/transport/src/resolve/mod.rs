@@ -3,6 +3,7 @@
 //! Every question and answer stands in the [`Dns`] of the result, for whoever asks why federation fails.
 
 mod order;
+mod own;
 mod reach;
 #[cfg(test)]
 mod tests;
@@ -27,9 +28,7 @@ use tracing::warn;
 use crate::Range;
 
 pub(crate) use order::Dice;
-
-/// The port of servers whose domain has no service records (RFC 6120 §14.7).
-const PORT: u16 = 5269;
+pub use own::{Asked, Greeting, Questions, greeting};
 
 /// One server is given this long to answer one question, twice; all questions about a domain take no longer than
 /// [`LOOKUP_TIME`].
@@ -146,7 +145,7 @@ impl Resolver {
             }
             None => {
                 dns.asked = true;
-                let search = self.find_domain(domain, dice, &mut dns);
+                let search = self.find_domain(domain, Asked::Servers, dice, &mut dns);
                 in_time(search).await.unwrap_or_else(too_late).store(&mut dns)
             }
         };
@@ -178,13 +177,19 @@ impl Resolver {
     }
 
     /// Service records of both kinds together, else the addresses of the domain itself (RFC 6120 §3.2.2).
-    async fn find_domain(&self, domain: &Address, dice: &mut Dice<'_>, dns: &mut Dns) -> Outcome {
+    async fn find_domain(
+        &self,
+        domain: &Address,
+        asked: Asked,
+        dice: &mut Dice<'_>,
+        dns: &mut Dns,
+    ) -> Outcome {
         let Some(name) = dns_name(domain.as_str()) else {
             return Outcome::Fault(DnsFault::NoSuchDomain);
         };
         let (direct, plain) = tokio::join!(
-            self.services(&name, "_xmpps-server._tcp", Transport::DirectTls),
-            self.services(&name, "_xmpp-server._tcp", Transport::Tcp),
+            self.services(&name, asked.direct_service(), Transport::DirectTls),
+            self.services(&name, asked.service(), Transport::Tcp),
         );
         let mut services = Vec::new();
         let mut failed = None;
@@ -209,7 +214,7 @@ impl Resolver {
                 priority: 0,
                 weight: 0,
                 target: domain.as_str().to_owned(),
-                port: PORT,
+                port: asked.port(),
             });
             return self.find_addresses(services, Declared::No, dns).await;
         }
