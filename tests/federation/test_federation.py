@@ -11,6 +11,7 @@ from wire import CLIENT, Client
 
 PING = "<ping xmlns='urn:xmpp:ping'/>"
 DISCO = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
+STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 HERE, THERE = "montague.lit", "capulet.lit"
 
 
@@ -72,12 +73,44 @@ class Usual:
             self.assertEqual((await one.ask(other.domain, DISCO)).get("type"), "result")
             one.send("<presence><show>away</show></presence>")
             await other.hears(lambda s: s.findtext(CLIENT + "show") == "away" and s.get("from") == one.jid, "away")
+        await self.blocking(self.romeo, self.juliet)
         await self.juliet.logout()
         await self.romeo.hears_presence("unavailable", self.juliet.bare)
         # Who comes back is seen again, and sees who is there (RFC 6121 §4.2, §4.3).
         self.juliet = await Client("juliet", THERE, self.there.c2s).login()
         await self.romeo.hears_presence("available", self.juliet.bare)
         await self.juliet.hears_presence("available", self.romeo.bare)
+
+    async def blocking(self, romeo, juliet):
+        """XEP-0191 §3.3, §3.4: Romeo, at Balcony, blocks who lives elsewhere, and takes it back."""
+        # Whatever was on its way is there.
+        self.assertEqual((await romeo.ask(juliet.jid, PING)).get("type"), "result")
+        self.assertEqual((await juliet.ask(romeo.jid, PING)).get("type"), "result")
+        for one in (romeo, juliet):
+            one.heard.clear()
+        block = f"<{{}} xmlns='urn:xmpp:blocking'><item jid='{juliet.bare}'/></{{}}>"
+        self.assertEqual((await romeo.ask(romeo.bare, block.format("block", "block"), "set")).get("type"), "result")
+        await juliet.hears_presence("unavailable", romeo.bare)
+        # XEP-0016 §2.10.
+        await romeo.hears_presence("unavailable", juliet.bare)
+        romeo.chat(juliet.bare, "cannot leave")
+        await romeo.hears(lambda s: s.get("type") == "error" and s.find(f".//{STANZAS}not-acceptable") is not None,
+                          "not-acceptable")
+        romeo.send("<presence><show>xa</show></presence>")
+        juliet.send("<presence><show>dnd</show></presence>")
+        juliet.send(f"<presence type='probe' to='{romeo.bare}'/>")
+        for to in (romeo.bare, romeo.jid, romeo.bare + "/nowhere"):
+            refused = await juliet.ask(to, "<query xmlns='jabber:iq:last'/>")
+            self.assertIsNotNone(refused.find(f".//{STANZAS}service-unavailable"), to)
+        juliet.chat(romeo.bare, "hello?")
+        await juliet.hears(lambda s: s.get("type") == "error" and s.find(f".//{STANZAS}service-unavailable") is not None,
+                           "service-unavailable")
+        of_romeo = [s for s in juliet.heard if s.tag == CLIENT + "presence" and s.get("from", "").startswith(romeo.bare)]
+        self.assertEqual(of_romeo, [])
+        self.assertEqual([s for s in romeo.heard if s.get("from", "").startswith(juliet.bare)], [])
+        self.assertEqual((await romeo.ask(romeo.bare, block.format("unblock", "unblock"), "set")).get("type"), "result")
+        for one, other, show in ((juliet, romeo, "xa"), (romeo, juliet, "dnd")):
+            await one.hears(lambda s: s.get("from") == other.jid and s.findtext(CLIENT + "show") == show, show)
 
     async def test_rfc6120_10_4_3_there_is_no_such_domain(self):
         self.lab()
