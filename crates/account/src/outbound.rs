@@ -85,7 +85,7 @@ impl Account {
         receipt: Option<Receipt>,
         out: &mut Out,
     ) {
-        // RFC 6121 §8.1.1.1: without an address it goes to the account itself.
+        // RFC 6120 §8.1.1.1: without an address it goes to the account itself.
         let to = stanza.to().cloned().unwrap_or_else(|| self.address.clone());
         let from = stanza.from().cloned();
         let Some(parcel) = self.may_leave(context, id, stanza.readdressed(from, Some(to)), out) else {
