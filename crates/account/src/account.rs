@@ -8,6 +8,7 @@ use machine::{Bucket, Context, Decision, Machine, Moment};
 use stanza::{Address, Condition, Stanza, StanzaError, StreamCondition, StreamError};
 use stream_management::{Entry, Mailbox, Receipt, Signal};
 
+use crate::annotations::Way;
 use crate::answers::Pending;
 use crate::explained::OperatorPoke;
 use crate::held::Held;
@@ -16,6 +17,7 @@ use crate::pause::Pause;
 use crate::session::Session;
 use crate::turning::Farewell;
 use crate::waiting::Waiting;
+use crate::wishes::Wishes;
 use crate::{
     AdminRequest, Change, Effect, End, Input, Saved, SessionCount, SessionId, SessionView, Settings,
 };
@@ -68,7 +70,7 @@ pub struct Account {
     /// Those of them that an operator waits for.
     pub(crate) operator_pokes: Vec<OperatorPoke>,
     /// Domains of which some session holds presence, and whether the path to them is broken.
-    pub(crate) domains: BTreeMap<Address, bool>,
+    pub(crate) domains: BTreeMap<Address, Way>,
     /// Domains that are back, whose contacts will be asked.
     pub(crate) reprobe: BTreeSet<Address>,
     /// Clients elsewhere that were asked whether they want annotations, by the id of the question.
@@ -85,6 +87,8 @@ pub struct Account {
     pub(crate) is_stopping: bool,
     /// Sessions that are about to take leave of contacts who are hidden from now on.
     pub(crate) farewells: Vec<Farewell>,
+    /// Wishes to see the user's presence that may still be answered.
+    pub(crate) wishes: Wishes,
 }
 
 impl Account {
@@ -119,6 +123,7 @@ impl Account {
             expire_at: None,
             is_stopping: false,
             farewells: Vec::new(),
+            wishes: Wishes::default(),
             address,
         })
     }
@@ -290,8 +295,8 @@ impl Account {
         self.announce_unavailable(context, id, None, out);
         let place = self.sessions.iter().position(|session| session.id == id)?;
         let session = self.sessions.remove(place);
-        self.poked_client_left(&session.address, out);
-        self.unwatch(out);
+        self.poked_client_left(context, &session.address, out);
+        self.unwatch_all(out);
         if let Some(promise) = &session.promise {
             out.effects.push(Effect::Former {
                 id: promise.id.clone(),
@@ -304,6 +309,9 @@ impl Account {
 
     /// RFC 6121 §4.3.2 rule 3: when the last resource is gone, the moment is kept.
     fn note_departure(&mut self, context: &Context<'_, Settings>, out: &mut Out) {
+        if self.sessions.is_empty() {
+            self.wishes_are_over(out);
+        }
         if self.sessions.is_empty() && self.exists() {
             let status = self.left.take().and_then(|last| last.status);
             let last = LastSeen {
@@ -482,6 +490,8 @@ impl Machine for Account {
             Input::Wake(Key::Annotate) => self.bring_up_to_date(context, out),
             Input::Wake(Key::Reprobe) => self.reprobe(out),
             Input::Wake(Key::Paused) => self.announce_due_pauses(context, out),
+            Input::Wake(Key::SelfPing) => self.self_pings_overdue(context, out),
+            Input::Wake(Key::Wishes) => self.wishes_overdue(context, out),
             Input::Wake(Key::Pokes) => self.pokes_overdue(context, out),
             Input::Admin(request) => self.admin(context, request, out),
         }

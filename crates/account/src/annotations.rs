@@ -8,16 +8,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine::Context;
-use presence::{Annotations, Genuine, Held, State, annotation, without_children};
+use presence::{
+    Annotations, Claim, Genuine, Held, Rank, Received, Room, State, annotation, make_room, without_children,
+};
 use stanza::{Address, Kind, Parcel, PresenceType, Stanza, namespace};
 
 use crate::account::{Account, Out};
 use crate::door::Passed;
+use crate::figures::Suppression;
 use crate::input::{Key, Path, Tally};
+use crate::occupancies::Occupancy;
+use crate::session::Session;
 use crate::{Effect, PresenceCount, SessionId, Settings};
 
 /// Probes after an outage are spread over this time (PSA-30).
 const REPROBE_SPREAD: Duration = Duration::from_secs(5);
+
+/// The way to a domain of which some session holds presence.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Way {
+    /// What is known of the domain may not be true.
+    pub(crate) is_broken: bool,
+    /// It has just come to that, and no client was told yet.
+    is_untold: bool,
+}
 
 /// What an arriving presence says of its own truth.
 pub(crate) enum Truth {
@@ -61,6 +75,22 @@ impl Account {
         }
     }
 
+    /// PSA-17 for presence that says something else than that somebody is there: nobody reads an annotation in it, and
+    /// none by somebody else goes on.
+    pub(crate) fn without_forged(&self, parcel: Passed, kind: PresenceType) -> Passed {
+        match kind {
+            // Looked into where it is delivered.
+            PresenceType::Available => parcel,
+            PresenceType::Error
+            | PresenceType::Probe
+            | PresenceType::Subscribe
+            | PresenceType::Subscribed
+            | PresenceType::Unavailable
+            | PresenceType::Unsubscribe
+            | PresenceType::Unsubscribed => self.truth_of(parcel).0,
+        }
+    }
+
     /// Available presence for the session at this place: what it gets of it, and what is remembered.
     pub(crate) fn receive_available(
         &mut self,
@@ -76,7 +106,6 @@ impl Account {
         };
         // Rooms here are the owners of their occupants' presence, and repeat it by themselves.
         let is_local = !context.settings.is_remote(&from);
-        let cache_bytes = psa.cache_bytes;
         let stanza = parcel.parcel().stanza();
         match truth {
             Truth::Plain => {
@@ -85,22 +114,22 @@ impl Account {
                     session.received.remove_one(&from);
                 } else if !is_answer_to_poke(parcel.parcel()) {
                     // POKE-28: whoever was found has not changed.
-                    session
-                        .received
-                        .put(from.clone(), Held::plain(stanza.clone()), cache_bytes);
-                    self.watch(&from, out);
+                    let held = Held::plain(stanza.clone());
+                    if self.remember(context, place, from.clone(), held, out) {
+                        self.watch(&from, out);
+                    }
                 }
                 Some(parcel.clone())
             }
             Truth::Fresh(annotation) => {
                 let shown = self.wants_news_of_pauses(context, place, out);
-                let session = self.sessions.get_mut(place)?;
                 let held = Held {
                     foreign: Some(Arc::clone(annotation)),
                     shown,
                     ..Held::plain(stanza.clone())
                 };
-                let kept = session.received.put(from, held, cache_bytes);
+                let kept = self.remember(context, place, from, held, out);
+                suppress(Suppression::NoSupport, usize::from(!shown), out);
                 if shown && kept {
                     out.effects
                         .push(Effect::Count(Tally::Presence(PresenceCount::Paused)));
@@ -119,20 +148,20 @@ impl Account {
                 let is_broken = genuine.bytes.is_some();
                 let shown = wants && (is_broken || was_shown);
                 let mut kept = true;
+                let full = session.address.clone();
                 if is_broken || !is_local {
                     let held = Held {
-                        stanza: stanza.clone(),
                         annotation: Some(genuine.place),
                         foreign: genuine.bytes.as_deref().map(Arc::from),
                         shown: shown && is_broken,
-                        told: false,
+                        ..Held::plain(stanza.clone())
                     };
-                    kept = session.received.put(from.clone(), held, cache_bytes);
+                    kept = self.remember(context, place, from.clone(), held, out);
                 }
-                let full = session.address.clone();
-                if !is_local {
+                if !is_local && kept {
                     self.watch(&from, out);
                 }
+                suppress(Suppression::NoSupport, usize::from(is_broken && !wants), out);
                 if shown && kept {
                     let count = if is_broken {
                         PresenceCount::Paused
@@ -160,52 +189,89 @@ impl Account {
         held: Held,
         out: &mut Out,
     ) {
-        let psa = &context.settings.presence.psa;
-        if !psa.enabled {
+        let Some(place) = self.sessions.iter().position(|session| session.id == id) else {
             return;
-        }
-        if context.settings.is_remote(&from) {
+        };
+        if context.settings.presence.psa.enabled
+            && self.remember(context, place, from.clone(), held, out)
+            && context.settings.is_remote(&from)
+        {
             self.watch(&from, out);
         }
-        if let Some(session) = self.session_mut(id) {
-            session.received.put(from, held, psa.cache_bytes);
+    }
+
+    /// What the session at this place was sent is kept, if there is room (`psa.cache_bytes`). What is not kept will not be
+    /// annotated.
+    fn remember(
+        &mut self,
+        context: &Context<'_, Settings>,
+        place: usize,
+        from: Address,
+        held: Held,
+        out: &mut Out,
+    ) -> bool {
+        let rank = self.rank(place, &from, &held.stanza);
+        let asks = match Claim::of(&held.stanza).filter(|_| context.settings.is_remote(&from)) {
+            Some(Claim::Hash(hash)) => context.settings.presence.capabilities.wants_annotations(&hash),
+            Some(Claim::Nothing) | None => None,
+        };
+        let held = Held {
+            rank,
+            number: context.now.as_micros(),
+            asks: asks == Some(true),
+            ..held
+        };
+        let Some(session) = self.sessions.get_mut(place) else {
+            return false;
+        };
+        session.received.remove_one(&from);
+        let bytes_max = context.settings.presence.psa.cache_bytes;
+        let taken: usize = self.sessions.iter().map(|session| session.received.bytes()).sum();
+        if taken + held.bytes() > bytes_max {
+            let mut all: Vec<&mut Received> = self
+                .sessions
+                .iter_mut()
+                .map(|session| &mut session.received)
+                .collect();
+            match make_room(&mut all, &held, bytes_max) {
+                Room::Made(forgotten) => suppress(Suppression::Budget, forgotten, out),
+                Room::None => {
+                    suppress(Suppression::Budget, 1, out);
+                    self.unwatch_all(out);
+                    return false;
+                }
+            }
+        }
+        if let Some(session) = self.sessions.get_mut(place) {
+            session.received.put(from, held);
+        }
+        true
+    }
+
+    fn rank(&self, place: usize, from: &Address, presence: &Stanza) -> Rank {
+        let is_contact =
+            || from.same_bare(&self.address) || self.roster.relation(from.bare_str()).user_is_subscribed();
+        let is_room = |session: &Session| session.rooms.contains_key(from.bare_str());
+        if self.sessions.get(place).is_some_and(is_room) || presence.child(namespace::MUC_USER, "x").is_some()
+        {
+            Rank::Occupant
+        } else if is_contact() {
+            Rank::Contact
+        } else {
+            Rank::Stranger
         }
     }
 
     /// Nobody holds presence of this address any more (PSA-25).
-    pub(crate) fn receive_unavailable(
-        &mut self,
-        from: &Address,
-        to: &Address,
-        parcel: &Passed,
-        out: &mut Out,
-    ) {
-        let left_room = parcel
-            .parcel()
-            .stanza()
-            .child(namespace::MUC_USER, "x")
-            .is_some_and(|x| {
-                let is_self =
-                    |status: &xml::Tree| status.name == "status" && status.attribute("code") == Some("110");
-                x.to_tree().children().any(is_self)
-            });
-        let gone = if left_room { from.to_bare() } else { from.clone() };
+    pub(crate) fn receive_unavailable(&mut self, from: &Address, to: &Address, out: &mut Out) {
+        let mut annotated = 0;
         for session in &mut self.sessions {
             if to.is_bare() || session.address == *to {
-                session.received.remove(&gone);
+                annotated += session.received.remove(from);
             }
         }
-        self.unwatch(out);
-    }
-
-    /// A session has left a room: its occupants are nobody's presence any more (PSA-28).
-    pub(crate) fn left_room(&mut self, id: SessionId, joined: &Stanza, room: &Address, out: &mut Out) {
-        if joined.child(namespace::MUC, "x").is_some()
-            && let Some(session) = self.session_mut(id)
-        {
-            session.received.remove(&room.to_bare());
-            self.unwatch(out);
-        }
+        suppress(Suppression::UnavailableSent, annotated, out);
+        self.unwatch(from.domainpart(), out);
     }
 
     /// The path to a domain has changed (PSA-22, PSA-29).
@@ -217,11 +283,30 @@ impl Account {
         out: &mut Out,
     ) {
         let is_broken = path != Path::Clear;
-        let Some(was_broken) = self.domains.get_mut(domain.as_str()) else {
+        let Some(way) = self.domains.get_mut(domain.as_str()) else {
             return;
         };
-        if std::mem::replace(was_broken, is_broken) == is_broken {
+        if way.is_broken == is_broken {
             return;
+        }
+        *way = Way {
+            is_broken,
+            is_untold: is_broken,
+        };
+        // What was to be told of the path before, and is true no longer.
+        let untold = self
+            .sessions
+            .iter()
+            .filter(|session| session.interest.asks() == Some(true));
+        let untold = untold
+            .flat_map(|session| session.received.iter())
+            .filter(|(from, held)| from.domainpart() == domain.as_str() && held.told == is_broken);
+        let untold = untold.count();
+        if is_broken {
+            self.forget_checks(domain);
+        } else {
+            suppress(Suppression::Coalesced, untold, out);
+            self.check_occupancies(context, |room| room.domainpart() == domain.as_str(), out);
         }
         if !is_broken && context.settings.presence.psa.reprobe {
             self.reprobe.insert(domain.clone());
@@ -232,25 +317,41 @@ impl Account {
             out.effects.push(Effect::WakeAt(Key::Reprobe, at));
         }
         self.bring_up_to_date(context, out);
+        if is_broken {
+            let silent = self
+                .sessions
+                .iter()
+                .filter(|session| session.interest.asks() == Some(false));
+            let held = silent.flat_map(|session| session.received.iter());
+            let unsaid = held
+                .filter(|(from, _)| from.domainpart() == domain.as_str())
+                .count();
+            suppress(Suppression::NoSupport, unsaid, out);
+        }
     }
 
-    /// PSA-30: subscribed contacts of domains that are back are asked for their presence.
+    /// PSA-30: subscribed contacts of domains that are back are asked for their presence, and so are those who had sent
+    /// directed presence, each by the session that got it (RFC 6121 §4.6.6). Occupants of rooms are not.
     pub(crate) fn reprobe(&mut self, out: &mut Out) {
         let domains = std::mem::take(&mut self.reprobe);
-        let is_back = |contact: &&Address| {
-            domains.contains(contact.domainpart()) && self.is_clear(contact.domainpart())
-        };
-        if !self.sessions.iter().any(|session| session.presence.is_some()) {
-            return;
+        let is_back =
+            |contact: &Address| domains.contains(contact.domainpart()) && self.is_clear(contact.domainpart());
+        let mut probes = Vec::new();
+        if self.sessions.iter().any(|session| session.presence.is_some()) {
+            let contacts = self.roster.subscriptions().filter(|contact| is_back(contact));
+            probes.extend(contacts.map(|contact| (self.address.clone(), contact.clone())));
         }
-        for contact in self.roster.subscriptions().filter(is_back) {
-            let probe = Stanza::build(
-                Kind::Presence(PresenceType::Probe),
-                Some(&self.address),
-                Some(contact),
-                None,
-                b"",
-            );
+        for session in &self.sessions {
+            let directed = session
+                .received
+                .iter()
+                .filter(|(_, held)| held.rank == Rank::Stranger);
+            let directed = directed.filter(|(from, _)| is_back(from));
+            probes.extend(directed.map(|(from, _)| (session.address.clone(), from.clone())));
+        }
+        for (from, to) in probes {
+            let kind = Kind::Presence(PresenceType::Probe);
+            let probe = Stanza::build(kind, Some(&from), Some(&to), None, b"");
             if let Ok(parcel) = self.release_for_user(Parcel::new(probe)) {
                 out.effects.push(Effect::Route {
                     parcel,
@@ -268,27 +369,26 @@ impl Account {
         id: SessionId,
         out: &mut Out,
     ) {
-        if !self.domains.values().any(|broken| *broken) {
+        if !self.domains.values().any(|way| way.is_broken) {
             return;
         }
         let mut inherited = Vec::new();
         for sibling in self.sessions.iter().filter(|session| session.id != id) {
             for (from, held) in sibling.received.iter() {
                 let is_subscribed = self.roster.relation(from.bare_str()).user_is_subscribed();
-                if is_subscribed && self.domains.get(from.domainpart()) == Some(&true) {
+                if is_subscribed && !self.is_clear(from.domainpart()) {
                     inherited.push((from.clone(), held.clone()));
                 }
             }
         }
-        let cache_bytes = context.settings.presence.psa.cache_bytes;
-        if let Some(session) = self.session_mut(id) {
+        if let Some(place) = self.sessions.iter().position(|session| session.id == id) {
             for (from, held) in inherited {
                 let untold = Held {
                     shown: false,
                     told: false,
                     ..held
                 };
-                session.received.put(from, untold, cache_bytes);
+                self.remember(context, place, from, untold, out);
             }
         }
         self.bring_up_to_date(context, out);
@@ -301,23 +401,20 @@ impl Account {
         let most = usize::try_from(rate.events).unwrap_or(usize::MAX);
         let mut more = false;
         for place in 0..self.sessions.len() {
-            let domains = &self.domains;
-            let broken = |from: &Address| domains.get(from.domainpart()).copied().unwrap_or_default();
             let Some(session) = self.sessions.get(place) else {
                 break;
             };
             if !session
                 .received
                 .iter()
-                .any(|(from, held)| held.is_behind(broken(from)))
+                .any(|(from, held)| self.is_behind(session, from, held))
             {
                 continue;
             }
             // A client that says nothing of its capabilities is asked when this server itself has something to say (PSA-04).
-            let is_ours = session
-                .received
-                .iter()
-                .any(|(from, held)| held.told != broken(from));
+            let is_ours = session.received.iter().any(|(from, held)| {
+                self.is_behind(session, from, held) && held.told == self.is_clear(from.domainpart())
+            });
             let wants = if is_ours {
                 self.wants_annotations(context, place, out)
             } else {
@@ -330,15 +427,19 @@ impl Account {
             let ours =
                 |broken: bool| annotation(&annotator, broken.then_some(State::ServerUnavailable), words);
             let domains = &self.domains;
-            let broken = |from: &Address| domains.get(from.domainpart()).copied().unwrap_or_default();
+            let broken = |from: &Address| domains.get(from.domainpart()).is_some_and(|way| way.is_broken);
             let Some(session) = self.sessions.get_mut(place) else {
                 break;
             };
             let to = session.address.clone();
+            let rooms = &session.rooms;
+            let is_behind = |from: &Address, held: &Held| {
+                held.is_behind(broken(from)) && !rooms.get(from.bare_str()).is_some_and(Occupancy::is_open)
+            };
             let repeats: Vec<(Parcel, PresenceCount)> = session
                 .received
                 .iter_mut()
-                .filter(|(from, held)| held.is_behind(broken(from)))
+                .filter(|(from, held)| is_behind(from, held))
                 .take(most)
                 .map(|(from, held)| {
                     let count = match (held.told, broken(from)) {
@@ -349,10 +450,7 @@ impl Account {
                     (held.repeat(from, &to, ours, broken(from)), count)
                 })
                 .collect();
-            more |= session
-                .received
-                .iter()
-                .any(|(from, held)| held.is_behind(broken(from)));
+            more |= session.received.iter().any(|(from, held)| is_behind(from, held));
             for (parcel, count) in repeats {
                 let parcel = Passed::delivered_before(parcel);
                 if let Some(session) = self.sessions.get(place)
@@ -360,6 +458,13 @@ impl Account {
                 {
                     self.give(context, session, &parcel, out);
                     out.effects.push(Effect::Count(Tally::Presence(count)));
+                    let domain = parcel.parcel().from().map(Address::to_domain);
+                    if let Some(domain) = domain
+                        && let Some(way) = self.domains.get_mut(domain.as_str())
+                        && std::mem::take(&mut way.is_untold)
+                    {
+                        out.effects.push(Effect::Count(Tally::LinkAnnotated(domain)));
+                    }
                 }
             }
         }
@@ -369,31 +474,54 @@ impl Account {
         }
     }
 
-    fn is_clear(&self, domain: &str) -> bool {
-        self.domains.get(domain).is_none_or(|broken| !broken)
+    /// Whether a session does not know what is known of somebody whose presence it holds. While it is being found out if it
+    /// is still in a room, nothing is known of those in there.
+    pub(crate) fn is_behind(&self, session: &Session, from: &Address, held: &Held) -> bool {
+        held.is_behind(!self.is_clear(from.domainpart()))
+            && !session.rooms.get(from.bare_str()).is_some_and(Occupancy::is_open)
+    }
+
+    pub(crate) fn is_clear(&self, domain: &str) -> bool {
+        self.domains.get(domain).is_none_or(|way| !way.is_broken)
     }
 
     /// From now on this account wants to know how the path to the sender's domain is.
-    fn watch(&mut self, from: &Address, out: &mut Out) {
+    pub(crate) fn watch(&mut self, from: &Address, out: &mut Out) {
         if !self.domains.contains_key(from.domainpart()) {
             let domain = from.to_domain();
-            self.domains.insert(domain.clone(), false);
+            self.domains.insert(domain.clone(), Way::default());
             out.effects.push(Effect::Watch(domain));
         }
     }
 
-    /// Domains of which no session holds anything need no watching.
-    pub(crate) fn unwatch(&mut self, out: &mut Out) {
-        let sessions = &self.sessions;
-        self.domains.retain(|domain, _| {
-            let is_held = sessions
-                .iter()
-                .any(|session| session.received.holds_domain(domain.as_str()));
-            if !is_held {
-                out.effects.push(Effect::Unwatch(domain.clone()));
+    /// A domain of which no session holds anything, and in whose rooms none is, needs no watching.
+    pub(crate) fn unwatch(&mut self, domain: &str, out: &mut Out) {
+        let needs = |session: &Session| {
+            let mut rooms = session.rooms.iter();
+            session.received.holds_domain(domain)
+                || rooms.any(|(room, occupancy)| occupancy.needs_watching() && room.domainpart() == domain)
+        };
+        if self.domains.contains_key(domain) && !self.sessions.iter().any(needs) {
+            if let Some((domain, _)) = self.domains.remove_entry(domain) {
+                out.effects.push(Effect::Unwatch(domain));
             }
-            is_held
-        });
+        }
+    }
+
+    /// The same for all of them.
+    pub(crate) fn unwatch_all(&mut self, out: &mut Out) {
+        let domains: Vec<Address> = self.domains.keys().cloned().collect();
+        for domain in domains {
+            self.unwatch(domain.as_str(), out);
+        }
+    }
+}
+
+/// So many annotations are not sent.
+pub(crate) fn suppress(why: Suppression, annotations: usize, out: &mut Out) {
+    if annotations > 0 {
+        out.effects
+            .push(Effect::Count(Tally::Suppressed(why, annotations)));
     }
 }
 

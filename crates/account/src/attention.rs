@@ -9,8 +9,7 @@ use crate::input::Tally;
 use crate::{Effect, PresenceCount, Settings};
 
 impl Account {
-    /// The message as it may reach the user: with the call, without it, or not at all. Where nothing is to be judged, the
-    /// message is not looked into.
+    /// The message as it may reach the user: with the call, without it, or not at all.
     pub(crate) fn judge_attention(
         &mut self,
         context: &Context<'_, Settings>,
@@ -18,9 +17,6 @@ impl Account {
         out: &mut Out,
     ) -> Option<Passed> {
         let rate = context.settings.presence.attention_rate;
-        if rate.is_none() && !self.flags.attention_from_strangers_off {
-            return Some(parcel);
-        }
         let Some(place) = Attention::call(parcel.parcel().stanza()) else {
             return Some(parcel);
         };

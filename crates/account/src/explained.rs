@@ -81,7 +81,7 @@ impl Account {
             subscription: self.roster.subscription(other.bare_str()),
             out: explain(Direction::Out),
             into: explain(Direction::In),
-            broken: self.domains.get(other.domainpart()).copied(),
+            broken: self.domains.get(other.domainpart()).map(|way| way.is_broken),
             sessions: self
                 .sessions
                 .iter()
@@ -108,7 +108,7 @@ impl Account {
             presence: session.presence.as_ref().map(|presence| presence.stanza.clone()),
             sharing,
             paused: session.pause.map(Pause::view),
-            pause_told: session.told.since.is_some(),
+            pause_told: session.told.pause.is_some(),
             asks: session.interest.asks(),
             held: session
                 .received

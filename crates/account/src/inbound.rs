@@ -7,10 +7,11 @@ use stream_management::{Copies, Entry, Receipt, StoredId};
 use crate::account::{Account, Out, settle};
 use crate::delivery::{Addressed, AtHome, Fate, fate};
 use crate::door::Passed;
-use crate::input::{DropReason, Tally};
+use crate::figures::{IqPoke, Wish};
+use crate::input::DropReason;
 use crate::outbound::is_stranger;
 use crate::session::Session;
-use crate::{Effect, PresenceCount, Settings};
+use crate::{Effect, Settings, poke, wishes};
 
 impl Account {
     /// Takes a stanza from anybody, the account's own sessions included.
@@ -30,10 +31,15 @@ impl Account {
                 }
                 self.taken_leave_of(context, &refused.parcel, out);
                 if refused.parcel.stanza().kind() == Kind::Presence(PresenceType::Available)
-                    && presence::Decloak::of(refused.parcel.stanza()).is_some()
+                    && let Some(decloak) = presence::Decloak::of(refused.parcel.stanza())
                 {
-                    out.effects
-                        .push(Effect::Count(Tally::Presence(PresenceCount::DecloakDenied)));
+                    wishes::count(decloak, Wish::Denied, out);
+                }
+                if matches!(
+                    refused.parcel.stanza().kind(),
+                    Kind::Iq(IqType::Get | IqType::Set)
+                ) {
+                    poke::count_between_clients(&refused.parcel, IqPoke::Forbidden, out);
                 }
                 match self.answer_to(&refused.parcel, refused.denial) {
                     Some(error) => self.reply(Some(error), out),
@@ -65,6 +71,7 @@ impl Account {
                 }
             }
             Kind::Presence(kind) => {
+                let parcel = self.without_forged(parcel, kind);
                 match kind {
                     PresenceType::Available | PresenceType::Unavailable | PresenceType::Error => {
                         self.inbound_availability(context, parcel, kind, out)
@@ -340,6 +347,9 @@ impl Account {
             }
             (Addressed::NoMatch, IqType::Get | IqType::Set) => self.withhold(&parcel, out),
             (Addressed::Match, IqType::Result | IqType::Error) => {
+                if self.self_ping_answered(context, &parcel, out) {
+                    return;
+                }
                 if let Some(session) = parcel.parcel().to().and_then(|to| self.session_at(to)) {
                     self.give(context, session, &parcel, out);
                 }
@@ -355,6 +365,7 @@ impl Account {
 
     /// RFC 6121 §8.5.3.1, §8.5.3.2.3: whoever may not see the user's presence hears the same of every resource.
     fn withhold(&self, parcel: &Passed, out: &mut Out) {
+        poke::count_between_clients(parcel.parcel(), IqPoke::NoResource, out);
         let is_contact = parcel
             .parcel()
             .from()

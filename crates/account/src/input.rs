@@ -8,6 +8,7 @@ use machine::{Moment, Rate, Timestamp};
 use stanza::{Address, Condition, Kind, Parcel, Stanza, StreamError};
 use stream_management::{Entry, EntryId, Mailbox, Receipt, Released, Signal, StoredId};
 
+use crate::figures::{IqPoke, Origin, SelfPing, Suppression, Wish};
 use crate::{HeldRow, KeptSession, Passed, PresenceCount, PresenceView};
 
 /// Names one session of the server for as long as the process lives.
@@ -126,9 +127,10 @@ pub struct Loaded {
 }
 
 /// Why a session is paused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PauseCause {
     /// The connection broke, and the session can be resumed (XEP-0198 §5).
+    #[default]
     ConnectionLost,
     /// The client asked for it (XEP-0124 §10).
     Asked,
@@ -194,7 +196,7 @@ pub enum Redelivered {
 }
 
 /// Something that is only counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tally {
     /// A session is paused.
     Paused,
@@ -206,6 +208,26 @@ pub enum Tally {
     Presence(PresenceCount),
     /// The account has answered a stanza with an error of this kind.
     Error(Kind, Condition),
+    /// So many annotations were not sent.
+    Suppressed(Suppression, usize),
+    /// The first client of this account was told that this domain cannot be reached.
+    LinkAnnotated(Address),
+    /// A pause was told, so long after it began.
+    PauseAnnotated(PauseCause, Duration),
+    /// Presence of a user, or for one, has changed.
+    Update(Origin),
+    /// A change was sent to so many.
+    Broadcast(usize),
+    /// So many clients were asked because of one poke.
+    PokeAsked(usize),
+    /// A poke was answered so, and took so long.
+    PokeAnswered(PresenceCount, Duration),
+    /// A poke between clients was answered.
+    PokeByIq(IqPoke),
+    /// What became of a wish to see the user's presence.
+    Decloak(presence::Decloak, Wish),
+    /// A room elsewhere was asked whether a session is still in.
+    SelfPing(SelfPing),
     /// So many stanzas that a client did not acknowledge have gone there.
     Redelivered(Redelivered, usize),
 }
@@ -315,6 +337,10 @@ pub enum Key {
     Expire,
     /// Who elsewhere holds presence is written down.
     Held,
+    /// Rooms that have not answered.
+    SelfPing,
+    /// Wishes to see the user's presence that nobody has answered.
+    Wishes,
 }
 
 /// What an account wants to be kept.

@@ -12,6 +12,7 @@ use xml::{ContentNamespace, Element};
 use crate::account::{Account, Out};
 use crate::input::{PauseCause, PauseEnd};
 use crate::interest::Interest;
+use crate::occupancies::Occupancies;
 use crate::pause::{Pause, Promise};
 use crate::paused::Told;
 use crate::session::{Available, Session};
@@ -48,6 +49,8 @@ pub struct KeptSession {
     pub told_elsewhere: Vec<Address>,
     /// Whether its client asks for annotations, where that is known.
     pub asks: Option<bool>,
+    /// Its addresses in the rooms of other services that it is in.
+    pub rooms: Vec<Address>,
     /// The presence that it was sent, as far as it is cached, and what it was told of its truth.
     pub received: Vec<KeptPresence>,
     /// What its client has acknowledged.
@@ -184,6 +187,7 @@ impl Account {
             for (from, held) in received {
                 self.go_on_holding(context, id, from, held, out);
             }
+            self.goes_on_in_rooms(context, id, out);
             self.expire_at(context.now + time, out);
             self.broadcast_is_held(context, out);
         }
@@ -283,10 +287,12 @@ impl Account {
             hidden_from: kept.hidden_from.into_iter().collect(),
             // PSA-44: nobody is told anew, but who comes gets its presence with the news.
             told: Told {
-                since: Some(now),
+                pause: Some(PauseCause::ConnectionLost),
                 elsewhere: kept.told_elsewhere,
+                ..Told::default()
             },
             interest,
+            rooms: Occupancies::restored(kept.rooms, context.settings),
             ..Session::new(id, kept.address, mailbox, kept.since)
         };
         Some((session, received))
@@ -327,6 +333,12 @@ fn written(
         hidden_from: session.hidden_from.iter().cloned().collect(),
         told_elsewhere: session.told.elsewhere.clone(),
         asks: session.interest.would_ask(capabilities),
+        rooms: session
+            .rooms
+            .iter()
+            .filter(|(_, occupancy)| occupancy.is_confirmed)
+            .map(|(_, occupancy)| occupancy.occupant.clone())
+            .collect(),
         received: session.received.iter().map(presence_written).collect(),
         acknowledged: kept.acknowledged,
         handled: kept.handled,
@@ -349,10 +361,10 @@ fn held(kept: &KeptPresence) -> Option<Held> {
     let genuine = Annotations::of(&stanza, Some(&kept.from)).and_then(|annotations| annotations.genuine);
     Some(Held {
         annotation: genuine.map(|genuine| genuine.place),
-        stanza,
         foreign: kept.foreign.as_deref().map(Arc::from),
         shown: kept.shown,
         told: kept.told,
+        ..Held::plain(stanza)
     })
 }
 

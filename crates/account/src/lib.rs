@@ -18,6 +18,7 @@ mod input;
 mod interest;
 mod kept;
 mod lists;
+mod occupancies;
 mod outbound;
 mod pause;
 mod paused;
@@ -28,12 +29,13 @@ mod session;
 mod subscriptions;
 mod turning;
 mod waiting;
+mod wishes;
 
 pub use account::Account;
 pub use answers::HOST_FEATURES;
 pub use door::Passed;
 pub use explained::{PresenceSession, PresenceView, Sharing};
-pub use figures::{PresenceCount, PresenceLoad};
+pub use figures::{IqPoke, Origin, PresenceCount, PresenceLoad, SelfPing, Suppression, Wish};
 pub use held::HeldRow;
 pub use input::{
     AdminRequest, AnswerOnce, Change, DropReason, Effect, End, Flags, Input, Key, Loaded, Path, PauseCause,

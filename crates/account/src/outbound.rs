@@ -9,7 +9,7 @@ use stream_management::Receipt;
 
 use crate::account::{Account, Out, count_error, settle};
 use crate::door::Passed;
-use crate::{Effect, SessionId, Settings};
+use crate::{Effect, SessionId, Settings, poke};
 
 impl Account {
     /// Takes a stanza from one of the account's sessions.
@@ -141,6 +141,10 @@ impl Account {
             return;
         }
         if let Some(parcel) = self.may_leave(context, id, Parcel::new(stanza), out) {
+            if matches!(kind, IqType::Result | IqType::Error) {
+                let outcome = poke::outcome_between_clients(parcel.parcel().stanza());
+                poke::count_between_clients(parcel.parcel(), outcome, out);
+            }
             out.effects.push(Effect::Route {
                 parcel,
                 receipt: None,

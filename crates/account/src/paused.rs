@@ -6,14 +6,15 @@
 
 use std::sync::Arc;
 
-use machine::{Context, Moment};
+use machine::Context;
 use presence::{Annotations, Answer, Claim, State, annotation, with_annotation};
 use stanza::{Address, IqType, Kind, Parcel, PresenceType, Stanza};
 
 use crate::account::{Account, Out};
-use crate::annotations::Truth;
+use crate::annotations::{Truth, suppress};
 use crate::door::Passed;
-use crate::input::{Key, Tally};
+use crate::figures::Suppression;
+use crate::input::{Key, PauseCause, Tally};
 use crate::{Effect, PresenceCount, SessionId, Settings};
 
 /// Clients elsewhere that may be asked for their capabilities at the same time.
@@ -22,8 +23,8 @@ const QUESTIONS_MAX: usize = 100;
 /// What a session has told of itself.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
-    /// When its pause was announced.
-    pub(crate) since: Option<Moment>,
+    /// Why it is paused, if that was announced.
+    pub(crate) pause: Option<PauseCause>,
     /// Clients elsewhere that know of it.
     pub(crate) elsewhere: Vec<Address>,
 }
@@ -55,7 +56,7 @@ impl Account {
         let due: Vec<SessionId> = self
             .sessions
             .iter()
-            .filter(|session| session.told.since.is_none())
+            .filter(|session| session.told.pause.is_none())
             .filter(|session| {
                 session
                     .pause
@@ -70,8 +71,11 @@ impl Account {
 
     fn announce_pause(&mut self, context: &mut Context<'_, Settings>, id: SessionId, out: &mut Out) {
         let now = context.now;
-        if let Some(session) = self.session_mut(id) {
-            session.told.since = Some(now);
+        let pause = self.session(id).and_then(|session| session.pause);
+        if let (Some(session), Some(pause)) = (self.session_mut(id), pause) {
+            session.told.pause = Some(pause.cause);
+            let told = Tally::PauseAnnotated(pause.cause, now.since(pause.since));
+            out.effects.push(Effect::Count(told));
             self.repeat_to_holders(context, id, Some(State::ConnectionPaused), out);
         }
     }
@@ -85,9 +89,15 @@ impl Account {
     ) {
         let was_told = self
             .session_mut(id)
-            .is_some_and(|session| session.told.since.take().is_some());
+            .is_some_and(|session| session.told.pause.is_some());
         if was_told {
             self.repeat_to_holders(context, id, None, out);
+            if let Some(session) = self.session_mut(id) {
+                session.told.pause = None;
+            }
+        } else if context.settings.presence.psa.enabled {
+            // It was back before anybody was told (PSA-38).
+            suppress(Suppression::RecoveredInGrace, 1, out);
         }
     }
 
@@ -177,9 +187,12 @@ impl Account {
                 })
                 .collect(),
         };
-        let count = match state {
-            Some(_) => PresenceCount::PausedElsewhere,
-            None => PresenceCount::ResumedElsewhere,
+        let cause = self.session(id).and_then(|session| session.told.pause);
+        let count = match (state, cause) {
+            (Some(_), Some(PauseCause::Asked)) => PresenceCount::AskedElsewhere,
+            (None, Some(PauseCause::Asked)) => PresenceCount::BackElsewhere,
+            (Some(_), Some(PauseCause::ConnectionLost) | None) => PresenceCount::PausedElsewhere,
+            (None, Some(PauseCause::ConnectionLost) | None) => PresenceCount::ResumedElsewhere,
         };
         for client in clients {
             out.effects.push(Effect::Count(Tally::Presence(count)));
@@ -229,7 +242,7 @@ impl Account {
     /// What a copy of a session's presence for somebody new has to say (PSA-40).
     pub(crate) fn news_of(&self, context: &Context<'_, Settings>, id: SessionId) -> Option<Arc<[u8]>> {
         let session = self.session(id)?;
-        session.told.since?;
+        session.told.pause?;
         let words = context.settings.presence.psa.words;
         let news = annotation(self.address.domainpart(), Some(State::ConnectionPaused), words);
         Some(Arc::from(news))
@@ -337,7 +350,7 @@ impl Account {
         let is_subscribed = self.shows_presence_to(client);
         let mut repeats = Vec::new();
         for session in &mut self.sessions {
-            if session.told.since.is_none() || session.told.elsewhere.contains(client) {
+            if session.told.pause.is_none() || session.told.elsewhere.contains(client) {
                 continue;
             }
             let is_hidden = session.hidden_from.contains(client.bare_str());

@@ -1,12 +1,13 @@
 //! Pokes about the user (XEP-0132): who may ask, which clients are asked, what goes back. The pokes under way are kept in
 //! `presence::Pokes`.
 
-use machine::Context;
+use machine::{Context, Moment};
 use presence::{Failure, Poke, PokeBlocked, PokeMode, Request, Verdict};
 use stanza::{Address, IqType, Kind, Parcel, PresenceType, Stanza};
 
 use crate::account::{Account, Out};
 use crate::door::Passed;
+use crate::figures::IqPoke;
 use crate::input::{Key, Tally};
 use crate::{Effect, PresenceCount, SessionId, Settings};
 
@@ -44,6 +45,7 @@ impl Account {
         };
         if mode == PokeMode::Refuse {
             self.fail(
+                context.now,
                 &request,
                 Failure::Unsupported,
                 PresenceCount::PokeUnsupported,
@@ -57,16 +59,35 @@ impl Account {
             Besides::Nothing
         };
         if !self.exists() && settings.reveals_unknown_to(&request.requester) {
-            self.fail(&request, Failure::UnknownUser, PresenceCount::PokeError, out);
+            self.fail(
+                context.now,
+                &request,
+                Failure::UnknownUser,
+                PresenceCount::PokeError,
+                out,
+            );
         } else if !self.may_know(&request.requester) {
             // POKE-09, POKE-10: before anything else, and alike for those who do not exist (POKE-22). Where the probe is
             // from a server, `forbidden` is the only answer (C-01).
-            self.fail(&request, Failure::Forbidden, PresenceCount::PokeForbidden, out);
+            self.fail(
+                context.now,
+                &request,
+                Failure::Forbidden,
+                PresenceCount::PokeForbidden,
+                out,
+            );
             return Besides::Nothing;
         } else if self.flags.deceased && self.flags.next_of_kin_notified {
-            self.fail(&request, Failure::Died, PresenceCount::PokeError, out);
+            self.fail(
+                context.now,
+                &request,
+                Failure::Died,
+                PresenceCount::PokeError,
+                out,
+            );
         } else if self.flags.deceased || self.flags.poke_disabled {
             self.fail(
+                context.now,
                 &request,
                 Failure::NobodyAnswered,
                 PresenceCount::PokeNoResource,
@@ -99,7 +120,7 @@ impl Account {
         let Some(request) = Poke::of(parcel.stanza()).and_then(|poke| request(context, parcel, poke)) else {
             return false;
         };
-        self.fail(&request, failure, count, out);
+        self.fail(context.now, &request, failure, count, out);
         true
     }
 
@@ -127,6 +148,9 @@ impl Account {
             questions.push(poke.question(&self.address, client, &id));
             id
         });
+        if !questions.is_empty() {
+            out.effects.push(Effect::Count(Tally::PokeAsked(questions.len())));
+        }
         for question in questions {
             if let Some(session) = question.to().and_then(|client| self.session_at(client)) {
                 self.give(context, session, &Passed::of_our_own(question), out);
@@ -141,7 +165,7 @@ impl Account {
                 } else {
                     PresenceCount::PokeNoResource
                 };
-                self.fail(&request, Failure::NobodyAnswered, count, out);
+                self.fail(context.now, &request, Failure::NobodyAnswered, count, out);
             }
         }
     }
@@ -170,20 +194,25 @@ impl Account {
         } else {
             self.pokes.declined(&client, &question)
         };
-        self.conclude(ended, out);
+        self.conclude(context.now, ended, out);
     }
 
     /// A client is gone.
-    pub(crate) fn poked_client_left(&mut self, client: &Address, out: &mut Out) {
+    pub(crate) fn poked_client_left(
+        &mut self,
+        context: &Context<'_, Settings>,
+        client: &Address,
+        out: &mut Out,
+    ) {
         let ended = self.pokes.client_left(client);
-        self.conclude(ended, out);
+        self.conclude(context.now, ended, out);
     }
 
     /// Time is over for some.
     pub(crate) fn pokes_overdue(&mut self, context: &Context<'_, Settings>, out: &mut Out) {
         self.pokes_wake = None;
         let ended = self.pokes.expire(context.now);
-        self.conclude(ended, out);
+        self.conclude(context.now, ended, out);
         self.wake_for_pokes(context, out);
     }
 
@@ -197,16 +226,26 @@ impl Account {
     }
 
     /// POKE-41: whether the requester may know is asked again, now that there is something to know.
-    fn conclude(&self, ended: Vec<(Request, Verdict)>, out: &mut Out) {
+    fn conclude(&self, now: Moment, ended: Vec<(Request, Verdict)>, out: &mut Out) {
         for (request, verdict) in ended {
             if !self.may_know(&request.requester) {
-                self.fail(&request, Failure::Forbidden, PresenceCount::PokeForbidden, out);
+                self.fail(
+                    now,
+                    &request,
+                    Failure::Forbidden,
+                    PresenceCount::PokeForbidden,
+                    out,
+                );
                 continue;
             }
             match verdict {
-                Verdict::Nobody => {
-                    self.fail(&request, Failure::NobodyAnswered, PresenceCount::PokeTimeout, out)
-                }
+                Verdict::Nobody => self.fail(
+                    now,
+                    &request,
+                    Failure::NobodyAnswered,
+                    PresenceCount::PokeTimeout,
+                    out,
+                ),
                 Verdict::Found { at, poke } => {
                     let found = poke.found(&at, &request.requester, request.id.as_deref());
                     let passed = match self.session_at(&at) {
@@ -215,14 +254,19 @@ impl Account {
                     };
                     match passed {
                         Ok(parcel) => {
-                            out.effects
-                                .push(Effect::Count(Tally::Presence(PresenceCount::PokePresent)));
+                            answered(PresenceCount::PokePresent, now, &request, out);
                             out.effects.push(Effect::Route {
                                 parcel,
                                 receipt: None,
                             });
                         }
-                        Err(_) => self.fail(&request, Failure::Forbidden, PresenceCount::PokeForbidden, out),
+                        Err(_) => self.fail(
+                            now,
+                            &request,
+                            Failure::Forbidden,
+                            PresenceCount::PokeForbidden,
+                            out,
+                        ),
                     }
                 }
             }
@@ -235,12 +279,39 @@ impl Account {
         self.exists() && is_subscribed && self.may_show_presence(requester)
     }
 
-    fn fail(&self, request: &Request, failure: Failure, count: PresenceCount, out: &mut Out) {
-        out.effects.push(Effect::Count(Tally::Presence(count)));
+    fn fail(&self, now: Moment, request: &Request, failure: Failure, count: PresenceCount, out: &mut Out) {
+        answered(count, now, request, out);
         let answer = request
             .poke
             .failed(&request.asked, &request.requester, request.id.as_deref(), failure);
         self.reply(Some(answer), out);
+    }
+}
+
+fn answered(count: PresenceCount, now: Moment, request: &Request, out: &mut Out) {
+    let lasted = now.since(request.since);
+    out.effects.push(Effect::Count(Tally::Presence(count)));
+    out.effects
+        .push(Effect::Count(Tally::PokeAnswered(count, lasted)));
+}
+
+/// A poke between two clients ends with this request or answer (POKE-30).
+pub(crate) fn count_between_clients(parcel: &Parcel, outcome: IqPoke, out: &mut Out) {
+    if matches!(parcel.stanza().kind(), Kind::Iq(_)) && Poke::of(parcel.stanza()).is_some() {
+        out.effects.push(Effect::Count(Tally::PokeByIq(outcome)));
+    }
+}
+
+/// How a client has answered a poke, as far as the answer is one that can be known as such (POKE-32, POKE-34).
+pub(crate) fn outcome_between_clients(answer: &Stanza) -> IqPoke {
+    if answer.kind() == Kind::Iq(IqType::Result) {
+        return IqPoke::Present;
+    }
+    match answer.error_condition().as_deref() {
+        Some("remote-server-timeout") => IqPoke::Timeout,
+        Some("forbidden") => IqPoke::Forbidden,
+        Some("service-unavailable" | "feature-not-implemented") => IqPoke::Unsupported,
+        Some(_) | None => IqPoke::Error,
     }
 }
 

@@ -8,9 +8,11 @@ use xml::Child;
 use crate::account::{Account, Out};
 use crate::annotations::Truth;
 use crate::door::Passed;
+use crate::figures::{Origin, Wish};
 use crate::input::Tally;
+use crate::occupancies::Occupancies;
 use crate::session::Available;
-use crate::{Effect, PresenceCount, SessionId, Settings};
+use crate::{Effect, SessionId, Settings, wishes};
 
 /// `xs:byte` (RFC 6121 §4.7.2.3).
 type Priority = i8;
@@ -49,6 +51,7 @@ impl Account {
                 .retain(|to, _| !roster.relation(to.bare_str()).contact_is_subscribed());
         }
 
+        out.effects.push(Effect::Count(Tally::Update(Origin::Local)));
         self.tell_subscribers(id, &stanza, out);
         self.tell_own_resources(context, Some(id), &stanza, out);
         if is_initial {
@@ -80,15 +83,22 @@ impl Account {
         let was_available = session.presence.take().is_some();
         let directed = std::mem::take(&mut session.directed);
         session.received = presence::Received::default();
+        session.rooms = Occupancies::default();
         session.hidden_from.clear();
         session.told.elsewhere.clear();
         let address = session.address.clone();
+        self.unwatch_all(out);
         if !was_available && directed.is_empty() {
             return;
         }
         self.no_longer_held(&address, out);
         // Nobody is there to take it when the session has ended.
         let sender = said.is_some().then_some(id);
+        let origin = match &said {
+            Some(_) => Origin::Local,
+            None => Origin::Synthetic,
+        };
+        out.effects.push(Effect::Count(Tally::Update(origin)));
         let stanza = said.unwrap_or_else(|| {
             Stanza::build(
                 Kind::Presence(PresenceType::Unavailable),
@@ -121,13 +131,16 @@ impl Account {
     /// RFC 6121 §4.2.2, §4.4.2, §4.5.2: contacts with a subscription of type "from" or "both".
     fn tell_subscribers(&self, id: SessionId, stanza: &Stanza, out: &mut Out) {
         let Some(session) = self.session(id) else { return };
+        let mut contacts = 0;
         for contact in self.roster.subscribers() {
+            contacts += 1;
             self.send_presence(
                 id,
                 stanza.readdressed(Some(session.address.clone()), Some(contact.clone())),
                 out,
             );
         }
+        out.effects.push(Effect::Count(Tally::Broadcast(contacts)));
     }
 
     /// Presence is refused in silence where a list forbids it (XEP-0016 §2.9).
@@ -236,8 +249,8 @@ impl Account {
             && self.is_stranger(&to)
             && !self.strangers.decloaking.take(rate, context.now)
         {
-            out.effects
-                .push(Effect::Count(Tally::Presence(PresenceCount::DecloakRateLimited)));
+            let decloak = presence::Decloak::of(&stanza).unwrap_or(presence::Decloak::Unsaid);
+            wishes::count(decloak, Wish::RateLimited, out);
             let error = StanzaError::new(Condition::PolicyViolation)
                 .kind(ErrorKind::Wait)
                 .text("too many wishes to see the presence of people who are not your contacts");
@@ -253,15 +266,13 @@ impl Account {
         match kind {
             PresenceType::Unavailable => {
                 let joined = session.directed.remove(to.as_str());
-                if !session.directed.keys().any(|other| other.same_bare(&to)) {
-                    session.rooms.remove(to.bare_str());
-                }
+                let is_out = !session.directed.keys().any(|other| other.same_bare(&to));
                 if session.hidden_from.len() < directed_max {
                     session.hidden_from.insert(to.clone());
                 }
                 is_news = is_remote && joined.is_some();
-                if let Some(joined) = joined {
-                    self.left_room(id, &joined, &to, out);
+                if is_out {
+                    self.leaves_room(id, &to, out);
                 }
             }
             PresenceType::Available
@@ -277,10 +288,9 @@ impl Account {
                 }
                 session.interest.follow(&stanza);
                 session.hidden_from.remove(to.as_str());
-                if stanza.child(namespace::MUC, "x").is_some() {
-                    session.rooms.insert(to.to_bare());
-                }
-                is_news = session.directed.insert(to, stanza).is_none() && is_remote;
+                is_news = session.directed.insert(to.clone(), stanza.clone()).is_none() && is_remote;
+                self.enters_room(id, &to, &stanza, is_remote);
+                self.wish_is_answered(&to, out);
             }
         }
         if is_news {
@@ -308,7 +318,9 @@ impl Account {
                 PresenceType::Unavailable => true,
                 // PSA-27: where the path is broken, errors are our own. One about a poke says nothing of a server (C-06).
                 PresenceType::Error => {
-                    self.domains.get(from.domainpart()) == Some(&false)
+                    self.domains
+                        .get(from.domainpart())
+                        .is_some_and(|way| !way.is_broken)
                         && parcel.parcel().stanza().child(namespace::POKE, "poke").is_none()
                 }
                 PresenceType::Available
@@ -319,8 +331,9 @@ impl Account {
                 | PresenceType::Unsubscribed => false,
             };
             if is_end {
-                self.receive_unavailable(&from.clone(), &to, &parcel, out);
+                self.receive_unavailable(&from.clone(), &to, out);
             }
+            self.count_arrival(context, &parcel, kind, out);
         }
         if let (PresenceType::Unavailable, Some(from)) = (kind, parcel.parcel().from()) {
             // RFC 6121 §4.6.1: who says goodbye is no longer on the list of directed presence.
@@ -351,6 +364,14 @@ impl Account {
             if !is_meant || !self.admits(session, &parcel) {
                 continue;
             }
+            if let Some(from) = parcel.parcel().from()
+                && (kind == PresenceType::Unavailable || !session.rooms.is_empty())
+            {
+                let is_ours = kind == PresenceType::Error && !self.is_clear(from.domainpart());
+                if !is_ours {
+                    self.room_speaks(place, &from.clone(), parcel.parcel().stanza(), out);
+                }
+            }
             let copy = if kind == PresenceType::Available {
                 self.receive_available(context, place, &parcel, &truth, out)
             } else {
@@ -360,6 +381,33 @@ impl Account {
                 self.give(context, session, &copy, out);
             }
         }
+    }
+
+    /// Presence from elsewhere, and wishes among it.
+    fn count_arrival(
+        &mut self,
+        context: &Context<'_, Settings>,
+        parcel: &Passed,
+        kind: PresenceType,
+        out: &mut Out,
+    ) {
+        let parcel = parcel.parcel();
+        let Some(from) = parcel.from() else { return };
+        if kind == PresenceType::Available
+            && let Some(decloak) = presence::Decloak::of(parcel.stanza())
+            && !from.same_bare(&self.address)
+        {
+            self.wish_arrives(context, &from.clone(), decloak, out);
+        }
+        if kind == PresenceType::Error || context.settings.is_local(from) {
+            // Those of accounts here were counted when they were said.
+            return;
+        }
+        let origin = match parcel.stanza().child(namespace::MUC_USER, "x") {
+            Some(_) => Origin::Room,
+            None => Origin::Remote,
+        };
+        out.effects.push(Effect::Count(Tally::Update(origin)));
     }
 
     /// RFC 6121 §4.3.2, §4.6.6.

@@ -71,7 +71,7 @@ impl Account {
         let news = annotation(self.address.domainpart(), Some(State::ConnectionPaused), words);
         let mut repeats = Vec::new();
         for session in &mut self.sessions {
-            if session.told.since.is_none() {
+            if session.told.pause.is_none() {
                 continue;
             }
             let rooms = session.directed.iter().filter(|(to, _)| {

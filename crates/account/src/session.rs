@@ -9,6 +9,7 @@ use stanza::{Address, Stanza, namespace};
 use stream_management::Mailbox;
 
 use crate::interest::Interest;
+use crate::occupancies::Occupancies;
 use crate::pause::{Pause, Promise};
 use crate::paused::Told;
 use crate::{PauseCause, SessionId};
@@ -40,8 +41,6 @@ pub(crate) struct Session {
     /// To whom it sent directed presence, and what they got last (RFC 6121 §4.6). Addresses that are subscribed to the
     /// user's presence are here too: what they hold is what was sent last.
     pub(crate) directed: BTreeMap<Address, Stanza>,
-    /// Rooms that it has entered, which later presence to them does not say.
-    pub(crate) rooms: BTreeSet<Address>,
     /// Subscribers to whom it said goodbye since its last broadcast (PSA-34).
     pub(crate) hidden_from: BTreeSet<Address>,
     /// What others were told of its pause.
@@ -50,6 +49,8 @@ pub(crate) struct Session {
     pub(crate) interest: Interest,
     /// What it was sent by other domains, and by contacts who are out of reach.
     pub(crate) received: presence::Received,
+    /// Rooms that it is in, or enters, which later presence to them does not say.
+    pub(crate) rooms: Occupancies,
 }
 
 /// Presence that was broadcast.
@@ -74,11 +75,11 @@ impl Session {
             active_list: None,
             uses_lists: false,
             directed: BTreeMap::new(),
-            rooms: BTreeSet::new(),
             hidden_from: BTreeSet::new(),
             told: Told::default(),
             interest: Interest::default(),
             received: presence::Received::default(),
+            rooms: Occupancies::default(),
         }
     }
 
@@ -107,7 +108,7 @@ impl Session {
     /// one that was told.
     pub(crate) fn shares_room_with(&self, other: &Address) -> bool {
         let is_room = |to: &Address, told: &Stanza| {
-            self.rooms.contains(to.bare_str()) || told.child(namespace::MUC, "x").is_some()
+            self.rooms.contains_key(to.bare_str()) || told.child(namespace::MUC, "x").is_some()
         };
         self.directed
             .iter()

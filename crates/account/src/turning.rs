@@ -118,7 +118,7 @@ impl Account {
         if holders_are_fewer {
             self.holders_changed(context, out);
         }
-        self.unwatch(out);
+        self.unwatch_all(out);
     }
 
     /// Presence that did not pass and does now. Directed presence is not: nobody can say whether its sender would show it

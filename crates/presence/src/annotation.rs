@@ -1,6 +1,6 @@
 //! The `<state-annotation/>` of XEP-0310: writing it, and telling a true one from a forged one.
 
-use stanza::{Address, Parcel, Stanza, namespace};
+use stanza::{Address, Kind, Parcel, PresenceType, Stanza, namespace};
 use xml::{Child, ContentNamespace, Element};
 
 const NAME: &str = "state-annotation";
@@ -107,6 +107,23 @@ pub fn with_annotation(presence: &Stanza, annotation: &[u8]) -> Option<Stanza> {
     parsed(&presence.readdressed(from, to).with_appended(annotation))
 }
 
+/// Whether this is available presence with an annotation.
+pub fn is_annotated(parcel: &Parcel) -> bool {
+    let is_appended = |bytes: &[u8]| {
+        let mark = namespace::ANNOTATION.as_bytes();
+        bytes.windows(mark.len()).any(|part| part == mark)
+    };
+    parcel.stanza().kind() == Kind::Presence(PresenceType::Available)
+        && (parcel.appended().is_some_and(|bytes| is_appended(bytes))
+            || parcel.stanza().child(namespace::ANNOTATION, NAME).is_some())
+}
+
+/// Whether annotated presence says all that an earlier one says that has not been taken yet: then the earlier one need
+/// not be told any more (PSA-45).
+pub fn renews(newer: &Parcel, older: &Parcel) -> bool {
+    newer.from().is_some() && newer.from() == older.from() && is_annotated(newer) && is_annotated(older)
+}
+
 fn parsed(parcel: &Parcel) -> Option<Stanza> {
     let element = Element::parse(
         &parcel.to_bytes(),
@@ -193,5 +210,27 @@ mod tests {
         let clear = annotation("capulet.lit", None, Words::None);
         let annotations = Annotations::of(&presence(&clear), Some(&sender)).unwrap();
         assert_eq!(annotations.genuine.unwrap().bytes, None);
+    }
+
+    #[test]
+    fn psa_45_an_annotated_repeat_makes_an_earlier_one_of_the_same_sender_needless_and_nothing_else() {
+        let parcel = |from: &str, payload: &[u8]| {
+            presence(payload).readdressed(Some(Address::parse(from).unwrap()), None)
+        };
+        let paused = annotation("b.lit", Some(State::ConnectionPaused), Words::Some);
+        let back = annotation("b.lit", None, Words::Some);
+        let newer = parcel("a@b.lit/c", &back);
+        assert!(renews(&newer, &parcel("a@b.lit/c", &paused)));
+        assert!(renews(&newer, &parcel("a@b.lit/c", b"").with_appended(&paused)));
+        assert!(!renews(&newer, &parcel("a@b.lit/d", &paused)));
+        assert!(!renews(&newer, &parcel("a@b.lit/c", b"<status/>")), "it was news");
+        assert!(!renews(
+            &parcel("a@b.lit/c", b"<status/>"),
+            &parcel("a@b.lit/c", &paused)
+        ));
+        let kind = Kind::Presence(PresenceType::Unavailable);
+        let gone = Stanza::build(kind, None, None, None, &paused);
+        let gone = gone.readdressed(Some(Address::parse("a@b.lit/c").unwrap()), None);
+        assert!(!renews(&newer, &gone) && !is_annotated(&gone));
     }
 }

@@ -5,6 +5,7 @@
 
 mod annotation;
 mod attention;
+mod budget;
 mod capabilities;
 mod decloak;
 mod known;
@@ -13,14 +14,17 @@ mod pokes;
 mod received;
 mod settings;
 
-pub use annotation::{Annotations, Genuine, State, Words, annotation, with_annotation, without_children};
+pub use annotation::{
+    Annotations, Genuine, State, Words, annotation, is_annotated, renews, with_annotation, without_children,
+};
 pub use attention::{Attention, Judgement};
+pub use budget::{Room, make_room};
 pub use capabilities::{Answer, Claim, Hash};
 pub use decloak::Decloak;
 pub use known::{Capabilities, KnownHash, Lesson};
 pub use poke::{Failure, Method, Poke};
 pub use pokes::{Pokes, Request, Verdict};
-pub use received::{Held, Received};
+pub use received::{Held, Rank, Received};
 pub use settings::{
     DecloakSettings, PokeBlocked, PokeMode, PokeSettings, PsaSettings, RevealUnknown, Settings,
 };

@@ -34,7 +34,7 @@ pub struct PsaSettings {
     pub reprobe: bool,
     /// `psa.pause_delay` (PSA-38).
     pub pause_delay: Duration,
-    /// `psa.cache_bytes`, per session.
+    /// `psa.cache_bytes`, for all sessions of an account.
     pub cache_bytes: usize,
     /// `limits.annotations`: how many one session is told at once, and after which time the next.
     pub annotations: Rate,

@@ -42,16 +42,8 @@ const GAPS: &[(&str, &str)] = &[
         "the definition is clauses §4.6: see PSA-46 and following",
     ),
     (
-        "PSA-45",
-        "an annotation and the one that takes it back both stay in the queue of a paused session",
-    ),
-    (
         "PSA-50",
         "the link machine keeps one state per pair; no test with two domains on one connection yet",
-    ),
-    (
-        "PSA-67",
-        "the server does not ping itself in rooms of other servers yet; their occupants are cleared at once",
     ),
     ("C-01", "see POKE-10"),
     ("C-04", "see POKE-23"),

@@ -8,6 +8,7 @@ mod counters;
 mod federation;
 mod hosts;
 mod passwords;
+mod presence_figures;
 mod resumption;
 mod rooms;
 mod router;
@@ -22,6 +23,9 @@ pub use counters::{Counter, Counters, Direction};
 pub use federation::{Federation, LinkFigures, LinkSlot, Network, Order, StreamHandle, StreamOrders};
 pub use hosts::{Host, Hosts};
 pub use passwords::PasswordWork;
+pub use presence_figures::{
+    ANNOTATION_SECONDS, AUDIENCE, Distribution, POKE_SECONDS, POKED_CLIENTS, PresenceFigures, Trigger,
+};
 pub use resumption::{PAUSE_SECONDS, PauseTimes, ResumeResult, Resumptions};
 pub use rooms::{RoomFigures, RoomSlot};
 pub use router::{AccountSlot, Destination, HostSessions, Router, Settings};

@@ -84,12 +84,23 @@ impl Resumptions {
             .unwrap_or_default()
     }
 
-    pub(crate) fn count(&self, tally: Tally) {
-        match tally {
+    pub(crate) fn count(&self, tally: &Tally) {
+        match *tally {
             // The gauge of sessions shows it.
             Tally::Paused => {}
-            // Each thread counts these for itself.
-            Tally::Presence(_) | Tally::Error(..) => {}
+            // Others count these.
+            Tally::Presence(_)
+            | Tally::Error(..)
+            | Tally::Suppressed(..)
+            | Tally::LinkAnnotated(_)
+            | Tally::PauseAnnotated(..)
+            | Tally::Update(_)
+            | Tally::Broadcast(_)
+            | Tally::PokeAsked(_)
+            | Tally::PokeAnswered(..)
+            | Tally::PokeByIq(_)
+            | Tally::Decloak(..)
+            | Tally::SelfPing(_) => {}
             Tally::PauseEnded(end, lasted) => {
                 if let Some(times) = self.pauses.get(end as usize) {
                     let seconds = lasted.as_secs_f64();

@@ -18,6 +18,7 @@ use turns::{Gone, LoadFailure, Priority, Slot, Worker};
 use crate::counters::{Counter, Counters};
 use crate::federation::{Attached, Connections, Federation, Links};
 use crate::hosts::Hosts;
+use crate::presence_figures::PresenceFigures;
 use crate::resumption::Resumptions;
 use crate::rooms::Rooms;
 use crate::store::Store;
@@ -83,6 +84,7 @@ pub struct Router {
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) counters: Counters,
     pub(crate) resumptions: Resumptions,
+    pub(crate) presence_figures: PresenceFigures,
     pub(crate) next_session: AtomicU64,
     watchers: Watchers,
     pub(crate) links: Links,
@@ -106,6 +108,7 @@ impl Router {
             surroundings,
             counters: Counters::default(),
             resumptions: Resumptions::default(),
+            presence_figures: PresenceFigures::default(),
             next_session: AtomicU64::new(1),
             watchers: Watchers::default(),
             links: Links::default(),
@@ -138,6 +141,11 @@ impl Router {
     /// What was counted.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// What was observed of presence, pokes and wishes.
+    pub fn presence_figures(&self) -> &PresenceFigures {
+        &self.presence_figures
     }
 
     /// Shows `sink` the stanzas from and to `wanted`, a full address, an account or a domain, until it has seen enough.
@@ -200,12 +208,20 @@ impl Router {
         let mut sum = PresenceLoad::default();
         for (_, slot) in &self.accounts.pin() {
             // One that has its turn right now is counted at the next look.
-            let look = |account: &Account| account.presence_load(|address| settings.hosts.serves(address));
+            let capabilities = &settings.account.presence.capabilities;
+            let is_local = |address: &Address| settings.hosts.serves(address);
+            let look = |account: &Account| account.presence_load(capabilities, is_local);
             let Some(load) = slot.look(look) else { continue };
             sum.local += load.local;
             sum.remote += load.remote;
             sum.unavailable += load.unavailable;
             sum.paused += load.paused;
+            sum.occupants += load.occupants;
+            sum.deferred += load.deferred;
+            sum.asking += load.asking;
+            sum.asking_elsewhere += load.asking_elsewhere;
+            sum.pokes += load.pokes;
+            sum.directed += load.directed;
         }
         sum
     }

@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, Weak};
 
-use account::{Account, Change, Effect, Input, Key, Loaded, Tally, Unavailable};
+use account::{Account, Change, Effect, Input, Key, Loaded, Suppression, Tally, Unavailable};
 use machine::{Context, Random};
+use s2s::Pair;
 use stanza::{Condition, ErrorKind, IqType, Kind, Parcel, Stanza, StanzaError};
 use stream_management::{Copies, Entry, Released, Signal};
 use turns::{CommitFailed, CommitId, Death, Limits, Priority, Refusal, Worker, World};
 
 use crate::counters::{Counter, Direction};
+use crate::presence_figures::Trigger;
 use crate::resumption;
 use crate::router::{AccountSlot, Router, settle};
 use crate::surroundings::{Alarm, Surroundings};
@@ -56,6 +58,12 @@ impl World<Account> for Router {
                 self.counters
                     .add(Counter::Stanzas(Direction::Out, entry.parcel.stanza().kind()), 1);
                 router.passes(Border::ToClient, &entry.parcel);
+                if presence::is_annotated(&entry.parcel) {
+                    // PSA-45.
+                    let coalesced = mailbox.withdraw(|older| presence::renews(&entry.parcel, &older.parcel));
+                    self.presence_figures
+                        .suppressed(Suppression::Coalesced, coalesced);
+                }
                 match mailbox.push(entry) {
                     Ok(false) => {}
                     Ok(true) => tell(slot, Input::Overflowed(session), worker),
@@ -118,7 +126,16 @@ impl World<Account> for Router {
             Effect::Count(Tally::Error(kind, condition)) => {
                 self.counters.add(Counter::Errors(kind, condition), 1);
             }
-            Effect::Count(tally) => self.resumptions.count(tally),
+            Effect::Count(Tally::LinkAnnotated(domain)) => {
+                if let Some(lost) = self.links.lost_at(&Pair::of(slot.key(), &domain)) {
+                    let waited = self.surroundings.now().since(lost);
+                    self.presence_figures.annotated(Trigger::Link, waited);
+                }
+            }
+            Effect::Count(tally) => {
+                self.presence_figures.count(slot.key(), &tally);
+                self.resumptions.count(&tally);
+            }
             Effect::Dropped(reason) => self.counters.add(Counter::Dropped(reason), 1),
             Effect::Answer(answer) => answer.give(),
             Effect::Watch(domain) => router.watch(slot.key(), &domain, worker),

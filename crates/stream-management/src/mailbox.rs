@@ -216,6 +216,11 @@ impl Mailbox {
         Ok((Resumption { address, loan }, released))
     }
 
+    /// Takes out what a newer entry makes needless, of what was never handed to a connection. Gives how many.
+    pub fn withdraw(&self, is_needless: impl Fn(&Entry) -> bool) -> usize {
+        self.outward.lock().queue.withdraw(is_needless)
+    }
+
     /// Changes waiting copies: what `late` gives is put in before the end of the stanza.
     pub fn append(&self, late: impl FnMut(&Entry) -> Option<Vec<u8>>) {
         self.outward.lock().queue.append(late);

@@ -298,6 +298,23 @@ impl Outward {
         Ok(released)
     }
 
+    /// Takes entries out that were never handed over, and that nobody waits for. Gives how many.
+    pub(crate) fn withdraw(&mut self, is_needless: impl Fn(&Entry) -> bool) -> usize {
+        let (before, handed) = (self.entries.len(), self.handed);
+        let bytes = &mut self.bytes;
+        let mut place = 0;
+        self.entries.retain(|(_, entry)| {
+            place += 1;
+            let is_free = place > handed && entry.receipt.is_none() && entry.stored.is_none();
+            let goes = is_free && is_needless(entry);
+            if goes {
+                *bytes -= entry.parcel.byte_len();
+            }
+            !goes
+        });
+        before - self.entries.len()
+    }
+
     /// Puts bytes in before the end of the entries for which there are some.
     pub(crate) fn append(&mut self, mut late: impl FnMut(&Entry) -> Option<Vec<u8>>) {
         for (_, entry) in &mut self.entries {

@@ -366,3 +366,23 @@ fn a_mailbox_and_its_entries_stay_small() {
     let (mailbox, entry) = (size_of::<Mailbox>(), size_of::<Entry>());
     assert!(mailbox <= 256 && entry <= 152, "{mailbox} and {entry} bytes");
 }
+
+#[test]
+fn psa_45_what_is_needless_goes_unless_the_peer_may_have_it_or_somebody_waits_for_it() {
+    let (mailbox, sender) = (Mailbox::new(LIMITS), Mailbox::new(LIMITS));
+    mailbox.enable_counting();
+    for number in 0..2 {
+        mailbox.push(entry(number, None)).unwrap();
+    }
+    drain(&mailbox, 1);
+    mailbox.push(entry(2, Some(&sender))).unwrap();
+    mailbox.push(entry(3, None)).unwrap();
+    let before = mailbox.load();
+    assert_eq!(mailbox.withdraw(|entry| number(entry) != 3), 1, "only the second");
+    assert_eq!(mailbox.load().0, before.0 - 1);
+    assert_eq!(drain(&mailbox, 10), [2, 3]);
+    // The count of the peer is that of what it was sent.
+    assert_eq!(mailbox.acknowledge(4), Err(TooHigh { handled: 4, sent: 3 }));
+    mailbox.acknowledge(3).unwrap();
+    assert_eq!(mailbox.load(), (0, 0));
+}

@@ -57,11 +57,11 @@ pub(crate) fn behind_input(input: &Input) -> &'static [Path] {
 
 fn behind_key(key: Key) -> &'static [Path] {
     match key {
-        Key::Settle | Key::Held => &[],
+        Key::Settle | Key::Held | Key::Wishes => &[],
         Key::Pokes => &[Path::PokeIn],
         Key::Paused => &[Path::PauseOfASession],
         Key::Annotate => &[Path::DomainOutOfReach],
-        Key::Reprobe => &[Path::DomainIsBack],
+        Key::Reprobe | Key::SelfPing => &[Path::DomainIsBack],
         Key::Expire => &[Path::EndOfASession, Path::Redelivery],
     }
 }

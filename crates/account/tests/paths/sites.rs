@@ -15,6 +15,12 @@ const UNASKED: &[(&str, &str, usize, &str)] = &[
     ("of_our_own", "answers.rs", 1, "results to own sessions"),
     ("of_our_own", "interest.rs", 1, "questions to own clients"),
     ("of_our_own", "lists.rs", 1, "pushes of lists to own sessions"),
+    (
+        "of_our_own",
+        "occupancies.rs",
+        1,
+        "a room's goodbye, made here, to the session that was in it",
+    ),
     ("of_our_own", "outbound.rs", 1, "errors to own sessions"),
     (
         "of_our_own",

@@ -25,6 +25,7 @@ pub(crate) struct Home {
     pub(crate) sent: Vec<Parcel>,
     /// What was counted.
     pub(crate) counts: Vec<PresenceCount>,
+    pub(crate) tallies: Vec<Tally>,
     /// What is to be kept.
     pub(crate) kept: Vec<Change>,
     mailboxes: Vec<(SessionId, String, Arc<Mailbox>)>,
@@ -128,6 +129,7 @@ impl Home {
             wakes: Vec::new(),
             sent: Vec::new(),
             counts: Vec::new(),
+            tallies: Vec::new(),
             kept: Vec::new(),
             mailboxes: Vec::new(),
             tokens: 0,
@@ -137,7 +139,9 @@ impl Home {
     /// What its sessions hold of others.
     pub(crate) fn load(&self) -> PresenceLoad {
         self.account
-            .presence_load(|address| address.domainpart() == "montague.lit")
+            .presence_load(&self.settings.presence.capabilities, |address| {
+                address.domainpart() == "montague.lit"
+            })
     }
 
     /// Tells the account something; gives what it wants to happen.
@@ -167,6 +171,7 @@ impl Home {
                 Effect::WakeAt(key, at) => self.wakes.push((at, key)),
                 Effect::Answer(answer) => answer.give(),
                 Effect::Count(Tally::Presence(count)) => self.counts.push(count),
+                Effect::Count(tally) => self.tallies.push(tally),
                 Effect::Learn(hash, wants) => {
                     self.settings.presence.capabilities.learn(&hash, wants);
                 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::{Arc, Weak};
 
-use machine::Context;
+use account::Suppression;
+use machine::{Context, Moment};
 use papaya::HashMap;
 use parking_lot::Mutex;
 use s2s::Pair;
@@ -28,6 +29,8 @@ pub type LinkSlot = Slot<Link, Router>;
 pub(crate) struct Links {
     slots: HashMap<Pair, Arc<LinkSlot>>,
     figures: Mutex<LinkFigures>,
+    /// Since when links are lost, and whether anybody was told.
+    lost: Mutex<BTreeMap<Pair, (Moment, bool)>>,
 }
 
 /// What was counted of all links since the start.
@@ -166,6 +169,7 @@ impl Router {
     }
 
     fn forget_link(&self, slot: &Arc<LinkSlot>) {
+        self.links.lost.lock().remove(slot.key());
         let _ = self
             .links
             .slots
@@ -262,7 +266,13 @@ impl World<Link> for Router {
                 self.surroundings.call_at(at, Arc::new(LinkWake { slot, key }));
             }
             Effect::Tell { watchers, path } => router.tell_watchers(watchers, &pair.remote, path, worker),
-            Effect::Changed { to, cause } => self.links.count_change(to, cause),
+            Effect::Changed { to, cause } => {
+                self.links.count_change(to, cause);
+                let now = self.surroundings.now();
+                if self.links.note_loss(pair, to, now) {
+                    self.presence_figures.suppressed(Suppression::RecoveredInGrace, 1);
+                }
+            }
         }
     }
 
@@ -318,6 +328,27 @@ impl World<Link> for Router {
 }
 
 impl Links {
+    /// Since when a link is lost.
+    pub(crate) fn lost_at(&self, pair: &Pair) -> Option<Moment> {
+        self.lost.lock().get(pair).map(|(lost, _)| *lost)
+    }
+
+    /// True: it is back, and nobody was told that it was lost.
+    fn note_loss(&self, pair: &Pair, to: StateName, now: Moment) -> bool {
+        let mut lost = self.lost.lock();
+        match to {
+            StateName::Suspect => {
+                lost.entry(pair.clone()).or_insert((now, false));
+                false
+            }
+            StateName::Down => {
+                lost.entry(pair.clone()).or_insert((now, true)).1 = true;
+                false
+            }
+            StateName::Up | StateName::Idle => lost.remove(pair).is_some_and(|(_, was_told)| !was_told),
+        }
+    }
+
     fn count_change(&self, to: StateName, cause: Option<Cause>) {
         let reason = cause.map_or("", Cause::label);
         *self

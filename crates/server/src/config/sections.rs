@@ -360,7 +360,8 @@ section! {
         reprobe: bool = true;
         /// How long a paused session may take to come back before anybody is told; at most `10s`.
         pause_delay: Duration = Duration::ZERO;
-        /// Memory for presence received from other servers, for each session. Beyond it, presence is not annotated.
+        /// Memory for presence received from other servers, for each account: what all of its sessions were sent. Beyond it,
+        /// presence is not annotated: first of people who are no contacts, then of occupants of rooms, the oldest first.
         cache_bytes: ByteSize = ByteSize(256 << 10);
     }
 }

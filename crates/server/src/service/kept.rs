@@ -44,6 +44,8 @@ struct Session {
     #[serde(default)]
     asks: Option<bool>,
     #[serde(default)]
+    rooms: Vec<String>,
+    #[serde(default)]
     received: Vec<Presence>,
     acknowledged: u32,
     handled: u32,
@@ -212,6 +214,7 @@ fn writable(session: &KeptSession) -> Session {
         hidden_from: session.hidden_from.iter().map(ToString::to_string).collect(),
         told_elsewhere: session.told_elsewhere.iter().map(ToString::to_string).collect(),
         asks: session.asks,
+        rooms: session.rooms.iter().map(ToString::to_string).collect(),
         received: session.received.iter().map(held).collect(),
         acknowledged: session.acknowledged,
         handled: session.handled,
@@ -262,6 +265,7 @@ fn readable(session: Session) -> Result<KeptSession, String> {
         hidden_from: addresses(&session.hidden_from)?,
         told_elsewhere: addresses(&session.told_elsewhere)?,
         asks: session.asks,
+        rooms: addresses(&session.rooms)?,
         received: session
             .received
             .into_iter()
@@ -297,6 +301,7 @@ mod tests {
             hidden_from: vec![Address::parse("tybalt@capulet.lit").unwrap()],
             told_elsewhere: vec![Address::parse("juliet@capulet.lit/balcony").unwrap()],
             asks: Some(true),
+            rooms: vec![Address::parse("garden@rooms.capulet.lit/romeo").unwrap()],
             received: vec![KeptPresence {
                 from: Address::parse("juliet@capulet.lit/balcony").unwrap(),
                 bytes: b"<presence xmlns='jabber:client'><show>away</show></presence>".to_vec(),

@@ -1,0 +1,393 @@
+//! Rooms that the account's sessions are in, and whether they still are after an outage (PSA-67).
+//!
+//! Rooms here tell that by themselves. While a service elsewhere cannot be reached it may have put out whom it could not reach, without being able to say so. So when it
+//! is back, the server asks it in each session's name by a self-ping (XEP-0410), before it says that all is well again
+//! (PSA-29). A session that is no longer in the room learns that as the room would have said it.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::time::Duration;
+
+use machine::{Context, Moment};
+use stanza::{Address, IqType, Kind, Parcel, PresenceType, Stanza, namespace};
+use xml::Tree;
+
+use crate::account::{Account, Out};
+use crate::door::Passed;
+use crate::figures::SelfPing;
+use crate::input::{Key, Tally};
+use crate::{Effect, SessionId, Settings};
+
+/// An answer that takes longer is not waited for (PSA-29).
+const ANSWER_TIME: Duration = Duration::from_secs(15);
+
+/// A room that a session is in, or wants to enter.
+#[derive(Debug)]
+pub(crate) struct Occupancy {
+    /// Whether the room is at another domain.
+    is_remote: bool,
+    /// The session's address there.
+    pub(crate) occupant: Address,
+    /// Whether the room has said that it is in.
+    pub(crate) is_confirmed: bool,
+    /// The room was asked whether that is still so.
+    check: Option<Check>,
+}
+
+#[derive(Debug)]
+struct Check {
+    id: String,
+    until: Moment,
+}
+
+/// The rooms of one session, by their addresses. Most sessions are in none.
+#[derive(Debug, Default)]
+pub(crate) struct Occupancies(Option<Box<Rooms>>);
+
+#[derive(Debug, Default)]
+struct Rooms(BTreeMap<Address, Occupancy>);
+
+impl Occupancies {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    pub(crate) fn contains_key(&self, room: &str) -> bool {
+        self.get(room).is_some()
+    }
+
+    pub(crate) fn get(&self, room: &str) -> Option<&Occupancy> {
+        self.0.as_ref()?.0.get(room)
+    }
+
+    fn get_mut(&mut self, room: &str) -> Option<&mut Occupancy> {
+        self.0.as_mut()?.0.get_mut(room)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Address, &Occupancy)> {
+        self.0.iter().flat_map(|rooms| &rooms.0)
+    }
+
+    fn iter_mut(&mut self) -> impl Iterator<Item = (&Address, &mut Occupancy)> {
+        self.0.iter_mut().flat_map(|rooms| &mut rooms.0)
+    }
+
+    fn entry(&mut self, room: Address) -> Entry<'_, Address, Occupancy> {
+        self.0.get_or_insert_default().0.entry(room)
+    }
+
+    fn remove(&mut self, room: &str) -> Option<Occupancy> {
+        let rooms = self.0.as_mut()?;
+        let occupancy = rooms.0.remove(room);
+        if rooms.0.is_empty() {
+            self.0 = None;
+        }
+        occupancy
+    }
+
+    /// Those that an earlier process was told of.
+    pub(crate) fn restored(occupants: Vec<Address>, settings: &Settings) -> Occupancies {
+        let mut occupancies = Occupancies::default();
+        for occupant in occupants {
+            let (room, is_remote) = (occupant.to_bare(), settings.is_remote(&occupant));
+            occupancies
+                .entry(room)
+                .or_insert_with(|| Occupancy::restored(occupant, is_remote));
+        }
+        occupancies
+    }
+}
+
+impl Occupancy {
+    /// One that an earlier process was told of.
+    fn restored(occupant: Address, is_remote: bool) -> Occupancy {
+        Occupancy {
+            is_remote,
+            occupant,
+            is_confirmed: true,
+            check: None,
+        }
+    }
+
+    /// Whether the way to it is of interest.
+    pub(crate) fn needs_watching(&self) -> bool {
+        self.is_remote && self.is_confirmed
+    }
+
+    /// Whether it is being found out if the session is still in.
+    pub(crate) fn is_open(&self) -> bool {
+        self.check.is_some()
+    }
+}
+
+/// What a room says of a session's own occupant.
+enum OwnWord {
+    /// It is in, under this address.
+    In,
+    /// It is out.
+    Out,
+}
+
+impl Account {
+    /// A session sends presence to a room, to enter it (XEP-0045 §7.2).
+    pub(crate) fn enters_room(
+        &mut self,
+        id: SessionId,
+        occupant: &Address,
+        presence: &Stanza,
+        is_remote: bool,
+    ) {
+        if occupant.is_bare() || presence.child(namespace::MUC, "x").is_none() {
+            return;
+        }
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
+        let occupancy = session
+            .rooms
+            .entry(occupant.to_bare())
+            .or_insert_with(|| Occupancy {
+                is_remote,
+                occupant: occupant.clone(),
+                is_confirmed: false,
+                check: None,
+            });
+        if !occupancy.is_confirmed {
+            occupancy.occupant = occupant.clone();
+        }
+    }
+
+    /// A session says goodbye to a room: its occupants are nobody's presence any more (PSA-28).
+    pub(crate) fn leaves_room(&mut self, id: SessionId, to: &Address, out: &mut Out) {
+        if let Some(session) = self.session_mut(id)
+            && session.rooms.remove(to.bare_str()).is_some()
+        {
+            let room = to.to_bare();
+            session.received.remove(&room);
+            self.unwatch(room.domainpart(), out);
+        }
+    }
+
+    /// Presence from a room, for the session at this place: what it says of the session itself.
+    pub(crate) fn room_speaks(&mut self, place: usize, from: &Address, presence: &Stanza, out: &mut Out) {
+        let Some(session) = self.sessions.get_mut(place) else {
+            return;
+        };
+        let occupancy = session.rooms.get_mut(from.bare_str());
+        if presence.kind() == Kind::Presence(PresenceType::Error) {
+            if occupancy.is_some_and(|occupancy| !occupancy.is_confirmed) {
+                // It could not enter.
+                session.rooms.remove(from.bare_str());
+                self.unwatch(from.domainpart(), out);
+            }
+            return;
+        }
+        match (own_word(presence), occupancy) {
+            (Some(OwnWord::In), Some(occupancy)) => {
+                occupancy.occupant = from.clone();
+                occupancy.is_confirmed = true;
+                if occupancy.needs_watching() {
+                    self.watch(from, out);
+                }
+            }
+            (Some(OwnWord::Out), _) => {
+                let room = from.to_bare();
+                session.rooms.remove(room.as_str());
+                session.received.remove(&room);
+                session.directed.retain(|to, _| !to.same_bare(&room));
+                self.unwatch(room.domainpart(), out);
+            }
+            (Some(OwnWord::In) | None, _) => {}
+        }
+    }
+
+    /// The services of this domain are back, or the server is: each room is asked whether the sessions are still in.
+    pub(crate) fn check_occupancies(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        is_concerned: impl Fn(&Address) -> bool,
+        out: &mut Out,
+    ) {
+        let until = context.now + ANSWER_TIME;
+        let mut questions = Vec::new();
+        for session in &mut self.sessions {
+            for (_, occupancy) in session
+                .rooms
+                .iter_mut()
+                .filter(|(room, occupancy)| occupancy.needs_watching() && is_concerned(room))
+            {
+                let id = context.token();
+                let ping = format!("<ping xmlns='{}'/>", namespace::PING);
+                let question = Stanza::build(
+                    Kind::Iq(IqType::Get),
+                    Some(&session.address),
+                    Some(&occupancy.occupant),
+                    Some(&id),
+                    ping.as_bytes(),
+                );
+                occupancy.check = Some(Check { id, until });
+                questions.push((session.id, question));
+            }
+        }
+        if questions.is_empty() {
+            return;
+        }
+        for (id, question) in questions {
+            // Who blocks a room cannot be in it; the time runs out.
+            if let Ok(parcel) = self.release(id, Parcel::new(question)) {
+                out.effects.push(Effect::Route {
+                    parcel,
+                    receipt: None,
+                });
+            }
+        }
+        out.effects.push(Effect::WakeAt(Key::SelfPing, until));
+    }
+
+    /// A session that was kept over a restart may have been put out of its rooms meanwhile.
+    pub(crate) fn goes_on_in_rooms(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        id: SessionId,
+        out: &mut Out,
+    ) {
+        let Some(session) = self.session(id) else { return };
+        let rooms = session.rooms.iter().filter(|(_, occupancy)| occupancy.is_remote);
+        let rooms: Vec<Address> = rooms.map(|(room, _)| room.clone()).collect();
+        for room in &rooms {
+            self.watch(room, out);
+        }
+        self.check_occupancies(context, |room| rooms.contains(room), out);
+    }
+
+    /// The path is broken once more: what was asked counts no longer.
+    pub(crate) fn forget_checks(&mut self, domain: &Address) {
+        for session in &mut self.sessions {
+            for (room, occupancy) in session.rooms.iter_mut() {
+                if room.domainpart() == domain.as_str() {
+                    occupancy.check = None;
+                }
+            }
+        }
+    }
+
+    /// A room answers. False when nobody asked it.
+    pub(crate) fn self_ping_answered(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        parcel: &Passed,
+        out: &mut Out,
+    ) -> bool {
+        let answer = parcel.parcel();
+        let (Some(from), Some(to), Some(id)) = (answer.from(), answer.to(), answer.stanza().id()) else {
+            return false;
+        };
+        let Some(place) = self.sessions.iter().position(|session| session.address == *to) else {
+            return false;
+        };
+        let Some(session) = self.sessions.get_mut(place) else {
+            return false;
+        };
+        let is_it = |occupancy: &&mut Occupancy| {
+            occupancy.occupant == *from && occupancy.check.as_ref().is_some_and(|check| check.id == *id)
+        };
+        let Some(occupancy) = session.rooms.get_mut(from.bare_str()).filter(is_it) else {
+            return false;
+        };
+        occupancy.check = None;
+        let (from, result) = (from.clone(), verdict(answer.stanza()));
+        out.effects.push(Effect::Count(Tally::SelfPing(result)));
+        match result {
+            SelfPing::In | SelfPing::Unanswered => self.bring_up_to_date(context, out),
+            SelfPing::Out => self.put_out(context, place, &from, out),
+        }
+        true
+    }
+
+    /// Rooms that have not answered in time: nothing is known against what they said before.
+    pub(crate) fn self_pings_overdue(&mut self, context: &mut Context<'_, Settings>, out: &mut Out) {
+        let now = context.now;
+        let mut is_over = false;
+        for (_, occupancy) in self
+            .sessions
+            .iter_mut()
+            .flat_map(|session| session.rooms.iter_mut())
+        {
+            if occupancy.check.as_ref().is_some_and(|check| check.until <= now) {
+                occupancy.check = None;
+                is_over = true;
+                out.effects
+                    .push(Effect::Count(Tally::SelfPing(SelfPing::Unanswered)));
+            }
+        }
+        if is_over {
+            self.bring_up_to_date(context, out);
+        }
+    }
+
+    /// The session is no longer in the room, and is told as the room would have done it (XEP-0045 §17.7: 333).
+    fn put_out(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        place: usize,
+        occupant: &Address,
+        out: &mut Out,
+    ) {
+        let Some(session) = self.sessions.get_mut(place) else {
+            return;
+        };
+        let room = occupant.to_bare();
+        session.rooms.remove(room.as_str());
+        session.received.remove(&room);
+        session.directed.retain(|to, _| !to.same_bare(&room));
+        let said = format!(
+            "<x xmlns='{}'><item affiliation='none' role='none'/><status code='110'/><status code='333'/></x>",
+            namespace::MUC_USER
+        );
+        let gone = Stanza::build(
+            Kind::Presence(PresenceType::Unavailable),
+            Some(occupant),
+            Some(&session.address),
+            None,
+            said.as_bytes(),
+        );
+        if let Some(session) = self.sessions.get(place) {
+            self.give(context, session, &Passed::of_our_own(gone), out);
+        }
+        self.unwatch(room.domainpart(), out);
+        self.holders_changed(context, out);
+    }
+}
+
+/// What presence from a room says of who gets it: status 110, unless it is only a new name (XEP-0045 §7.6: 303).
+fn own_word(presence: &Stanza) -> Option<OwnWord> {
+    let x = presence.child(namespace::MUC_USER, "x")?.to_tree();
+    let has = |code: &str| {
+        let is_it = |status: &Tree| status.name == "status" && status.attribute("code") == Some(code);
+        x.children().any(is_it)
+    };
+    if !has("110") {
+        return None;
+    }
+    match presence.kind() {
+        Kind::Presence(PresenceType::Available) => Some(OwnWord::In),
+        Kind::Presence(PresenceType::Unavailable) if !has("303") => Some(OwnWord::Out),
+        Kind::Presence(_) | Kind::Message(_) | Kind::Iq(_) => None,
+    }
+}
+
+/// XEP-0410 §3.3.
+fn verdict(answer: &Stanza) -> SelfPing {
+    match answer.kind() {
+        Kind::Iq(IqType::Result) => SelfPing::In,
+        Kind::Iq(_) | Kind::Message(_) | Kind::Presence(_) => match answer.error_condition().as_deref() {
+            // It came as far as the client.
+            Some("service-unavailable" | "feature-not-implemented") => SelfPing::In,
+            // It did not come as far as the room.
+            Some("remote-server-not-found" | "remote-server-timeout") => SelfPing::Unanswered,
+            // `item-not-found` might be a name that another client has just changed. After an outage it is far more often
+            // a room that is no more; and who is told wrongly enters once more, while who is told nothing waits for ever.
+            Some(_) | None => SelfPing::Out,
+        },
+    }
+}

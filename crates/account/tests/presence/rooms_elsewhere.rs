@@ -1,0 +1,265 @@
+//! Sessions in rooms of other services: what they hold of occupants, and whether they are still in after an outage
+//! (clauses PSA-28, PSA-29, PSA-67).
+
+use std::time::Duration;
+
+use account::{Flags, Path, SelfPing, Tally};
+use presence::{PsaSettings, Settings, Words};
+
+use crate::home::Home;
+
+const LOST: Path = Path::Broken("timeout");
+const DOWN: &str =
+    "<state-annotation xmlns='urn:xmpp:psa' from='montague.lit'><server-unavailable/></state-annotation>";
+const BACK: &str = "<state-annotation xmlns='urn:xmpp:psa' from='montague.lit'/>";
+
+fn settings() -> Settings {
+    let psa = PsaSettings {
+        words: Words::None,
+        ..PsaSettings::default()
+    };
+    Settings {
+        psa,
+        ..Settings::default()
+    }
+}
+
+fn from_room(nick: &str, payload: &str) -> String {
+    format!(
+        "<presence xmlns='jabber:client' from='orchard@chats.lit/{nick}' to='romeo@montague.lit/lane'><x xmlns='http://jabber.org/protocol/muc#user'>{payload}</x></presence>"
+    )
+}
+
+fn enters(home: &mut Home) {
+    home.says("lane", "<presence xmlns='jabber:client' to='orchard@chats.lit/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    home.arrives(&from_room("juliet", ""));
+    home.arrives(&from_room("romeo", "<status code='110'/>"));
+}
+
+/// Romeo, whose client asks for annotations, is in the orchard with Juliet.
+fn in_the_room() -> Home {
+    let mut home = Home::new(settings(), Flags::default());
+    home.knows_the_hash();
+    home.interested("lane");
+    enters(&mut home);
+    home
+}
+
+/// The lines that tell an occupant's presence anew.
+fn repeat(nick: &str, payload: &str, annotation: &str) -> String {
+    let presence = from_room(nick, payload).replace(" xmlns='jabber:client'", "");
+    let x = match payload {
+        "" => presence.replace("></x>", "/>"),
+        _ => presence,
+    };
+    format!(
+        "lane< {}",
+        x.replace("</presence>", &format!("{annotation}</presence>"))
+    )
+}
+
+/// The id of the self-ping among what was sent.
+fn ping(seen: &[String]) -> Option<String> {
+    let is_ping = |line: &&String| line.contains("<ping xmlns='urn:xmpp:ping'/>");
+    let line = seen.iter().find(is_ping)?;
+    assert!(
+        line.starts_with("> <iq from='romeo@montague.lit/lane' to='orchard@chats.lit/romeo'"),
+        "{line}"
+    );
+    Some(line.split("id='").nth(1)?.split('\'').next()?.to_owned())
+}
+
+fn normalized(seen: &[String]) -> Vec<String> {
+    seen.iter()
+        .map(|line| {
+            line.replace(
+                "<x xmlns='http://jabber.org/protocol/muc#user'></x>",
+                "<x xmlns='http://jabber.org/protocol/muc#user'/>",
+            )
+        })
+        .collect()
+}
+
+fn answer(id: &str, kind: &str, payload: &str) -> String {
+    format!(
+        "<iq xmlns='jabber:client' type='{kind}' id='{id}' from='orchard@chats.lit/romeo' to='romeo@montague.lit/lane'>{payload}</iq>"
+    )
+}
+
+fn error(condition: &str) -> String {
+    format!("<error type='cancel'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>")
+}
+
+fn self_pings(home: &Home) -> Vec<&Tally> {
+    let is_one = |tally: &&Tally| matches!(tally, Tally::SelfPing(_));
+    home.tallies.iter().filter(is_one).collect()
+}
+
+#[test]
+fn psa_28_psa_29_psa_67_occupants_are_annotated_and_cleared_once_the_room_says_that_the_user_is_still_in() {
+    let mut home = in_the_room();
+    assert_eq!(home.load().occupants, 2, "the own occupant included");
+    assert_eq!(
+        normalized(&home.path("chats.lit", LOST)),
+        [
+            repeat("juliet", "", DOWN),
+            repeat("romeo", "<status code='110'/>", DOWN)
+        ]
+    );
+    let seen = home.path("chats.lit", Path::Clear);
+    let id = ping(&seen).unwrap();
+    assert_eq!(seen.len(), 1, "nothing is told before the answer: {seen:?}");
+    assert_eq!(
+        normalized(&home.arrives(&answer(&id, "result", ""))),
+        [
+            repeat("juliet", "", BACK),
+            repeat("romeo", "<status code='110'/>", BACK)
+        ],
+        "and the client does not see the answer"
+    );
+    assert_eq!(self_pings(&home), [&Tally::SelfPing(SelfPing::In)]);
+    assert!(
+        home.passes(Duration::from_secs(60))
+            .iter()
+            .all(|line| !line.contains("orchard@"))
+    );
+}
+
+#[test]
+fn psa_67_who_was_put_out_meanwhile_is_told_so_with_110_and_333_whatever_the_client() {
+    for condition in ["not-acceptable", "item-not-found", "gone"] {
+        // A client that asks for nothing.
+        let mut home = Home::new(settings(), Flags::default());
+        home.connects("lane");
+        home.says("lane", "<presence xmlns='jabber:client'/>");
+        enters(&mut home);
+        let seen = home.path("chats.lit", LOST);
+        assert!(
+            seen.iter().all(|line| !line.contains("urn:xmpp:psa'")),
+            "{seen:?}"
+        );
+        let id = ping(&home.path("chats.lit", Path::Clear)).unwrap();
+        let seen = home.arrives(&answer(&id, "error", &error(condition)));
+        assert_eq!(
+            seen,
+            [
+                "lane< <presence from='orchard@chats.lit/romeo' to='romeo@montague.lit/lane' type='unavailable'><x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='none'/><status code='110'/><status code='333'/></x></presence>",
+                "unwatch chats.lit",
+            ]
+        );
+        assert_eq!(self_pings(&home), [&Tally::SelfPing(SelfPing::Out)]);
+        assert_eq!(home.load().occupants, 0);
+        let seen = home.ends("lane");
+        assert!(
+            seen.iter().all(|line| !line.contains("orchard@")),
+            "no goodbye to a room that the session is not in: {seen:?}"
+        );
+    }
+}
+
+#[test]
+fn psa_29_a_room_that_does_not_answer_is_waited_for_fifteen_seconds() {
+    let mut home = in_the_room();
+    home.settings.presence.psa.reprobe = false;
+    home.path("chats.lit", LOST);
+    let id = ping(&home.path("chats.lit", Path::Clear)).unwrap();
+    assert_eq!(home.passes(Duration::from_secs(14)), [""; 0]);
+    assert_eq!(home.passes(Duration::from_secs(1)).len(), 2);
+    assert_eq!(self_pings(&home), [&Tally::SelfPing(SelfPing::Unanswered)]);
+    // A late answer is an answer to nothing, and goes where it is addressed to.
+    let late = home.arrives(&answer(&id, "result", ""));
+    assert_eq!(late.len(), 1, "{late:?}");
+}
+
+#[test]
+fn psa_67_a_client_that_does_not_know_the_ping_is_in_all_the_same() {
+    let mut home = in_the_room();
+    home.path("chats.lit", LOST);
+    let id = ping(&home.path("chats.lit", Path::Clear)).unwrap();
+    let seen = home.arrives(&answer(&id, "error", &error("service-unavailable")));
+    assert_eq!(seen.len(), 2, "{seen:?}");
+}
+
+#[test]
+fn psa_67_an_answer_by_somebody_else_or_to_another_question_is_none() {
+    let mut home = in_the_room();
+    home.path("chats.lit", LOST);
+    let id = ping(&home.path("chats.lit", Path::Clear)).unwrap();
+    let other = answer(&id, "error", &error("not-acceptable"));
+    for forged in [
+        other.replace("orchard@chats.lit/romeo", "orchard@chats.lit/juliet"),
+        other.replace(&id, "another"),
+    ] {
+        let seen = home.arrives(&forged);
+        assert!(seen.iter().all(|line| !line.contains("333")), "{seen:?}");
+    }
+    assert_eq!(home.load().occupants, 2);
+}
+
+#[test]
+fn psa_29_a_link_that_is_lost_again_while_the_room_is_asked_is_still_lost() {
+    let mut home = in_the_room();
+    home.path("chats.lit", LOST);
+    let first = ping(&home.path("chats.lit", Path::Clear)).unwrap();
+    assert_eq!(home.path("chats.lit", LOST), [""; 0], "they know");
+    home.arrives(&answer(&first, "result", ""));
+    assert_eq!(home.load().unavailable, 2);
+    let second = ping(&home.path("chats.lit", Path::Clear)).unwrap();
+    assert_eq!(home.arrives(&answer(&second, "result", "")).len(), 2);
+}
+
+#[test]
+fn psa_28_after_a_change_of_status_or_name_the_session_is_still_in() {
+    let mut home = in_the_room();
+    home.says(
+        "lane",
+        "<presence xmlns='jabber:client' to='orchard@chats.lit/romeo'><show>away</show></presence>",
+    );
+    home.says(
+        "lane",
+        "<presence xmlns='jabber:client' to='orchard@chats.lit/montague'/>",
+    );
+    home.arrives(
+        &from_room(
+            "romeo",
+            "<item nick='montague'/><status code='303'/><status code='110'/>",
+        )
+        .replace(" to=", " type='unavailable' to="),
+    );
+    assert_eq!(home.load().occupants, 1, "the others are still there");
+    home.arrives(&from_room("montague", "<status code='110'/>"));
+    home.path("chats.lit", LOST);
+    let seen = home.path("chats.lit", Path::Clear);
+    assert!(
+        seen.iter()
+            .any(|line| line.contains("to='orchard@chats.lit/montague'")),
+        "{seen:?}"
+    );
+    let left = home.says(
+        "lane",
+        "<presence xmlns='jabber:client' type='unavailable' to='orchard@chats.lit/montague'/>",
+    );
+    assert!(left.contains(&"unwatch chats.lit".to_owned()), "{left:?}");
+    assert_eq!(home.load().occupants, 0);
+}
+
+#[test]
+fn psa_28_who_could_not_enter_is_in_no_room() {
+    let mut home = Home::new(settings(), Flags::default());
+    home.connects("lane");
+    home.says("lane", "<presence xmlns='jabber:client' to='orchard@chats.lit/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    home.arrives("<presence xmlns='jabber:client' type='error' from='orchard@chats.lit/romeo' to='romeo@montague.lit/lane'><error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>");
+    home.path("chats.lit", LOST);
+    assert_eq!(home.path("chats.lit", Path::Clear), [""; 0]);
+}
+
+#[test]
+fn psa_67_a_session_that_was_kept_over_a_restart_asks_whether_it_is_still_in() {
+    let mut before = in_the_room();
+    before.loses("lane");
+    let (mut after, seen) = before.restarts(Home::new(settings(), Flags::default()));
+    let id = ping(&seen).unwrap();
+    assert!(seen.contains(&"watch chats.lit".to_owned()), "{seen:?}");
+    let seen = after.arrives(&answer(&id, "error", &error("not-acceptable")));
+    assert!(seen[0].contains("<status code='333'/>"), "{seen:?}");
+}
