@@ -1,12 +1,13 @@
 //! Sessions that outlive the process (`docs/architecture.md`, restart): what is kept of them, and how they come back.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use machine::{Context, Timestamp};
 use presence::{Annotations, Capabilities, Held};
 use stanza::{Address, Kind, Parcel, PresenceType, Stanza, StreamCondition, StreamError};
-use stream_management::{Kept, KeptEntry, Mailbox, Signal, StoredId};
+use stream_management::{Copies, Kept, KeptEntry, Mailbox, Signal, StoredId};
 use xml::{ContentNamespace, Element};
 
 use crate::account::{Account, Out};
@@ -87,6 +88,10 @@ pub struct KeptStanza {
     pub storable: bool,
     /// The row that holds a durable copy.
     pub stored: Option<StoredId>,
+    /// A number that it shares with its copies in other sessions of the account, if there are any.
+    pub copies: Option<u32>,
+    /// Whether one of these has arrived: then it goes nowhere else when its own session is over.
+    pub arrived: bool,
 }
 
 impl KeptSession {
@@ -151,8 +156,9 @@ impl Account {
         // Only when all that was decided is durable is it known which stanza has a row.
         let capabilities = Arc::clone(&context.settings.presence.capabilities);
         let give = move || {
+            let mut numbers = BTreeMap::new();
             let write = |session: Session| {
-                let written = written(&session, &capabilities, now, wall);
+                let written = written(&session, &mut numbers, &capabilities, now, wall);
                 session.mailbox.close();
                 written
             };
@@ -169,12 +175,13 @@ impl Account {
         sessions: Vec<(SessionId, KeptSession)>,
         out: &mut Out,
     ) {
+        let mut copies = BTreeMap::new();
         for (id, kept) in sessions {
             let (time, address) = (kept.time, kept.address.clone());
             if self.session_at(&address).is_some() {
                 continue;
             }
-            let Some((session, received)) = self.read(context, id, kept) else {
+            let Some((session, received)) = self.read(context, id, kept, &mut copies) else {
                 self.say_gone(&address, out);
                 continue;
             };
@@ -217,6 +224,7 @@ impl Account {
         context: &Context<'_, Settings>,
         id: SessionId,
         kept: KeptSession,
+        copies: &mut BTreeMap<u32, Copies>,
     ) -> Option<(Session, Vec<(Address, Held)>)> {
         let now = context.now;
         let age = |at: Timestamp| context.wall.since(at);
@@ -226,6 +234,12 @@ impl Account {
                 parcel: Parcel::new(parse(&stanza.bytes)?),
                 storable: stanza.storable,
                 stored: stanza.stored,
+                copies: match stanza.arrived {
+                    true => Some(Copies::of_arrived()),
+                    false => stanza
+                        .copies
+                        .map(|number| copies.entry(number).or_default().clone()),
+                },
                 pushed: now.before(age(stanza.received)),
             });
             if let Some(row) = stanza.stored {
@@ -301,6 +315,7 @@ impl Account {
 
 fn written(
     session: &Session,
+    numbers: &mut BTreeMap<usize, u32>,
     capabilities: &Capabilities,
     now: machine::Moment,
     wall: Timestamp,
@@ -308,11 +323,17 @@ fn written(
     let promise = session.promise.as_ref()?;
     let kept = session.mailbox.keep();
     let bytes = |stanza: &Stanza| Parcel::new(stanza.clone()).to_bytes();
+    let mut number = |copies: &Copies| {
+        let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        *numbers.entry(copies.identity()).or_insert(next)
+    };
     let waiting = |entry: &KeptEntry| KeptStanza {
         bytes: entry.parcel.to_bytes(),
         received: wall.before(now.since(entry.pushed)),
         storable: entry.storable,
         stored: entry.stored,
+        copies: entry.copies.as_ref().map(&mut number),
+        arrived: entry.copies.as_ref().is_some_and(Copies::has_arrived),
     };
     Some(KeptSession {
         address: session.address.clone(),

@@ -243,6 +243,7 @@ impl Mailbox {
             parcel: entry.parcel,
             storable: entry.storable,
             stored: entry.stored,
+            copies: entry.copies,
             pushed: entry.pushed,
         };
         Kept {

@@ -41,6 +41,16 @@ pub struct Entry {
 pub struct Copies(Arc<AtomicBool>);
 
 impl Copies {
+    /// The same of a stanza of which one has arrived already.
+    pub fn of_arrived() -> Copies {
+        Copies(Arc::new(AtomicBool::new(true)))
+    }
+
+    /// What is the same for all copies of one stanza, and of no other as long as one of these is there.
+    pub fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
     /// One copy has arrived.
     pub(crate) fn arrived(&self) {
         self.0.store(true, Ordering::Relaxed);
@@ -351,7 +361,7 @@ impl Outward {
                 receipt: None,
                 storable: kept.storable,
                 stored: kept.stored,
-                copies: None,
+                copies: kept.copies,
                 pushed: kept.pushed,
             };
             self.entries.push_back((id, entry));

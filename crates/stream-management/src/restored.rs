@@ -3,7 +3,7 @@
 use machine::Moment;
 use stanza::Parcel;
 
-use crate::StoredId;
+use crate::{Copies, StoredId};
 
 /// A mailbox as it is kept while no process has it.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct KeptEntry {
     pub storable: bool,
     /// The row that holds a durable copy.
     pub stored: Option<StoredId>,
+    /// Shared with the same stanza's entries in other mailboxes, if there are any.
+    pub copies: Option<Copies>,
     /// When it was put in.
     pub pushed: Moment,
 }

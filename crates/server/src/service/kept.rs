@@ -67,6 +67,10 @@ struct Waiting {
     received: i64,
     storable: bool,
     stored: Option<i64>,
+    #[serde(default)]
+    copies: Option<u32>,
+    #[serde(default)]
+    arrived: bool,
 }
 
 /// What was read.
@@ -187,6 +191,8 @@ fn writable(session: &KeptSession) -> Session {
         received: stanza.received.as_unix_micros(),
         storable: stanza.storable,
         stored: stanza.stored.map(|StoredId(id)| id),
+        copies: stanza.copies,
+        arrived: stanza.arrived,
     };
     let held = |presence: &KeptPresence| Presence {
         from: presence.from.to_string(),
@@ -230,6 +236,8 @@ fn readable(session: Session) -> Result<KeptSession, String> {
         received: Timestamp::from_unix_micros(waiting.received),
         storable: waiting.storable,
         stored: waiting.stored.map(StoredId),
+        copies: waiting.copies,
+        arrived: waiting.arrived,
     };
     let addresses = |texts: &[String]| {
         texts
@@ -316,6 +324,8 @@ mod tests {
                 received: Timestamp::from_unix_micros(3),
                 storable: true,
                 stored: Some(StoredId(4)),
+                copies: Some(9),
+                arrived: true,
             }],
         }
     }

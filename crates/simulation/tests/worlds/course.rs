@@ -8,7 +8,7 @@ use stanza::Address;
 
 use crate::crowd::{Acknowledges, Attempt, Connected, End, Place};
 use crate::ledger::Ledger;
-use crate::nature::{ACCOUNTS, CONNECTIONS_MAX, MANAGEMENT, Nature, RESOURCES};
+use crate::nature::{ACCOUNTS, CONNECTIONS_MAX, LOGIN_TIME, MANAGEMENT, Nature, RESOURCES};
 
 /// What a course has seen when all was well.
 pub(crate) struct Seen {
@@ -40,7 +40,7 @@ impl Course {
         let nature = Nature::of(&mut dice);
         let mut settings = Settings::default();
         settings.limits.resources_per_account = 20;
-        settings.limits.unauthenticated_time = Duration::from_secs(60);
+        settings.limits.unauthenticated_time = LOGIN_TIME;
         settings.limits.offline_messages = if nature.is_tight { 3 } else { 1_000 };
         settings.limits.offline_bytes = 1 << 20;
         settings.resume_timeout = Duration::from_secs(2);

@@ -8,7 +8,7 @@ use simulation::Faults;
 use crate::course::{Course, Seen};
 use crate::crowd::{Acknowledges, Connected, Place};
 use crate::ledger::{Ends, Life};
-use crate::nature::ACCOUNTS;
+use crate::nature::{ACCOUNTS, LOGIN_TIME};
 
 impl Course {
     /// Everything comes to rest, everybody acknowledges, and what waits is fetched. Then it is counted.
@@ -25,6 +25,15 @@ impl Course {
             self.world.hang_up(self.connections[place].id);
         }
         self.rest()?;
+        // A promise that was lost with its account lets a resumption wait until its time is over.
+        if self
+            .connections
+            .iter()
+            .any(|connection| connection.attempt.of().is_some())
+        {
+            self.world.pass(LOGIN_TIME);
+            self.rest()?;
+        }
         for place in self.places(Connected::is_bound) {
             self.say(place, b"");
             self.acknowledge(place);

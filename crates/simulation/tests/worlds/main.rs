@@ -24,7 +24,7 @@ mod wires;
 use crate::course::Course;
 
 /// Worlds of an ordinary run.
-const WORLDS: u64 = 600;
+const WORLDS: u64 = 1_600;
 
 #[test]
 fn every_stanza_has_one_fate_and_what_was_acknowledged_is_kept() {

@@ -9,6 +9,9 @@ pub(crate) const RESOURCES: [&str; 2] = ["one", "two"];
 /// Connections at the same time.
 pub(crate) const CONNECTIONS_MAX: usize = 6;
 
+/// How long a connection may take to log in.
+pub(crate) const LOGIN_TIME: Duration = Duration::from_secs(60);
+
 pub(crate) const MANAGEMENT: &str = "urn:xmpp:sm:3";
 
 /// What can go wrong in a world.

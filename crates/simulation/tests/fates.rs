@@ -1,0 +1,239 @@
+//! What becomes of one message when the store refuses something, or the server stops: exactly one thing.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail")]
+
+use std::time::Duration;
+
+use c2s::Transport;
+use simulation::{ConnectionId, Settings, Turns, World};
+use stanza::Address;
+
+const HEADER: &str = "<stream:stream to='example.com' version='1.0' xmlns='jabber:client' \
+     xmlns:stream='http://etherx.jabber.org/streams'>";
+
+/// Whoever has logged in, and not bound a resource yet.
+fn unbound(world: &mut World, plain: &str) -> ConnectionId {
+    let connection = world.connect(Transport::DirectTls);
+    let auth =
+        format!("{HEADER}<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{plain}</auth>");
+    world.say(connection, auth.as_bytes());
+    world.settle();
+    world.say(connection, HEADER.as_bytes());
+    world.settle();
+    assert!(heard(world, connection).contains("urn:ietf:params:xml:ns:xmpp-bind"));
+    connection
+}
+
+fn logged_in(world: &mut World, plain: &str, resource: &str, then: &str) -> ConnectionId {
+    let connection = unbound(world, plain);
+    let bind = format!(
+        "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>\
+         <resource>{resource}</resource></bind></iq>{then}"
+    );
+    world.say(connection, bind.as_bytes());
+    world.settle();
+    let heard = heard(world, connection);
+    assert!(heard.contains(&format!("/{resource}</jid>")), "{heard}");
+    connection
+}
+
+fn heard(world: &mut World, connection: ConnectionId) -> String {
+    String::from_utf8(world.hear(connection)).unwrap()
+}
+
+fn home() -> World {
+    let mut world = World::new(1, Settings::default(), Turns::InOrder);
+    for name in ["romeo@example.com", "juliet@example.com"] {
+        world.create_account(name, "secret");
+    }
+    world
+}
+
+fn romeo(world: &mut World) -> ConnectionId {
+    logged_in(world, "AHJvbWVvAHNlY3JldA==", "orchard", "<presence/>")
+}
+
+fn juliet(world: &mut World, resource: &str) -> ConnectionId {
+    let then = "<enable xmlns='urn:xmpp:sm:3' resume='true'/><presence/>";
+    logged_in(world, "AGp1bGlldABzZWNyZXQ=", resource, then)
+}
+
+const MESSAGE: &[u8] = b"<message to='juliet@example.com' type='chat' id='one'><body>hi</body></message>";
+
+/// A message for sessions that are all away is to be durable before it goes into their mailboxes. When that fails, the
+/// sender hears of it once, and nobody gets a copy later.
+#[test]
+fn xep0198_5_a_message_that_cannot_be_kept_for_paused_sessions_comes_back_once() {
+    for sessions in 1..4 {
+        let mut world = home();
+        for resource in ["balcony", "chamber", "tomb"].iter().take(sessions) {
+            let connection = juliet(&mut world, resource);
+            world.hang_up(connection);
+        }
+        let romeo = romeo(&mut world);
+        world.settle();
+        let account = Address::parse("juliet@example.com").unwrap();
+        world
+            .store()
+            .fail_writes(&account, router::StoreError::Refused, 1);
+        world.say(romeo, MESSAGE);
+        world.settle();
+        let heard = String::from_utf8(world.hear(romeo)).unwrap();
+        assert_eq!(
+            heard.matches("<internal-server-error").count(),
+            1,
+            "{sessions} sessions: {heard}"
+        );
+        world.pass(Duration::from_secs(301));
+        let juliet = juliet(&mut world, "balcony");
+        world.pass(Duration::from_secs(1));
+        let late = String::from_utf8(world.hear(juliet)).unwrap();
+        assert!(!late.contains("<body>"), "{sessions} sessions: {late}");
+        assert!(world.hear(romeo).is_empty());
+    }
+}
+
+/// A message that is on its way to a client from the store is there still when the account is lost meanwhile: that it
+/// did not arrive yet is no news for its sender.
+#[test]
+fn xep0160_3_a_kept_message_does_not_come_back_because_something_else_was_refused() {
+    let mut world = home();
+    let romeo = romeo(&mut world);
+    world.say(romeo, MESSAGE);
+    world.settle();
+    let account = Address::parse("juliet@example.com").unwrap();
+    let first = logged_in(&mut world, "AGp1bGlldABzZWNyZXQ=", "balcony", "");
+    world.hear(first);
+    // The store answers only when it is asked to, so that the rows come while a change that will be refused waits.
+    world.set_faults(simulation::Faults {
+        delay: Duration::from_millis(100)..=Duration::from_millis(100),
+        ..simulation::Faults::default()
+    });
+    world.say(first, b"<presence/>");
+    world.settle();
+    world.pass(Duration::from_millis(50));
+    world
+        .store()
+        .fail_writes(&account, router::StoreError::Refused, 1);
+    world.say(
+        first,
+        b"<iq type='set' id='r'><query xmlns='jabber:iq:roster'><item jid='nurse@example.com'/></query></iq>",
+    );
+    world.pass(Duration::from_secs(1));
+    let heard = String::from_utf8(world.hear(first)).unwrap();
+    assert!(
+        heard.contains("internal-server-error"),
+        "the account was lost: {heard}"
+    );
+    assert!(!heard.contains("<body>"), "{heard}");
+    let heard = String::from_utf8(world.hear(romeo)).unwrap();
+    assert!(!heard.contains("type='error'"), "{heard}");
+    world.set_faults(simulation::Faults::default());
+    let again = logged_in(&mut world, "AGp1bGlldABzZWNyZXQ=", "balcony", "");
+    world.say(again, b"<presence/>");
+    world.pass(Duration::from_secs(1));
+    let heard = String::from_utf8(world.hear(again)).unwrap();
+    assert_eq!(heard.matches("<body>hi</body>").count(), 1, "{heard}");
+}
+
+/// Another connection goes on with a session in the very moment in which the account is lost: the client is told that it
+/// cannot, and what it has not acknowledged waits for the next login.
+#[test]
+fn xep0198_5_what_waits_in_a_session_that_is_lost_while_it_is_resumed_is_kept() {
+    let mut world = home();
+    let romeo = romeo(&mut world);
+    let then = "<enable xmlns='urn:xmpp:sm:3' resume='true'/><presence/>";
+    let plain = "AGp1bGlldABzZWNyZXQ=";
+    let old = unbound(&mut world, plain);
+    let bind = format!(
+        "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>balcony</resource></bind></iq>{then}"
+    );
+    world.say(old, bind.as_bytes());
+    world.settle();
+    let bound = heard(&mut world, old);
+    let (_, rest) = bound.split_once("<enabled").unwrap();
+    let name = rest
+        .split_once(" id='")
+        .unwrap()
+        .1
+        .split_once('\'')
+        .unwrap()
+        .0
+        .to_owned();
+    let new = unbound(&mut world, plain);
+    world.say(romeo, MESSAGE);
+    world.settle();
+    assert!(heard(&mut world, old).contains("<body>hi</body>"));
+    heard(&mut world, romeo);
+
+    world.set_faults(simulation::Faults {
+        delay: Duration::from_millis(100)..=Duration::from_millis(100),
+        ..simulation::Faults::default()
+    });
+    let account = Address::parse("juliet@example.com").unwrap();
+    world
+        .store()
+        .fail_writes(&account, router::StoreError::Refused, 1);
+    world.say(
+        old,
+        b"<iq type='set' id='r'><query xmlns='jabber:iq:roster'><item jid='nurse@example.com'/></query></iq>",
+    );
+    world.settle();
+    let resume = format!("<resume xmlns='urn:xmpp:sm:3' h='0' previd='{name}'/>");
+    world.say(new, resume.as_bytes());
+    world.settle();
+    assert_eq!(heard(&mut world, new), "", "the answer waits for the store");
+    world.pass(Duration::from_secs(1));
+    let answer = heard(&mut world, new);
+    assert!(
+        answer.contains("<failed") && answer.contains("<item-not-found"),
+        "{answer}"
+    );
+    world.set_faults(simulation::Faults::default());
+    let again = logged_in(&mut world, plain, "balcony", "");
+    world.say(again, b"<presence/>");
+    world.pass(Duration::from_secs(1));
+    let late = heard(&mut world, again);
+    assert_eq!(late.matches("<body>hi</body>").count(), 1, "{late}");
+    assert_eq!(heard(&mut world, romeo).matches("type='error'").count(), 0);
+}
+
+/// A client that counts and one that does not have got the same message. That the first did not acknowledge it before the
+/// server stopped, and never comes back, is no reason to deliver it once more.
+#[test]
+fn xep0198_5_over_a_restart_it_is_known_which_message_has_arrived_elsewhere() {
+    let mut world = home();
+    juliet(&mut world, "balcony");
+    let chamber = logged_in(&mut world, "AGp1bGlldABzZWNyZXQ=", "chamber", "<presence/>");
+    let romeo = romeo(&mut world);
+    world.say(romeo, MESSAGE);
+    world.settle();
+    assert!(heard(&mut world, chamber).contains("<body>hi</body>"));
+    world.restart();
+    world.pass(Duration::from_secs(301));
+    let again = logged_in(&mut world, "AGp1bGlldABzZWNyZXQ=", "balcony", "");
+    world.say(again, b"<presence/>");
+    world.pass(Duration::from_secs(1));
+    let late = heard(&mut world, again);
+    assert!(!late.contains("<body>"), "{late}");
+}
+
+/// Two clients have got the same message, neither has acknowledged it, and neither comes back after the restart: it is
+/// kept once.
+#[test]
+fn xep0198_5_over_a_restart_copies_of_one_message_stay_copies() {
+    let mut world = home();
+    for resource in ["balcony", "chamber"] {
+        juliet(&mut world, resource);
+    }
+    let romeo = romeo(&mut world);
+    world.say(romeo, MESSAGE);
+    world.settle();
+    world.restart();
+    world.pass(Duration::from_secs(301));
+    let again = logged_in(&mut world, "AGp1bGlldABzZWNyZXQ=", "balcony", "");
+    world.say(again, b"<presence/>");
+    world.pass(Duration::from_secs(1));
+    let late = heard(&mut world, again);
+    assert_eq!(late.matches("<body>hi</body>").count(), 1, "{late}");
+}
