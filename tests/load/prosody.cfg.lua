@@ -3,7 +3,6 @@ run_as_root = false
 daemonize = false
 pidfile = "@DIR@/prosody.pid"
 data_path = "@DIR@/data"
-certificates = "@DIR@/certs"
 log = { warn = "@DIR@/prosody.log" }
 
 network_backend = "epoll"
@@ -15,10 +14,12 @@ c2s_ports = { @PORT@ }
 c2s_direct_tls_ports = { @TLS_PORT@ }
 s2s_ports = {}
 http_ports = {}
-https_ports = {}
+https_ports = { @WEB_PORT@ }
+https_ssl = { certificate = "@DIR@/cert.pem", key = "@DIR@/key.pem" }
+http_default_host = "localhost"
 
-ssl = { certificate = "@DIR@/certs/cert.pem", key = "@DIR@/certs/key.pem" }
-c2s_direct_tls_ssl = { certificate = "@DIR@/certs/cert.pem", key = "@DIR@/certs/key.pem" }
+ssl = { certificate = "@DIR@/cert.pem", key = "@DIR@/key.pem" }
+c2s_direct_tls_ssl = { certificate = "@DIR@/cert.pem", key = "@DIR@/key.pem" }
 
 c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
@@ -30,7 +31,7 @@ allow_registration = true
 modules_enabled = {
   "disco", "roster", "saslauth", "tls", "blocklist", "bookmarks", "carbons", "pep", "private",
   "smacks", "vcard4", "vcard_legacy", "csi_simple", "ping", "register", "time", "uptime", "version",
-  "offline", "posix",
+  "offline", "posix", "bosh", "websocket",
 }
 modules_disabled = { "s2s" }
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -25,18 +26,21 @@ def substitute(text, replacements):
 
 
 class Server:
-    """A process that listens on `port` (plain) and `tls_port` (TLS from the first byte)."""
+    """A process that listens on `port` (plain), `tls_port` (TLS from the first byte), and `web_port` (HTTPS)."""
 
     user = None
 
     def __init__(self, directory, port):
         self.directory = directory / self.name
-        self.port, self.tls_port = port, port + 1
+        self.port, self.tls_port, self.web_port = port, port + 1, port + 3
         self.process = None
 
     def prepare(self):
         """The directory with certificate and configuration; what is in it already stays."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        for above in self.directory.parents if self.user and os.geteuid() == 0 else ():
+            if not above.stat().st_mode & 0o001:
+                raise SystemExit(f"{self.name} runs as the user {self.user}, who may not enter {above}")
         certificate, key = self.directory / "cert.pem", self.directory / "key.pem"
         if not certificate.exists():
             subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
@@ -64,7 +68,7 @@ class Server:
 
     def listens(self):
         try:
-            for port in (self.port, self.tls_port):
+            for port in (self.port, self.tls_port, self.web_port):
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
             return True
         except OSError:
@@ -98,7 +102,8 @@ class Prosody(Server):
         (self.directory / "data").mkdir(exist_ok=True)
         (self.directory / "prosody.cfg.lua").write_text(substitute(
             (HERE / "prosody.cfg.lua").read_text(),
-            {"@DIR@": str(self.directory), "@PORT@": str(self.port), "@TLS_PORT@": str(self.tls_port)}))
+            {"@DIR@": str(self.directory), "@PORT@": str(self.port), "@TLS_PORT@": str(self.tls_port),
+             "@WEB_PORT@": str(self.web_port)}))
 
     def command(self):
         return ["prosody", "-F", "--config", self.directory / "prosody.cfg.lua"]
@@ -118,7 +123,8 @@ class Ejabberd(Server):
         (d / "inetrc").write_text('{lookup,["file","native"]}.\n')
         (d / "ejabberd.yml").write_text(substitute(
             (HERE / "ejabberd.yml").read_text(),
-            {"@DIR@": str(d), "@PORT@": str(self.port), "@TLS_PORT@": str(self.tls_port)}))
+            {"@DIR@": str(d), "@PORT@": str(self.port), "@TLS_PORT@": str(self.tls_port),
+             "@WEB_PORT@": str(self.web_port)}))
         # A fixed port for Erlang's distribution on loopback: no epmd is needed.
         (d / "ejabberdctl.cfg").write_text(f"""\
 ERLANG_NODE=ejabberd_bench@localhost
@@ -163,7 +169,7 @@ listen = []
 
 [http]
 listen = []
-listen_tls = []
+listen_tls = ["127.0.0.1:{self.web_port}"]
 
 [metrics]
 listen = "127.0.0.1:{self.port + 2}"
@@ -174,6 +180,19 @@ listen = "127.0.0.1:{self.port + 2}"
 
     def version(self):
         return subprocess.run([self.binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+    def sessions(self, state):
+        """How many sessions are in this state."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port + 2}/metrics", timeout=10) as answer:
+            rows = answer.read().decode().splitlines()
+        return sum(int(row.split()[-1]) for row in rows if row.startswith("xmpp_sessions{") and f'"{state}"' in row)
+
+    def forget_sessions(self):
+        """What was kept for a restart is not gone on with."""
+        self.stop()
+        (self.directory / "bench-data/sessions").unlink(missing_ok=True)
+        self.start()
 
 
 class BalconyTwo(Balcony):
