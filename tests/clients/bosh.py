@@ -3,6 +3,7 @@
 import base64
 import http.client
 import random
+import socket
 import ssl
 import xml.etree.ElementTree as ElementTree
 from xml.sax.saxutils import quoteattr
@@ -20,15 +21,17 @@ class Ended(Exception):
 class Session:
     """Requests that follow each other, and what came with their responses."""
 
-    def __init__(self, server):
+    def __init__(self, server, port=None):
         trust = ssl.create_default_context(cafile=server.certificate)
-        trust.check_hostname = False
-        self.connection = http.client.HTTPSConnection("127.0.0.1", server.https_port, context=trust, timeout=PATIENCE)
+        self.connection = http.client.HTTPSConnection(
+            DOMAIN, port or server.https_port, context=trust, timeout=PATIENCE)
+        # The name is nobody's; it stands in the handshake and in the header, as the proxies want it.
+        self.connection._create_connection = lambda to, *rest: socket.create_connection(("127.0.0.1", to[1]), *rest)
         self.rid, self.sid, self.heard = random.randrange(1 << 32), None, []
 
     @classmethod
-    def login(cls, server, user, password, resource):
-        self = cls(server)
+    def login(cls, server, user, password, resource, port=None):
+        self = cls(server, port)
         # A short wait, since nobody else asks in the meantime.
         begun = self.request(to=DOMAIN, wait="1", hold="1", ver="1.6", **{"xmpp:version": "1.0", "xml:lang": "en"})
         self.sid = begun.get("sid")
@@ -37,7 +40,7 @@ class Session:
         self.hear_element("success")
         self.request(**{"xmpp:restart": "true", "to": DOMAIN})
         self.request("<iq xmlns='jabber:client' type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
-                 f"<resource>{resource}</resource></bind></iq>")
+                     f"<resource>{resource}</resource></bind></iq>")
         self.hear_element("iq")
         return self
 

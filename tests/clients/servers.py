@@ -166,35 +166,46 @@ stranger_subscriptions = "off"
                  stdin=f"{password}\n")
 
 
-class Nginx:
-    """nginx from Debian's package with the example of deploy/, in front of a server, as nobody in particular."""
+class Proxy:
+    """A proxy from Debian's package with the example of deploy/, in front of a server, as nobody in particular."""
 
     def __init__(self, server):
         self.server, self.port = server, free_port()
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="balcony-nginx-"))
-        d = self.directory
-        example = (ROOT / "deploy/proxy/nginx.conf").read_text()
-        for there, here in (("127.0.0.1:5280", f"127.0.0.1:{server.http_port}"),
-                            ("listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;"),
-                            ("    listen [::]:443 ssl;\n", ""),
-                            ("/etc/ssl/montague.lit.pem", f"{d}/cert.pem"),
-                            ("/etc/ssl/montague.lit.key", f"{d}/key.pem")):
-            if there not in example:
-                raise Failed(f"deploy/proxy/nginx.conf has no {there}")
-            example = example.replace(there, here)
-        paths = "".join(f"{kind}_temp_path {d}/{kind};\n"
-                        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
-        (d / "nginx.conf").write_text(
-            f"daemon off;\npid {d}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{paths}{example}}}\n")
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="balcony-proxy-"))
         for name in ("cert.pem", "key.pem"):
-            shutil.copy(server.directory / name, d / name)
-            (d / name).chmod(0o644)
-        d.chmod(0o777)
+            shutil.copy(server.directory / name, self.directory / name)
+            (self.directory / name).chmod(0o644)
+        both = self.directory / "both.pem"
+        both.write_text("".join((server.directory / name).read_text() for name in ("cert.pem", "key.pem")))
+        both.chmod(0o644)
+        self.directory.chmod(0o777)
+        self.file = self.directory / self.example.name
+        self.configure(self.example.read_text())
+
+    def replaced(self, text, *replacements):
+        """The example with the ports and files of this test. What is not there any more is a fault of the test."""
+        for there, here in replacements:
+            if there not in text:
+                raise Failed(f"{self.example} has no {there}")
+            text = text.replace(there, here)
+        return text
+
+    def run_as_nobody(self, *command, **options):
+        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
+        home = {"HOME": str(self.directory), "XDG_DATA_HOME": str(self.directory), "XDG_CONFIG_HOME": str(self.directory)}
+        return subprocess.Popen([*nobody, *command], stdin=subprocess.DEVNULL, cwd=self.directory,
+                                env={**os.environ, **home}, **options)
+
+    def checked(self):
+        """What the proxy's own check says of the file: the exit code and the words."""
+        process = self.run_as_nobody(*self.check(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        said, _ = process.communicate(timeout=START_SECONDS)
+        return process.returncode, said
 
     def __enter__(self):
-        nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] if os.geteuid() == 0 else []
-        self.process = subprocess.Popen([*nobody, "/usr/sbin/nginx", "-p", self.directory, "-c",
-                                         self.directory / "nginx.conf"], stdin=subprocess.DEVNULL)
+        log = self.directory / "log"
+        with log.open("wb") as out:
+            self.process = self.run_as_nobody(*self.command(), stdout=out, stderr=out)
         deadline = time.monotonic() + START_SECONDS
         while True:
             try:
@@ -202,13 +213,73 @@ class Nginx:
                 return self
             except OSError:
                 if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise Failed("nginx does not listen") from None
+                    raise Failed(f"{self.example.name}: it does not listen:\n{log.read_text()}") from None
                 time.sleep(0.02)
 
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+class Nginx(Proxy):
+    example = ROOT / "deploy/proxy/nginx.conf"
+
+    def configure(self, text):
+        d = self.directory
+        text = self.replaced(
+            text,
+            ("127.0.0.1:5280", f"127.0.0.1:{self.server.http_port}"),
+            ("listen 443 ssl;", f"listen 127.0.0.1:{self.port} ssl;"),
+            ("    listen [::]:443 ssl;\n", ""),
+            ("/etc/ssl/montague.lit.pem", f"{d}/cert.pem"),
+            ("/etc/ssl/montague.lit.key", f"{d}/key.pem"))
+        paths = "".join(f"{kind}_temp_path {d}/{kind};\n"
+                        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        self.file.write_text(
+            f"daemon off;\npid {d}/pid;\nerror_log stderr;\nevents {{}}\nhttp {{\naccess_log off;\n{paths}{text}}}\n")
+
+    def check(self):
+        return ["/usr/sbin/nginx", "-t", "-p", self.directory, "-c", self.file]
+
+    def command(self):
+        return ["/usr/sbin/nginx", "-p", self.directory, "-c", self.file]
+
+
+class HAProxy(Proxy):
+    example = ROOT / "deploy/proxy/haproxy.cfg"
+
+    def configure(self, text):
+        self.file.write_text(self.replaced(
+            text,
+            ("server balcony 127.0.0.1:5280", f"server balcony 127.0.0.1:{self.server.http_port}"),
+            ("bind :443,[::]:443 ssl", f"bind 127.0.0.1:{self.port} ssl"),
+            ("/etc/haproxy/montague.lit.pem", f"{self.directory}/both.pem")))
+
+    def check(self):
+        return ["/usr/sbin/haproxy", "-c", "-f", self.file]
+
+    def command(self):
+        return ["/usr/sbin/haproxy", "-db", "-f", self.file]
+
+
+class Caddy(Proxy):
+    example = ROOT / "deploy/proxy/Caddyfile"
+
+    def configure(self, text):
+        d = self.directory
+        text = self.replaced(
+            text,
+            ("reverse_proxy @balcony 127.0.0.1:5280", f"reverse_proxy @balcony 127.0.0.1:{self.server.http_port}"),
+            # The certificate of the test, in place of one that Caddy gets for itself.
+            (f"\n{DOMAIN} {{\n", f"\nhttps://{DOMAIN}:{self.port} {{\n\tbind 127.0.0.1\n\ttls {d}/cert.pem {d}/key.pem\n"))
+        self.file.write_text(f"{{\n\tadmin off\n\tauto_https disable_redirects\n}}\n{text}")
+
+    def check(self):
+        return ["caddy", "validate", "--adapter", "caddyfile", "--config", self.file]
+
+    def command(self):
+        return ["caddy", "run", "--adapter", "caddyfile", "--config", self.file]
 
 
 class Prosody(Server):
