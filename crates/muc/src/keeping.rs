@@ -9,9 +9,15 @@ use crate::affiliations::{Affiliations, Entry};
 use crate::form::Submission;
 use crate::history::History;
 use crate::occupant::{Client, Occupant, Occupants};
+use crate::reach::Reach;
 use crate::room::{Out, Room};
-use crate::stored::{AffiliationRow, Change, KeptOccupant, KeptRoom, OccupantRow, RoomRow, Saved, Tombstone};
+use crate::stored::{
+    AffiliationRow, Change, KeptClient, KeptOccupant, KeptRoom, OccupantRow, RoomRow, Saved, Tombstone,
+};
 use crate::{Affiliation, Config, Role, Settings, View};
+
+#[cfg(test)]
+mod tests;
 
 /// What is kept of a room cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -188,7 +194,13 @@ impl Room {
     }
 
     /// The room goes on with those who were in it. `lost` are clients of this server whose sessions are gone.
-    pub(crate) fn go_on(&mut self, kept: KeptRoom, lost: &[Address], out: &mut Out) {
+    pub(crate) fn go_on(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        kept: KeptRoom,
+        lost: &[Address],
+        out: &mut Out,
+    ) {
         if !self.exists()
             && let Some(saved) = kept.room
             && let Ok(room) = Room::restored(self.address.clone(), *saved)
@@ -205,8 +217,9 @@ impl Room {
         } else if !self.stored {
             // What it was is not known: nobody can be in it.
             for occupant in &kept.occupants {
-                for (client, _) in &occupant.clients {
-                    self.vanished.insert(client.clone(), occupant.nick.clone());
+                for client in &occupant.clients {
+                    self.vanished
+                        .insert(client.address.clone(), occupant.nick.clone());
                 }
             }
             self.tell_vanished(out);
@@ -222,11 +235,21 @@ impl Room {
         }
         self.tell_vanished(out);
         self.let_go(lost, out);
+        self.resume_watch(context, out);
+        let nicks: Vec<String> = self.occupants.iter().map(|one| one.nick().to_owned()).collect();
+        for nick in nicks {
+            self.assess(&nick, out);
+        }
+        self.annotate(context, out);
         self.close_when_empty();
     }
 
     fn read(&self, kept: KeptOccupant) -> Option<Occupant> {
-        let client = |(address, presence): (Address, Vec<u8>)| Some(Client::new(address, parse(&presence)?));
+        let client = |kept: KeptClient| {
+            let mut client = Client::new(kept.address, parse(&kept.presence)?);
+            client.reach = Reach::restored(kept.paused, kept.missed);
+            Some(client)
+        };
         let clients: SmallVec<[Client; 1]> = kept.clients.into_iter().filter_map(client).collect();
         let user = clients.first()?.address.clone();
         Some(Occupant {
@@ -334,9 +357,11 @@ fn affiliation_row(user: &Address, entry: &Entry) -> AffiliationRow {
 }
 
 fn kept_occupant(occupant: &Occupant) -> KeptOccupant {
-    let client = |client: &Client| {
-        let presence = Parcel::new(client.presence.clone()).to_bytes();
-        (client.address.clone(), presence)
+    let client = |client: &Client| KeptClient {
+        address: client.address.clone(),
+        presence: Parcel::new(client.presence.clone()).to_bytes(),
+        paused: client.reach.paused,
+        missed: client.reach.kept(),
     };
     KeptOccupant {
         nick: occupant.nick().to_owned(),

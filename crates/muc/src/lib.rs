@@ -42,5 +42,6 @@ pub use privilege::{Action, may};
 pub use room::Room;
 pub use service::{RoomItem, answer_for_service, asks_for_rooms, list_of_rooms};
 pub use stored::{
-    AffiliationRow, Change, KeptOccupant, KeptRoom, OccupantRow, RoomRow, SaidRow, Saved, Tombstone,
+    AffiliationRow, Change, KeptClient, KeptMissed, KeptOccupant, KeptRoom, OccupantRow, RoomRow, SaidRow,
+    Saved, Tombstone,
 };

@@ -15,6 +15,7 @@ use crate::history::{is_memorable, message_id};
 use crate::occupant::Client;
 use crate::presence::Notes;
 use crate::room::{Out, Room};
+use crate::stored::KeptMissed;
 use crate::{Effect, Key, Settings};
 
 /// What came back although the path is clear is sent again after this time.
@@ -65,7 +66,54 @@ struct Missed {
     is_too_much: bool,
 }
 
+impl Reach {
+    /// What was known before a restart.
+    pub(crate) fn restored(paused: bool, missed: Option<KeptMissed>) -> Reach {
+        let missed = missed.map(|missed| {
+            Box::new(Missed {
+                messages: missed.messages,
+                nicks: missed.nicks.into_iter().collect(),
+                subject: missed.subject,
+                is_too_much: missed.is_too_much,
+            })
+        });
+        Reach {
+            paused,
+            missed,
+            ..Reach::default()
+        }
+    }
+
+    /// What was missed, to be kept over a restart. Also nothing, if the client is out of reach.
+    pub(crate) fn kept(&self) -> Option<KeptMissed> {
+        let nothing = Missed::default();
+        let missed = self.missed.as_deref().or(self.lost.map(|_| &nothing))?;
+        Some(KeptMissed {
+            messages: missed.messages.clone(),
+            nicks: missed.nicks.iter().cloned().collect(),
+            subject: missed.subject,
+            is_too_much: missed.is_too_much,
+        })
+    }
+}
+
 impl Room {
+    /// After a restart: domains of clients that had missed something count as out of reach until their links say what is.
+    pub(crate) fn resume_watch(&mut self, context: &mut Context<'_, Settings>, out: &mut Out) {
+        let waits = |client: &&Client| client.reach.missed.is_some();
+        let clients = self.occupants.clients().filter(waits);
+        let clients: Vec<Address> = clients.map(|client| client.address.clone()).collect();
+        for client in &clients {
+            let domain = client.to_domain();
+            if self.outages.domains.insert(domain.clone(), true).is_none() {
+                out.effects.push(Effect::Watch(domain));
+            }
+        }
+        if !clients.is_empty() {
+            self.lose(context, &clients, out);
+        }
+    }
+
     /// The path to a domain has changed, or is told for the first time.
     pub(crate) fn path_changed(
         &mut self,

@@ -150,7 +150,10 @@ impl Room {
             return;
         };
         if self.is_away {
-            self.refuse(parcel, Condition::RecipientUnavailable, out);
+            // Who leaves now is not found among the sessions when the room goes on.
+            if !matches!(parcel.stanza().kind(), Kind::Presence(_)) {
+                self.refuse(parcel, Condition::RecipientUnavailable, out);
+            }
             return;
         }
         if let Some(gone) = self.buried(context) {
@@ -251,7 +254,7 @@ impl Room {
                 let kept = self.keep();
                 out.effects.push(Effect::Answer(Box::new(move || answer(kept))));
             }
-            AdminRequest::GoOn { kept, lost } => self.go_on(*kept, &lost, out),
+            AdminRequest::GoOn { kept, lost } => self.go_on(context, *kept, &lost, out),
         }
     }
 }

@@ -136,8 +136,34 @@ pub struct KeptOccupant {
     pub nick: String,
     /// [`crate::Role::as_str`].
     pub role: String,
-    /// Its clients, each with what it last said of itself, in the namespace of clients.
-    pub clients: Vec<(Address, Vec<u8>)>,
+    /// Its clients; the others see what the last one says of itself.
+    pub clients: Vec<KeptClient>,
+}
+
+/// A client of such an occupant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptClient {
+    /// Its full address.
+    pub address: Address,
+    /// What it last said of itself, in the namespace of clients.
+    pub presence: Vec<u8>,
+    /// Whether its session was paused (PSA-56).
+    pub paused: bool,
+    /// What could not be sent to it, when its server could not be reached (PSA-66).
+    pub missed: Option<KeptMissed>,
+}
+
+/// What a client has missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptMissed {
+    /// The room's ids of messages.
+    pub messages: Vec<String>,
+    /// Of whom it has an old presence, or none, or one too many.
+    pub nicks: Vec<String>,
+    /// Whether the subject is another.
+    pub subject: bool,
+    /// Whether it was more than can be given back.
+    pub is_too_much: bool,
 }
 
 /// How long a tombstone is shown when nothing else is said.

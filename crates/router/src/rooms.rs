@@ -121,7 +121,7 @@ impl Router {
             for kept in rooms {
                 let clients = kept.occupants.iter().flat_map(|occupant| &occupant.clients);
                 let lost = clients
-                    .map(|(client, _)| client)
+                    .map(|client| &client.address)
                     .filter(|client| settings.hosts.serves(client) && !sessions.contains(*client))
                     .cloned()
                     .collect();

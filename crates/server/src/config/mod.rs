@@ -156,6 +156,11 @@ impl Configuration {
         self.data_dir.join("sessions")
     }
 
+    /// The file that keeps who is in rooms over a restart.
+    pub fn rooms_file(&self) -> PathBuf {
+        self.data_dir.join("rooms")
+    }
+
     /// The file whose lock keeps a second server out.
     pub fn lock_file(&self) -> PathBuf {
         self.data_dir.join("lock")

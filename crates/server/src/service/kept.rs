@@ -84,19 +84,26 @@ pub(super) struct Found {
 
 /// Writes the sessions, so that after a crash in the middle the file is not there.
 pub(super) fn write(path: &Path, sessions: &[KeptSession]) -> io::Result<()> {
-    if sessions.is_empty() {
+    let head = Head {
+        balcony_sessions: FORMAT,
+    };
+    write_lines(path, &head, sessions.iter().map(writable))
+}
+
+/// Writes a file whose first line says what it is, unless nothing follows.
+pub(super) fn write_lines<T: Serialize>(
+    path: &Path,
+    head: &impl Serialize,
+    lines: impl ExactSizeIterator<Item = T>,
+) -> io::Result<()> {
+    if lines.len() == 0 {
         return Ok(());
     }
     let unfinished = path.with_extension("new");
     let mut out = BufWriter::new(private(&unfinished)?);
-    line(
-        &mut out,
-        &Head {
-            balcony_sessions: FORMAT,
-        },
-    )?;
-    for session in sessions {
-        line(&mut out, &writable(session))?;
+    line(&mut out, head)?;
+    for value in lines {
+        line(&mut out, &value)?;
     }
     out.into_inner()?.sync_all()?;
     fs::rename(&unfinished, path)?;
@@ -180,7 +187,7 @@ fn line(out: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(super) fn text(bytes: &[u8]) -> String {
     // Stanzas are UTF-8, validated when they came.
     String::from_utf8_lossy(bytes).into_owned()
 }

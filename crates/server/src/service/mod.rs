@@ -6,6 +6,7 @@ mod explanation;
 mod federation;
 mod figures;
 mod kept;
+mod kept_rooms;
 mod links;
 mod notify;
 mod peers;

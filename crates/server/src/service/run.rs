@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use muc::AdminRequest;
 use sd_notify::NotifyState;
 use stanza::{StreamCondition, StreamError};
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,7 +11,7 @@ use tokio::sync::oneshot;
 use tracing::{error, info, warn};
 
 use super::start::{Server, start};
-use super::{kept, notify};
+use super::{kept, kept_rooms, notify};
 use crate::config::{Configuration, Loaded};
 use crate::logging;
 use crate::metrics::State;
@@ -107,13 +108,14 @@ async fn stop(server: Server, ending: Ending) {
         listening.stop();
     }
     server.clients.stop();
-    // Rooms do not survive their server yet, so that everybody must enter again, whatever the ending.
-    server.router.close_rooms();
     match ending {
         Ending::Restart => server.router.suspend_all(),
-        Ending::Final => server
-            .router
-            .end_all(&StreamError::new(StreamCondition::SystemShutdown)),
+        Ending::Final => {
+            server.router.close_rooms();
+            server
+                .router
+                .end_all(&StreamError::new(StreamCondition::SystemShutdown));
+        }
     }
     // Links between servers do not outlive a restart: the others come back by themselves.
     server
@@ -139,8 +141,20 @@ async fn stop(server: Server, ending: Ending) {
 
 /// Writes down the sessions that clients can go on with when the server is back.
 async fn keep(server: &Server) {
-    let mut sessions = Vec::new();
+    let (mut sessions, mut rooms) = (Vec::new(), Vec::new());
     let collected = async {
+        // First, so that what they have sent is in the mailboxes.
+        for room in server.router.rooms_in_memory() {
+            let (tell, told) = oneshot::channel();
+            let answer = move |kept| {
+                // Nobody waits any more when it took too long.
+                let _ = tell.send(kept);
+            };
+            server
+                .router
+                .ask_room(&room, AdminRequest::Keep(Box::new(answer)));
+            rooms.extend(told.await.ok().flatten());
+        }
         // What is on its way at the first time is there at the second.
         for _ in 0..2 {
             for account in server.router.addresses_in_memory() {
@@ -166,6 +180,9 @@ async fn keep(server: &Server) {
     };
     if tokio::time::timeout(STOPPING_TIME, collected).await.is_err() {
         warn!(event = "stopping", "the store is too slow to keep all sessions");
+    }
+    if let Err(error) = kept_rooms::write(&server.rooms_file, &rooms) {
+        error!(event = "rooms_kept", %error, "who is in rooms could not be kept");
     }
     match kept::write(&server.sessions_file, &sessions) {
         Ok(()) => info!(

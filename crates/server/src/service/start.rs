@@ -16,7 +16,7 @@ use transport::{Clients, Entrance, Listen, Listening, Servers, System};
 use super::administration::{Offline, Running};
 use super::reload::{self, Reloader};
 use super::run::Ending;
-use super::{federation, figures, kept, settings};
+use super::{federation, figures, kept, kept_rooms, settings};
 use crate::admin::{self, Admin, ListenerStatus, Reply, Request};
 use crate::config::{Configuration, DatabaseUrl, OrOff, Sync};
 use crate::lock::Lock;
@@ -43,6 +43,8 @@ pub(super) struct Server {
     pub(super) orders: mpsc::Receiver<Ending>,
     /// Where sessions are kept while no server runs.
     pub(super) sessions_file: PathBuf,
+    /// Where those who are in rooms are kept meanwhile.
+    pub(super) rooms_file: PathBuf,
     /// Held as long as the server runs.
     _lock: Lock,
 }
@@ -145,6 +147,8 @@ pub(super) async fn start(
         );
     }
     let kept_sessions = found.sessions.len();
+    let sessions = found.sessions.iter();
+    let sessions = sessions.map(|session| session.address.clone()).collect();
     router.restore_capabilities(Box::new(|outcome| match outcome {
         Ok(hashes) => debug!(
             event = "capabilities",
@@ -153,6 +157,24 @@ pub(super) async fn start(
         Err(error) => warn!(event = "capabilities", %error, "clients will be asked anew what they can do"),
     }));
     router.restore(found.sessions);
+    let rooms_file = configuration.rooms_file();
+    let found = kept_rooms::load(&rooms_file);
+    for problem in &found.problems {
+        warn!(
+            event = "rooms_lost",
+            "who was in rooms must enter again: {problem}"
+        );
+    }
+    let kept_rooms = found.rooms.len();
+    router.restore_rooms(found.rooms, &sessions);
+    router.tell_vanished_occupants(Box::new(|outcome| match outcome {
+        Ok(_) => {}
+        Err(error) => warn!(
+            event = "rooms_lost",
+            %error,
+            "people elsewhere may still believe to be in rooms of before"
+        ),
+    }));
     router.tell_vanished(Box::new(|outcome| match outcome {
         Ok(0) => {}
         Ok(accounts) => info!(
@@ -226,11 +248,20 @@ pub(super) async fn start(
     };
     tokio::spawn(admin::serve(socket, Arc::new(running), std::future::pending()));
 
-    if let Err(error) = kept::remove(&sessions_file) {
-        return Err(Report::failed(
-            format!("cannot remove {}: {error}", sessions_file.display()),
-            "The server must be able to write its data directory.",
-        ));
+    for file in [&sessions_file, &rooms_file] {
+        if let Err(error) = kept::remove(file) {
+            return Err(Report::failed(
+                format!("cannot remove {}: {error}", file.display()),
+                "The server must be able to write its data directory.",
+            ));
+        }
+    }
+    if kept_rooms > 0 {
+        info!(
+            event = "rooms_restored",
+            rooms = kept_rooms,
+            "rooms go on with those who were in them"
+        );
     }
     if kept_sessions > 0 {
         info!(
@@ -260,6 +291,7 @@ pub(super) async fn start(
         reloader,
         orders,
         sessions_file,
+        rooms_file,
         _lock: lock,
     })
 }
