@@ -356,19 +356,58 @@ fn an_operator_sees_rooms_and_destroys_one() {
 }
 
 #[test]
-fn xep0045_15_6_2_a_server_that_stops_tells_those_in_rooms() {
-    for (name, arguments) in [("restarts", "drain"), ("ends", "drain --final")] {
-        let (port, configuration) = with_rooms();
-        let mut machine = Machine::started(name, &configuration);
-        let mut romeo = Romeo::enters(&machine, port);
-        let mut drain = machine.balcony(arguments).stdout(Stdio::null()).spawn().unwrap();
-        let heard = romeo.hears("</stream:stream>");
-        drop(romeo);
-        assert_eq!(drain.wait().unwrap().code(), Some(0));
-        assert!(
-            heard.contains("code='332'") || heard.contains("code=\"332\""),
-            "{arguments}: {heard}"
-        );
-        assert_eq!(machine.ends(), Some(0));
-    }
+fn xep0045_15_6_2_a_server_that_ends_for_good_tells_those_in_rooms() {
+    let (port, configuration) = with_rooms();
+    let mut machine = Machine::started("ends", &configuration);
+    let mut romeo = Romeo::enters(&machine, port);
+    let mut drain = machine
+        .balcony("drain --final")
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let heard = romeo.hears("</stream:stream>");
+    drop(romeo);
+    assert_eq!(drain.wait().unwrap().code(), Some(0));
+    assert!(
+        heard.contains("code='332'") || heard.contains("code=\"332\""),
+        "{heard}"
+    );
+    assert_eq!(machine.ends(), Some(0));
+}
+
+#[test]
+fn a_room_that_stays_is_listed_and_destroyed_while_nobody_is_in_it_and_no_server_runs() {
+    let (port, configuration) = with_rooms();
+    let mut machine = Machine::started("stays", &configuration);
+    let mut romeo = Romeo::enters(&machine, port);
+    romeo.says(
+        "<iq type='set' id='c' to='garden@rooms.montague.lit'>\
+         <query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'>\
+         <field var='muc#roomconfig_persistentroom'><value>1</value></field>\
+         <field var='muc#roomconfig_membersonly'><value>1</value></field></x></query></iq>",
+        "type='result'",
+    );
+    romeo.says(
+        "<presence type='unavailable' to='garden@rooms.montague.lit/Romeo'/>",
+        "type='unavailable'",
+    );
+    let listed = "garden@rooms.montague.lit  0 occupants, members only\n";
+    assert_eq!(machine.run("room list"), (Some(0), listed.to_owned()), "unloaded");
+    let mut drain = machine.balcony("drain").stdout(Stdio::null()).spawn().unwrap();
+    romeo.hears("</stream:stream>");
+    drop(romeo);
+    assert_eq!(drain.wait().unwrap().code(), Some(0));
+    assert_eq!(machine.ends(), Some(0));
+
+    assert_eq!(machine.run("room list"), (Some(0), listed.to_owned()), "stopped");
+    let (code, told) = machine.run("room show garden@rooms.montague.lit");
+    assert_eq!(code, Some(0));
+    assert!(
+        told.contains("stays when nobody is in it") && told.contains("made by: romeo@montague.lit"),
+        "{told}"
+    );
+    let destroy = "room destroy garden@rooms.montague.lit";
+    assert_eq!(machine.run(destroy).0, Some(0));
+    assert_eq!(machine.run("room list"), (Some(0), String::new()));
+    assert_eq!(machine.run(destroy).0, Some(1), "there is none");
 }
