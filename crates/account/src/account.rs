@@ -497,6 +497,10 @@ impl Machine for Account {
         }
         self.tell_vanished(context, out);
         self.answer_operator(out);
+        for (tally, count) in self.privacy.take_tallies() {
+            out.effects
+                .push(Effect::Count(crate::Tally::Privacy(tally, count)));
+        }
     }
 
     fn is_idle(&self) -> bool {

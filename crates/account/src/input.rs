@@ -9,7 +9,7 @@ use stanza::{Address, Condition, Kind, Parcel, Stanza, StreamError};
 use stream_management::{Entry, EntryId, Mailbox, Receipt, Released, Signal, StoredId};
 
 use crate::figures::{IqPoke, Origin, SelfPing, Suppression, Wish};
-use crate::{HeldRow, KeptSession, Passed, PresenceCount, PresenceView};
+use crate::{HeldRow, KeptSession, Passed, PresenceCount, PresenceView, PrivacyTally, RosterOperation};
 
 /// Names one session of the server for as long as the process lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -228,6 +228,10 @@ pub enum Tally {
     Decloak(presence::Decloak, Wish),
     /// A room elsewhere was asked whether a session is still in.
     SelfPing(SelfPing),
+    /// The door has decided so, so often.
+    Privacy(PrivacyTally, u32),
+    /// A client wanted something of its roster.
+    Roster(RosterOperation),
     /// So many stanzas that a client did not acknowledge have gone there.
     Redelivered(Redelivered, usize),
 }

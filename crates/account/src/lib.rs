@@ -27,6 +27,7 @@ mod presence;
 mod rooms;
 mod session;
 mod subscriptions;
+mod tallies;
 mod turning;
 mod waiting;
 mod wishes;
@@ -43,3 +44,4 @@ pub use input::{
     Standing, Tally, Unavailable, WaitingRow,
 };
 pub use kept::{KeptPresence, KeptSession, KeptStanza};
+pub use tallies::{ListKind, PrivacyTally, RosterOperation, RosterVerb};

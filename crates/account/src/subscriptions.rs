@@ -10,7 +10,7 @@ use crate::account::{Account, Out};
 use crate::door::Passed;
 use crate::session::Session;
 use crate::turning::{Before, Turning};
-use crate::{Change, Effect, SessionId, Settings};
+use crate::{Change, Effect, RosterOperation, RosterVerb, SessionId, Settings, Tally};
 
 /// The stanza that caused a decision: passed on by `Send::Route` and `Send::Deliver`.
 type Cause<'a> = Option<&'a Stanza>;
@@ -30,6 +30,7 @@ impl Account {
         let limits = &context.settings.roster;
         if request.kind() == Kind::Iq(IqType::Get) {
             let retrieved = self.roster.retrieve(&query, limits);
+            note(RosterVerb::Get, retrieved.is_ok(), out);
             if retrieved.is_ok()
                 && let Some(session) = self.session_mut(id)
             {
@@ -51,7 +52,9 @@ impl Account {
         let contact = query.children().next().and_then(|item| item.attribute("jid"));
         let contact = contact.and_then(|contact| Address::parse(contact).ok());
         let before = contact.and_then(|contact| self.before_roster_change(&contact));
-        match self.roster.set(&query, limits) {
+        let outcome = self.roster.set(&query, limits);
+        note(RosterVerb::Set, outcome.is_ok(), out);
+        match outcome {
             Ok(outcome) => {
                 self.answer(context, request, Ok(Vec::new()), out);
                 self.carry_out(context, before, outcome, None, None, out);
@@ -90,7 +93,9 @@ impl Account {
             return;
         }
         let before = self.before_roster_change(&to);
-        match self.roster.outbound(kind, &to, &context.settings.roster) {
+        let outcome = self.roster.outbound(kind, &to, &context.settings.roster);
+        note(kind.into(), outcome.is_ok(), out);
+        match outcome {
             Ok(outcome) => self.carry_out(context, before, outcome, Some(stanza), Some(id), out),
             Err(error) => self.refuse(context, id, stanza, error, out),
         }
@@ -327,4 +332,9 @@ impl Account {
             self.give(context, session, &Passed::of_our_own(stanza), out);
         }
     }
+}
+
+fn note(verb: RosterVerb, done: bool, out: &mut Out) {
+    let operation = RosterOperation { verb, done };
+    out.effects.push(Effect::Count(Tally::Roster(operation)));
 }

@@ -15,6 +15,7 @@ mod lists;
 mod outcome;
 mod question;
 mod stored;
+mod tally;
 
 #[cfg(test)]
 mod tests;
@@ -29,3 +30,4 @@ pub use lists::Lists;
 pub use outcome::{Audience, Change, Connected, Outcome, Push, SessionChange, Sessions, Shift, Turn};
 pub use question::{Denial, Direction, Ground, Question, Verdict};
 pub use stored::{BadRow, ItemRow, ListRow, Stored};
+pub use tally::{ListKind, PrivacyTally};

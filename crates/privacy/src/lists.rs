@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::question::Class;
+use crate::tally::{PrivacyTally, Tallies};
 use crate::{Action, Contacts, Denial, Ground, Item, List, ListName, Question, Verdict};
 
 /// The privacy lists of one user. Who has none (nearly everyone) pays one comparison.
@@ -15,6 +16,7 @@ struct Defined {
     lists: BTreeMap<ListName, Arc<List>>,
     /// One of `lists`.
     default: Option<Arc<List>>,
+    tallies: Tallies,
 }
 
 impl Lists {
@@ -23,8 +25,17 @@ impl Lists {
     pub fn may_pass(&self, question: &Question<'_>, contacts: &dyn Contacts) -> Verdict {
         match &self.0 {
             None => Verdict::Pass(Ground::NoList),
-            Some(_) => judge(self.applying(question.active), question, contacts).0,
+            Some(defined) => {
+                let verdict = judge(self.applying(question.active), question, contacts).0;
+                defined.tallies.note(question.direction, verdict);
+                verdict
+            }
         }
+    }
+
+    /// How [`may_pass`](Lists::may_pass) has decided since this was last asked; who has no list has decided nothing.
+    pub fn take_tallies(&self) -> Vec<(PrivacyTally, u32)> {
+        self.0.iter().flat_map(|defined| defined.tallies.take()).collect()
     }
 
     /// Whether there is no list at all.

@@ -14,6 +14,16 @@ pub enum Direction {
     Out,
 }
 
+impl Direction {
+    /// As it is written in figures and explanations.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Direction::In => "in",
+            Direction::Out => "out",
+        }
+    }
+}
+
 /// May this stanza pass?
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {

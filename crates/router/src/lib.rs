@@ -19,7 +19,7 @@ mod trace;
 mod vanished;
 mod world;
 
-pub use counters::{Counter, Counters, Direction};
+pub use counters::{Counter, Counters, Direction, HOSTS_MAX, PROCESSING_SECONDS, STANZA_BYTES, Scope};
 pub use federation::{Federation, LinkFigures, LinkSlot, Network, Order, StreamHandle, StreamOrders};
 pub use hosts::{Host, Hosts};
 pub use passwords::PasswordWork;

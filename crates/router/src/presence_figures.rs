@@ -166,7 +166,9 @@ impl PresenceFigures {
             | Tally::Presence(_)
             | Tally::Error(..)
             | Tally::Redelivered(..)
-            | Tally::LinkAnnotated(_) => {}
+            | Tally::LinkAnnotated(_)
+            | Tally::Privacy(..)
+            | Tally::Roster(_) => {}
         }
     }
 

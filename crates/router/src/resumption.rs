@@ -100,7 +100,9 @@ impl Resumptions {
             | Tally::PokeAnswered(..)
             | Tally::PokeByIq(_)
             | Tally::Decloak(..)
-            | Tally::SelfPing(_) => {}
+            | Tally::SelfPing(_)
+            | Tally::Privacy(..)
+            | Tally::Roster(_) => {}
             Tally::PauseEnded(end, lasted) => {
                 if let Some(times) = self.pauses.get(end as usize) {
                     let seconds = lasted.as_secs_f64();

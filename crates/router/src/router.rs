@@ -101,12 +101,14 @@ impl Router {
         surroundings: Arc<dyn Surroundings>,
     ) -> Arc<Router> {
         settings.share_presence();
+        let counters = Counters::default();
+        name_hosts(&counters, &settings);
         Arc::new(Router {
             accounts: HashMap::new(),
             settings: ArcSwap::from_pointee(settings),
             store,
             surroundings,
-            counters: Counters::default(),
+            counters,
             resumptions: Resumptions::default(),
             presence_figures: PresenceFigures::default(),
             next_session: AtomicU64::new(1),
@@ -129,6 +131,7 @@ impl Router {
         settings.account.presence.capabilities =
             Arc::clone(&self.settings.load().account.presence.capabilities);
         settings.share_presence();
+        name_hosts(&self.counters, &settings);
         self.settings.store(Arc::new(settings));
         self.tell_links_of_settings();
     }
@@ -461,11 +464,18 @@ impl Router {
                 task(worker);
             }
         });
+        self.counters.worked();
     }
 
     pub(crate) fn next_session_id(&self) -> account::SessionId {
         account::SessionId(self.next_session.fetch_add(1, Ordering::Relaxed))
     }
+}
+
+/// Hosts and the services of rooms have rows of their own.
+fn name_hosts(counters: &Counters, settings: &Settings) {
+    let services = settings.muc.services.iter().map(String::as_str);
+    counters.name_hosts(settings.hosts.domains().chain(services));
 }
 
 /// The fate of the stanza is decided.

@@ -7,7 +7,7 @@ use stanza::{Address, Stanza, StreamCondition, StreamError};
 use stream_management::{Mailbox, Receipt, Released, Signal};
 use turns::{Gone, Priority, Worker};
 
-use crate::counters::{Counter, Direction};
+use crate::counters::{Direction, Scope};
 use crate::router::{AccountSlot, Router};
 use crate::trace::Border;
 
@@ -69,10 +69,11 @@ impl Router {
         receipt: Option<Receipt>,
         worker: &mut Worker,
     ) {
-        self.counters
-            .add(Counter::Stanzas(Direction::In, stanza.kind()), 1);
+        let (kind, size) = (stanza.kind(), stanza.byte_len());
+        let host = handle.slot.key().domainpart();
+        self.counters.pass(host, Scope::Local, Direction::In, kind, size);
+        self.counters.entered(kind, || self.surroundings.now());
         self.passes(Border::FromClient, &stanza);
-        let size = stanza.byte_len();
         let input = Input::Outbound {
             session: handle.session,
             stanza,

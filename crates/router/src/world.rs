@@ -9,7 +9,7 @@ use stanza::{Condition, ErrorKind, IqType, Kind, Parcel, Stanza, StanzaError};
 use stream_management::{Copies, Entry, Released, Signal};
 use turns::{CommitFailed, CommitId, Death, Limits, Priority, Refusal, Worker, World};
 
-use crate::counters::{Counter, Direction};
+use crate::counters::{Counter, Direction, Scope};
 use crate::presence_figures::Trigger;
 use crate::resumption;
 use crate::router::{AccountSlot, Router, settle};
@@ -55,8 +55,15 @@ impl World<Account> for Router {
                 mailbox,
                 entry,
             } => {
-                self.counters
-                    .add(Counter::Stanzas(Direction::Out, entry.parcel.stanza().kind()), 1);
+                let stanza = entry.parcel.stanza();
+                self.counters.pass(
+                    slot.key().domainpart(),
+                    Scope::Local,
+                    Direction::Out,
+                    stanza.kind(),
+                    entry.parcel.byte_len(),
+                );
+                self.counters.arrived(|| self.surroundings.now());
                 router.passes(Border::ToClient, &entry.parcel);
                 if presence::is_annotated(&entry.parcel) {
                     // PSA-45.
@@ -126,6 +133,10 @@ impl World<Account> for Router {
             Effect::Count(Tally::Error(kind, condition)) => {
                 self.counters.add(Counter::Errors(kind, condition), 1);
             }
+            Effect::Count(Tally::Privacy(tally, count)) => {
+                self.counters.add(Counter::Privacy(tally), count.into());
+            }
+            Effect::Count(Tally::Roster(operation)) => self.counters.add(Counter::Roster(operation), 1),
             Effect::Count(Tally::LinkAnnotated(domain)) => {
                 if let Some(lost) = self.links.lost_at(&Pair::of(slot.key(), &domain)) {
                     let waited = self.surroundings.now().since(lost);

@@ -15,7 +15,7 @@ use stream_management::{Entry, Receipt};
 use turns::{CommitId, Death, Gone, Limits, Priority, Refusal, Slot, Worker, World};
 
 use super::Order;
-use crate::counters::{Counter, Direction};
+use crate::counters::{Direction, Scope};
 use crate::router::{Destination, Router, settle};
 use crate::surroundings::Alarm;
 use crate::trace::Border;
@@ -104,8 +104,10 @@ impl Router {
             return;
         }
         let pair = Pair::of(from, to);
+        let scope = self.scope_of(pair.remote.as_str());
+        let (kind, size) = (parcel.stanza().kind(), parcel.byte_len());
         self.counters
-            .add(Counter::Remote(Direction::Out, parcel.stanza().kind()), 1);
+            .pass(from.domainpart(), scope, Direction::Out, kind, size);
         self.passes(Border::ToServer, &parcel);
         let priority = Priority::Stanza(parcel.byte_len());
         self.deliver_to_link(&pair, Input::Send { parcel, receipt }, priority, worker);
@@ -150,15 +152,24 @@ impl Router {
         }
     }
 
+    /// Whether another server or a component lives at this domain.
+    pub(crate) fn scope_of(&self, remote: &str) -> Scope {
+        let components = &self.settings.load().federation.stream.components;
+        if components.keys().any(|domain| domain.as_str() == remote) {
+            Scope::Component
+        } else {
+            Scope::Remote
+        }
+    }
+
     fn link_slot(self: &Arc<Self>, pair: &Pair) -> Arc<LinkSlot> {
         let slots = self.links.slots.pin();
         if let Some(slot) = slots.get(pair) {
             return Arc::clone(slot);
         }
-        let components = &self.settings.load().federation.stream.components;
-        let kind = match components.contains_key(&pair.remote) {
-            true => Kind::Component,
-            false => Kind::Server,
+        let kind = match self.scope_of(pair.remote.as_str()) {
+            Scope::Component => Kind::Component,
+            Scope::Local | Scope::Remote => Kind::Server,
         };
         let link = Link::new(pair.clone(), kind);
         let fresh = Slot::living(pair.clone(), Arc::clone(self), link);

@@ -14,7 +14,7 @@ use turns::Worker;
 
 use super::connections::Sought;
 use super::{Network, Order, StreamHandle, StreamOrders};
-use crate::counters::{Counter, Direction};
+use crate::counters::Direction;
 use crate::router::{Destination, Router, settle};
 use crate::surroundings::Alarm;
 use crate::trace::Border;
@@ -427,8 +427,10 @@ impl Router {
     /// A stanza of another domain: the stream has seen to it that its `from` may say so (RFC 6120 §8.1.2.2) and that
     /// its `to` is served here.
     fn from_elsewhere(self: &Arc<Self>, stanza: Stanza, receipt: Option<Receipt>, worker: &mut Worker) {
+        let host = stanza.to().map_or("", Address::domainpart);
+        let scope = self.scope_of(stanza.from().map_or("", Address::domainpart));
         self.counters
-            .add(Counter::Remote(Direction::In, stanza.kind()), 1);
+            .pass(host, scope, Direction::In, stanza.kind(), stanza.byte_len());
         self.passes(Border::FromServer, &stanza);
         if let Some(pair) = answers_a_host(&stanza)
             && let Some(to) = stanza.to()

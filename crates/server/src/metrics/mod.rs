@@ -6,11 +6,14 @@
 mod families;
 mod health;
 mod listener;
+mod memory;
 mod process;
+mod runtime;
 
 pub use families::{Bounds, Families, Histogram, Rows, Value};
 pub use health::{Health, State};
 pub use listener::{Listener, serve};
+pub use runtime::watch as watch_runtime;
 
 use std::sync::{Arc, RwLock};
 
@@ -27,6 +30,7 @@ impl Registry {
     pub fn new() -> Registry {
         let registry = Registry::default();
         registry.register(process::collect);
+        registry.register(memory::collect);
         registry.register(build);
         registry
     }

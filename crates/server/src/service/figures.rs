@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use account::{DropReason, PauseEnd, Redelivered};
-use router::{Counter, Direction, PAUSE_SECONDS, ResumeResult, Resumptions, Router};
+use account::{DropReason, PauseEnd, PrivacyTally, Redelivered, RosterOperation};
+use router::{
+    Counter, Counters, Direction, PAUSE_SECONDS, PROCESSING_SECONDS, ResumeResult, Resumptions, Router,
+    STANZA_BYTES, Scope,
+};
 use stanza::{Condition, IqType, Kind, MessageType, PresenceType};
 use storage::{Database, Operation};
 use transport::tls::Certificates;
@@ -49,15 +52,16 @@ pub(super) const KINDS: [(&str, Kind); 3] = [
     ("iq", Kind::Iq(IqType::Get)),
 ];
 
+const DIRECTIONS: [(Direction, &str); 2] = [(Direction::In, "in"), (Direction::Out, "out")];
+const SCOPES: [(Scope, &str); 3] = [
+    (Scope::Local, "local"),
+    (Scope::Remote, "remote"),
+    (Scope::Component, "component"),
+];
+
 fn stanzas(families: &mut Families, router: &Router) {
     let counters = router.counters();
-    let mut rows = families.counter("xmpp_stanzas_total", "Stanzas from and to clients.");
-    for (direction, name) in [(Direction::In, "in"), (Direction::Out, "out")] {
-        for (kind, any) in KINDS {
-            let labels = [("direction", name), ("kind", kind), ("scope", "local")];
-            rows.row(&labels, counters.get(Counter::Stanzas(direction, any)));
-        }
-    }
+    passing(families, counters);
     let mut rows = families.counter(
         "xmpp_stanza_errors_total",
         "Stanzas that this server answered with an error.",
@@ -80,6 +84,94 @@ fn stanzas(families: &mut Families, router: &Router) {
         (DropReason::Strangers, "strangers"),
     ] {
         rows.row(&[("reason", name)], counters.get(Counter::Dropped(reason)));
+    }
+    decisions(families, counters);
+}
+
+/// What passes the border of the server.
+fn passing(families: &mut Families, counters: &Counters) {
+    let mut rows = families.counter(
+        "xmpp_stanzas_total",
+        "Stanzas from and to clients, other domains and components.",
+    );
+    let hosts = counters.hosts();
+    for (place, host) in hosts.iter().enumerate() {
+        for (scope, scope_name) in SCOPES {
+            for (direction, direction_name) in DIRECTIONS {
+                for (kind, any) in KINDS {
+                    let count = counters.passed(place, scope, direction, any);
+                    // A row that begins later than with 0 hides its first increase; components are rare, and so is
+                    // anything of domains that are not served here.
+                    let is_usual = scope != Scope::Component && place + 1 < hosts.len();
+                    if count > 0 || is_usual {
+                        let labels = [
+                            ("vhost", &**host),
+                            ("direction", direction_name),
+                            ("kind", kind),
+                            ("scope", scope_name),
+                        ];
+                        rows.row(&labels, count);
+                    }
+                }
+            }
+        }
+    }
+    let mut rows = families.histogram("xmpp_stanza_bytes", "The sizes of these stanzas.");
+    for (direction, name) in DIRECTIONS {
+        for (kind, any) in KINDS {
+            let sizes = counters.sizes(direction, any);
+            rows.observations(
+                &[("direction", name), ("kind", kind)],
+                Histogram {
+                    bounds: &STANZA_BYTES,
+                    counts: &sizes.counts,
+                    sum: sizes.sum as f64,
+                },
+            );
+        }
+    }
+    let mut rows = families.histogram(
+        "xmpp_stanza_processing_seconds",
+        "From the entry of a client's stanza to the first mailbox, of one stanza in 64.",
+    );
+    for (kind, any) in KINDS {
+        let times = counters.times(any);
+        rows.observations(
+            &[("kind", kind), ("stage", "route")],
+            Histogram {
+                bounds: &PROCESSING_SECONDS,
+                counts: &times.counts,
+                sum: times.sum as f64 / 1e6,
+            },
+        );
+    }
+}
+
+/// What the door and the rosters of accounts did.
+fn decisions(families: &mut Families, counters: &Counters) {
+    let mut rows = families.counter(
+        "xmpp_privacy_decisions_total",
+        "Decisions of privacy lists and blocklists, for users who have any.",
+    );
+    for tally in PrivacyTally::ALL {
+        let (list, direction, passes) = tally.parts();
+        let labels = [
+            ("list", list.as_str()),
+            ("direction", direction.as_str()),
+            ("decision", if passes { "allow" } else { "deny" }),
+        ];
+        rows.row(&labels, counters.get(Counter::Privacy(tally)));
+    }
+    let mut rows = families.counter(
+        "xmpp_roster_operations_total",
+        "What clients wanted of their rosters and subscriptions.",
+    );
+    for operation in RosterOperation::ALL {
+        let labels = [
+            ("op", operation.verb.as_str()),
+            ("result", if operation.done { "ok" } else { "error" }),
+        ];
+        rows.row(&labels, counters.get(Counter::Roster(operation)));
     }
 }
 

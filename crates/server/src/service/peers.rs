@@ -60,14 +60,6 @@ pub(super) fn rows(families: &mut Families, router: &Router, named: &BTreeSet<St
     for (condition, count) in figures.bounced {
         rows.row(&[("condition", condition)], count);
     }
-    let counters = router.counters();
-    let mut rows = families.counter("xmpp_stanzas_total", "Stanzas from and to clients.");
-    for (direction, name) in [(Direction::In, "in"), (Direction::Out, "out")] {
-        for (kind, any) in KINDS {
-            let labels = [("direction", name), ("kind", kind), ("scope", "remote")];
-            rows.row(&labels, counters.get(Counter::Remote(direction, any)));
-        }
-    }
 }
 
 /// A link counts once for each way that it is used in.

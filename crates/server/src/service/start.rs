@@ -119,6 +119,7 @@ pub(super) async fn start(
         &store,
         named,
     );
+    metrics::watch_runtime(&registry, runtime);
     let mut listeners = Vec::new();
     let mut metrics_address = None;
     if let OrOff::On(address) = configuration.metrics.listen {
