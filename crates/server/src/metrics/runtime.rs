@@ -117,16 +117,17 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn timers_are_looked_at_again_and_again() {
+    #[tokio::test]
+    async fn workers_and_what_waits_for_them_are_told() {
         let registry = Registry::default();
         watch(&registry, &Handle::current());
-        tokio::time::sleep(PROBE_EVERY * 4 + Duration::from_millis(5)).await;
-        assert!(registry.scrape().contains("xmpp_runtime_delay_seconds_count 4\n"));
-        assert!(
-            registry
-                .scrape()
-                .contains("xmpp_runtime_busy_seconds_total{worker=\"0\"}")
-        );
+        let told = registry.scrape();
+        for row in [
+            "xmpp_runtime_delay_seconds_count 0\n",
+            "xmpp_runtime_busy_seconds_total{worker=\"0\"} ",
+            "xmpp_runtime_tasks 1\n",
+        ] {
+            assert!(told.contains(row), "{row} is not in\n{told}");
+        }
     }
 }

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use router::{Counter, Direction, Router};
+use router::Router;
 use s2s::link::{StateName, View};
 use s2s::{Method, Pair};
 use stanza::Condition;
 
-use super::figures::KINDS;
 use crate::metrics::Families;
 
 /// The label of all domains that `metrics.peers` does not name.
