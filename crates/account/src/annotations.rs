@@ -501,10 +501,11 @@ impl Account {
             session.received.holds_domain(domain)
                 || rooms.any(|(room, occupancy)| occupancy.needs_watching() && room.domainpart() == domain)
         };
-        if self.domains.contains_key(domain) && !self.sessions.iter().any(needs) {
-            if let Some((domain, _)) = self.domains.remove_entry(domain) {
-                out.effects.push(Effect::Unwatch(domain));
-            }
+        if self.domains.contains_key(domain)
+            && !self.sessions.iter().any(needs)
+            && let Some((domain, _)) = self.domains.remove_entry(domain)
+        {
+            out.effects.push(Effect::Unwatch(domain));
         }
     }
 

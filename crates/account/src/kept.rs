@@ -303,7 +303,6 @@ impl Account {
             told: Told {
                 pause: Some(PauseCause::ConnectionLost),
                 elsewhere: kept.told_elsewhere,
-                ..Told::default()
             },
             interest,
             rooms: Occupancies::restored(kept.rooms, context.settings),
