@@ -162,17 +162,7 @@ impl World<Account> for Router {
             Effect::Route { parcel, receipt } => {
                 let parcel = parcel.into_parcel();
                 if parcel.stanza().kind() == Kind::Iq(IqType::Result) {
-                    // It would have said that something is kept. Who asked is its recipient.
-                    let mut payload = Vec::new();
-                    error.write(&mut payload);
-                    let id = parcel.stanza().id();
-                    let answer = Stanza::build(
-                        Kind::Iq(IqType::Error),
-                        parcel.from(),
-                        parcel.to(),
-                        id.as_deref(),
-                        &payload,
-                    );
+                    let answer = not_kept(&parcel, &error);
                     router.route(Parcel::new(answer), None, worker);
                 } else if parcel.stanza().kind().is_error() {
                     // It says that something did not happen, which is as true as before.
@@ -182,6 +172,21 @@ impl World<Account> for Router {
                 }
                 // A receipt is of a session that is lost with the machine. It stays open: the client sends again what is
                 // not acknowledged, and would not see an error.
+            }
+            Effect::Push { mailbox, entry, .. }
+                if entry.parcel.stanza().kind() == Kind::Iq(IqType::Result)
+                    && entry.parcel.from() == Some(slot.key()) =>
+            {
+                // To a client of the account itself, before its stream ends.
+                let answer = not_kept(&entry.parcel, &error);
+                self.counters
+                    .add(Counter::Errors(answer.kind(), error.condition), 1);
+                let entry = Entry {
+                    parcel: Parcel::new(answer),
+                    ..entry
+                };
+                // Where nobody reads any more nobody is told.
+                drop(mailbox.push(entry));
             }
             Effect::Push { entry, .. } => {
                 if speaks_for_itself(&entry) {
@@ -307,6 +312,15 @@ impl World<Account> for Router {
 fn speaks_for_itself(entry: &Entry) -> bool {
     let others_suffice = |copies: &Copies| copies.others_suffice();
     entry.stored.is_none() && !entry.copies.as_ref().is_some_and(others_suffice)
+}
+
+/// In the place of a result that would have said that something is kept: who has asked may try again.
+fn not_kept(result: &Parcel, error: &StanzaError) -> Stanza {
+    let mut payload = Vec::new();
+    error.write(&mut payload);
+    let (from, to) = (result.from(), result.to());
+    let id = result.stanza().id();
+    Stanza::build(Kind::Iq(IqType::Error), from, to, id.as_deref(), &payload)
 }
 
 /// Messages and requests go back to their sender; presence is told anew when the account is back.
