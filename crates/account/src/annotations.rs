@@ -5,13 +5,12 @@
 //! tells it, so many at a time.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use machine::Context;
 use presence::{
     Annotations, Claim, Genuine, Held, Rank, Received, Room, State, annotation, make_room, without_children,
 };
-use stanza::{Address, Kind, Parcel, PresenceType, Stanza, namespace};
+use stanza::{Address, Parcel, PresenceType, Stanza, namespace};
 
 use crate::account::{Account, Out};
 use crate::door::Passed;
@@ -21,9 +20,6 @@ use crate::occupancies::Occupancy;
 use crate::session::Session;
 use crate::{Effect, PresenceCount, SessionId, Settings};
 
-/// Probes after an outage are spread over this time (PSA-30).
-const REPROBE_SPREAD: Duration = Duration::from_secs(5);
-
 /// The way to a domain of which some session holds presence.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Way {
@@ -32,6 +28,9 @@ pub(crate) struct Way {
     /// It has just come to that, and no client was told yet.
     is_untold: bool,
 }
+
+/// Annotations wait while more than this share of what may wait for a client waits for it.
+const LADEN_SHARE: usize = 4;
 
 /// What an arriving presence says of its own truth.
 pub(crate) enum Truth {
@@ -112,6 +111,10 @@ impl Account {
                 let session = self.sessions.get_mut(place)?;
                 if is_local {
                     session.received.remove_one(&from);
+                } else if let Some(held) = session.received.confirmed_by(&from, stanza) {
+                    // It is still there, and nothing was said of what else it shows (RFC 6121 §4.6.6, DCL-26).
+                    held.asked = false;
+                    return None;
                 } else if !is_answer_to_poke(parcel.parcel()) {
                     // POKE-28: whoever was found has not changed.
                     let held = Held::plain(stanza.clone());
@@ -128,12 +131,14 @@ impl Account {
                     shown,
                     ..Held::plain(stanza.clone())
                 };
+                let full = self.sessions.get(place)?.address.clone();
                 let kept = self.remember(context, place, from, held, out);
                 suppress(Suppression::NoSupport, usize::from(!shown), out);
                 if shown && kept {
                     out.effects
                         .push(Effect::Count(Tally::Presence(PresenceCount::Paused)));
-                    Some(parcel.clone())
+                    // PSA-08.
+                    Some(parcel.clone().addressed_to(full))
                 } else {
                     without_annotation(parcel, truth)
                 }
@@ -149,11 +154,13 @@ impl Account {
                 let shown = wants && (is_broken || was_shown);
                 let mut kept = true;
                 let full = session.address.clone();
-                if is_broken || !is_local {
+                // Who was told, and cannot be told now that it is over, is told later.
+                let owes = was_shown && !wants;
+                if is_broken || !is_local || owes {
                     let held = Held {
                         annotation: Some(genuine.place),
                         foreign: genuine.bytes.as_deref().map(Arc::from),
-                        shown: shown && is_broken,
+                        shown: shown && is_broken || owes,
                         ..Held::plain(stanza.clone())
                     };
                     kept = self.remember(context, place, from.clone(), held, out);
@@ -282,11 +289,17 @@ impl Account {
         path: Path,
         out: &mut Out,
     ) {
-        let is_broken = path != Path::Clear;
+        let is_broken = match path {
+            Path::Clear | Path::Renewed => false,
+            Path::Broken(_) => true,
+        };
         let Some(way) = self.domains.get_mut(domain.as_str()) else {
             return;
         };
         if way.is_broken == is_broken {
+            if path == Path::Renewed {
+                self.reprobe_later(context, domain, out);
+            }
             return;
         }
         *way = Way {
@@ -308,13 +321,8 @@ impl Account {
             suppress(Suppression::Coalesced, untold, out);
             self.check_occupancies(context, |room| room.domainpart() == domain.as_str(), out);
         }
-        if !is_broken && context.settings.presence.psa.reprobe {
-            self.reprobe.insert(domain.clone());
-            let mut byte = [0; 2];
-            context.random.fill(&mut byte);
-            let part = u32::from(u16::from_be_bytes(byte));
-            let at = context.now + REPROBE_SPREAD * part / u32::from(u16::MAX);
-            out.effects.push(Effect::WakeAt(Key::Reprobe, at));
+        if !is_broken {
+            self.reprobe_later(context, domain, out);
         }
         self.bring_up_to_date(context, out);
         if is_broken {
@@ -327,37 +335,6 @@ impl Account {
                 .filter(|(from, _)| from.domainpart() == domain.as_str())
                 .count();
             suppress(Suppression::NoSupport, unsaid, out);
-        }
-    }
-
-    /// PSA-30: subscribed contacts of domains that are back are asked for their presence, and so are those who had sent
-    /// directed presence, each by the session that got it (RFC 6121 §4.6.6). Occupants of rooms are not.
-    pub(crate) fn reprobe(&mut self, out: &mut Out) {
-        let domains = std::mem::take(&mut self.reprobe);
-        let is_back =
-            |contact: &Address| domains.contains(contact.domainpart()) && self.is_clear(contact.domainpart());
-        let mut probes = Vec::new();
-        if self.sessions.iter().any(|session| session.presence.is_some()) {
-            let contacts = self.roster.subscriptions().filter(|contact| is_back(contact));
-            probes.extend(contacts.map(|contact| (self.address.clone(), contact.clone())));
-        }
-        for session in &self.sessions {
-            let directed = session
-                .received
-                .iter()
-                .filter(|(_, held)| held.rank == Rank::Stranger);
-            let directed = directed.filter(|(from, _)| is_back(from));
-            probes.extend(directed.map(|(from, _)| (session.address.clone(), from.clone())));
-        }
-        for (from, to) in probes {
-            let kind = Kind::Presence(PresenceType::Probe);
-            let probe = Stanza::build(kind, Some(&from), Some(&to), None, b"");
-            if let Ok(parcel) = self.release_for_user(Parcel::new(probe)) {
-                out.effects.push(Effect::Route {
-                    parcel,
-                    receipt: None,
-                });
-            }
         }
     }
 
@@ -386,6 +363,7 @@ impl Account {
                 let untold = Held {
                     shown: false,
                     told: false,
+                    asked: false,
                     ..held
                 };
                 self.remember(context, place, from, untold, out);
@@ -409,6 +387,14 @@ impl Account {
                 .iter()
                 .any(|(from, held)| self.is_behind(session, from, held))
             {
+                continue;
+            }
+            // Whoever is away is told what is so when he is back (PSA-45).
+            if session.pause.is_some() {
+                continue;
+            }
+            if is_laden(context, session) {
+                more = true;
                 continue;
             }
             // A client that says nothing of its capabilities is asked when this server itself has something to say (PSA-04).
@@ -494,18 +480,29 @@ impl Account {
         }
     }
 
-    /// A domain of which no session holds anything, and in whose rooms none is, needs no watching.
+    /// A domain needs no watching of which no session holds anything, in whose rooms none is, and of whose contacts nobody
+    /// waits to hear: an answer that the broken path has swallowed must be asked for again.
     pub(crate) fn unwatch(&mut self, domain: &str, out: &mut Out) {
+        let mut contacts = self.roster.subscriptions();
+        let is_awaited = self.sessions.iter().any(|session| session.presence.is_some())
+            && contacts.any(|contact| contact.domainpart() == domain);
         let needs = |session: &Session| {
             let mut rooms = session.rooms.iter();
             session.received.holds_domain(domain)
                 || rooms.any(|(room, occupancy)| occupancy.needs_watching() && room.domainpart() == domain)
         };
+<<<<<<< HEAD
         if self.domains.contains_key(domain)
             && !self.sessions.iter().any(needs)
             && let Some((domain, _)) = self.domains.remove_entry(domain)
         {
             out.effects.push(Effect::Unwatch(domain));
+=======
+        if self.domains.contains_key(domain) && !is_awaited && !self.sessions.iter().any(needs) {
+            if let Some((domain, _)) = self.domains.remove_entry(domain) {
+                out.effects.push(Effect::Unwatch(domain));
+            }
+>>>>>>> 19a0104 (Presence is asked for anew wherever it may have been lost; random worlds of several servers check that it is true or says that it may not be)
         }
     }
 
@@ -516,6 +513,12 @@ impl Account {
             self.unwatch(domain.as_str(), out);
         }
     }
+}
+
+/// Whether enough waits for a client already: annotations are no reason to end a session that reads slowly.
+fn is_laden(context: &Context<'_, Settings>, session: &Session) -> bool {
+    let (limits, (stanzas, bytes)) = (context.settings.mailbox, session.mailbox.load());
+    stanzas > limits.stanzas / LADEN_SHARE || bytes > limits.bytes / LADEN_SHARE
 }
 
 /// So many annotations are not sent.

@@ -109,6 +109,8 @@ pub enum Input {
 pub enum Path {
     /// What is known of the domain's presence is true, as far as this server knows.
     Clear,
+    /// It is, but a connection broke before that, and what was on its way may be lost.
+    Renewed,
     /// It may not be, for this reason; a word from the label `reason` of `xmpp_s2s_state_changes_total`.
     Broken(&'static str),
 }
@@ -337,6 +339,8 @@ pub enum Key {
     Annotate,
     /// Contacts of domains that are back are asked for their presence.
     Reprobe,
+    /// What they have not answered is concluded from.
+    Unanswered,
     /// Sessions that were not resumed end.
     Expire,
     /// Who elsewhere holds presence is written down.

@@ -80,7 +80,12 @@ impl Account {
             .sessions
             .get(place)
             .is_none_or(|session| session.interest.claim.is_none() && session.interest.wish == Wish::Unasked);
-        !says_nothing && self.wants_annotations(context, place, out)
+        // PSA-45: whoever is away is told what is so when he is back.
+        let is_away = self
+            .sessions
+            .get(place)
+            .is_none_or(|session| session.pause.is_some());
+        !says_nothing && !is_away && self.wants_annotations(context, place, out)
     }
 
     /// Whether the client at this place asks for annotations. One of which nobody knows is asked, and counts as not

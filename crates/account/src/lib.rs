@@ -24,6 +24,7 @@ mod pause;
 mod paused;
 mod poke;
 mod presence;
+mod refresh;
 mod rooms;
 mod session;
 mod subscriptions;

@@ -65,7 +65,7 @@ impl Account {
 
     fn apply(
         &mut self,
-        context: &Context<'_, Settings>,
+        context: &mut Context<'_, Settings>,
         id: SessionId,
         request: &Stanza,
         outcome: Outcome,
@@ -92,7 +92,7 @@ impl Account {
         for shift in &shifts {
             let turning = Turning::List { shift, sender: id };
             self.hide(context, &turning, out);
-            self.show(&turning, out);
+            self.show(context, &turning, out);
         }
     }
 

@@ -127,6 +127,8 @@ impl Account {
     /// The client of a paused session is back: the moment to tell others.
     fn continued(&mut self, context: &mut Context<'_, Settings>, id: SessionId, out: &mut Out) {
         self.announce_return(context, id, out);
+        // What happened to others meanwhile.
+        self.bring_up_to_date(context, out);
     }
 
     /// A client that had asked for a pause is back.

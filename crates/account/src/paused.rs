@@ -338,6 +338,73 @@ impl Account {
         true
     }
 
+    /// PSA-40: a contact has just been shown the presence of all sessions, as every client may hear it. Those that ask for
+    /// annotations hear more.
+    pub(crate) fn annotate_for(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        contact: &Address,
+        out: &mut Out,
+    ) {
+        if context.settings.is_remote(contact) {
+            self.annotate_answer(context, contact, out);
+            return;
+        }
+        let words = context.settings.presence.psa.words;
+        let news = annotation(self.address.domainpart(), Some(State::ConnectionPaused), words);
+        for session in self
+            .sessions
+            .iter()
+            .filter(|session| session.told.pause.is_some())
+        {
+            let annotated = session
+                .presence
+                .as_ref()
+                .and_then(|presence| with_annotation(&presence.stanza, &news));
+            if let Some(stanza) = annotated {
+                let parcel = stanza.readdressed(Some(session.address.clone()), Some(contact.clone()));
+                self.send_presence(session.id, parcel, out);
+            }
+        }
+    }
+
+    /// The same for a server elsewhere that has asked for a contact.
+    pub(crate) fn annotate_answer(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        contact: &Address,
+        out: &mut Out,
+    ) {
+        if !self.has_announced_pause() || !contact.is_bare() || !context.settings.is_remote(contact) {
+            return;
+        }
+        for session in &mut self.sessions {
+            session.told.elsewhere.retain(|client| !client.same_bare(contact));
+        }
+        for client in self.interested_elsewhere(context, contact, out) {
+            self.tell_client_elsewhere(context, &client, out);
+        }
+    }
+
+    /// PSA-40: a client elsewhere has come, or has said what it can, while some sessions here are out of reach.
+    pub(crate) fn client_came_elsewhere(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        client: &Address,
+        out: &mut Out,
+    ) {
+        if self.has_announced_pause() && context.settings.is_remote(client) {
+            for client in self.interested_elsewhere(context, client, out) {
+                self.tell_client_elsewhere(context, &client, out);
+            }
+        }
+    }
+
+    /// Nearly always there is nothing to tell.
+    fn has_announced_pause(&self) -> bool {
+        self.sessions.iter().any(|session| session.told.pause.is_some())
+    }
+
     /// PSA-05: a client elsewhere turns out to ask, and some sessions here are out of reach.
     fn tell_client_elsewhere(
         &mut self,

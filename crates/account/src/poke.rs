@@ -30,6 +30,9 @@ impl Account {
     ) {
         if self.poked(context, parcel, out) == Besides::Probe {
             self.plain_probe(context, parcel, out);
+            if let Some(from) = parcel.parcel().from() {
+                self.annotate_answer(context, &from.clone(), out);
+            }
         }
     }
 

@@ -210,6 +210,17 @@ impl Account {
                 self.give(context, session, &copy, out);
             }
         }
+        let elsewhere: Vec<Address> = self
+            .roster
+            .subscriptions()
+            .filter(|contact| context.settings.is_remote(contact))
+            .cloned()
+            .collect();
+        if context.settings.presence.psa.enabled {
+            for contact in &elsewhere {
+                self.watch(contact, out);
+            }
+        }
         for contact in self.roster.subscriptions() {
             // A local owner answers the session that asks; to another server the probe comes from the bare address
             // (RFC 6121 §4.3.1).
@@ -381,6 +392,9 @@ impl Account {
                 self.give(context, session, &copy, out);
             }
         }
+        if let (PresenceType::Available, Some(from)) = (kind, parcel.parcel().from()) {
+            self.client_came_elsewhere(context, &from.clone(), out);
+        }
     }
 
     /// Presence from elsewhere, and wishes among it.
@@ -515,7 +529,13 @@ impl Account {
 
     /// Current presence of every resource to somebody who has just been allowed to see it (RFC 6121 §3.1.5), or its end
     /// to somebody who no longer is (§3.2.1).
-    pub(crate) fn show_presence_to(&self, contact: &Address, out: &mut Out) {
+    pub(crate) fn show_presence_to(&mut self, contact: &Address, out: &mut Out) {
+        for session in &mut self.sessions {
+            if session.presence.is_some() {
+                // What the contact holds from now on is this.
+                session.directed.retain(|to, _| !to.same_bare(contact));
+            }
+        }
         for session in &self.sessions {
             if let Some(presence) = &session.presence {
                 let parcel = presence

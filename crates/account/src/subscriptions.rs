@@ -93,10 +93,20 @@ impl Account {
             return;
         }
         let before = self.before_roster_change(&to);
+<<<<<<< HEAD
         let outcome = self.roster.outbound(kind, &to, &context.settings.roster);
         note(kind.into(), outcome.is_ok(), out);
         match outcome {
             Ok(outcome) => self.carry_out(context, before, outcome, Some(stanza), Some(id), out),
+=======
+        match self.roster.outbound(kind, &to, &context.settings.roster) {
+            Ok(outcome) => {
+                self.carry_out(context, before, outcome, Some(stanza), Some(id), out);
+                if kind == SubscriptionStanza::Unsubscribe {
+                    self.no_longer_seen(context, &to, out);
+                }
+            }
+>>>>>>> 19a0104 (Presence is asked for anew wherever it may have been lost; random worlds of several servers check that it is true or says that it may not be)
             Err(error) => self.refuse(context, id, stanza, error, out),
         }
     }
@@ -134,6 +144,9 @@ impl Account {
                     None,
                     out,
                 );
+                if kind == SubscriptionStanza::Unsubscribed {
+                    self.no_longer_seen(context, &from, out);
+                }
             }
             // The contact is told; RFC 6121 names no other way to refuse more than can be kept.
             Err(error) => self.reply(parcel.parcel().error(error), out),
@@ -192,7 +205,7 @@ impl Account {
     /// Keeps what a decision wants to be kept, and sends what it wants to be sent, in its order.
     fn carry_out(
         &mut self,
-        context: &Context<'_, Settings>,
+        context: &mut Context<'_, Settings>,
         before: Option<Before>,
         outcome: Outcome,
         cause: Cause<'_>,
@@ -236,6 +249,7 @@ impl Account {
                 }
                 Send::Presence => {
                     self.show_presence_to(&contact, out);
+                    self.annotate_for(context, &contact, out);
                     if !self.sessions.is_empty() && context.settings.is_remote(&contact) {
                         self.holders_changed(context, out);
                     }
@@ -249,7 +263,7 @@ impl Account {
             }
         }
         if let Some(turning) = &turning {
-            self.show(turning, out);
+            self.show(context, turning, out);
         }
     }
 

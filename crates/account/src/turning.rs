@@ -123,7 +123,8 @@ impl Account {
 
     /// Presence that did not pass and does now. Directed presence is not: nobody can say whether its sender would show it
     /// again.
-    pub(crate) fn show(&self, turning: &Turning<'_>, out: &mut Out) {
+    pub(crate) fn show(&mut self, context: &mut Context<'_, Settings>, turning: &Turning<'_>, out: &mut Out) {
+        let mut shown_to: BTreeSet<Address> = BTreeSet::new();
         for session in self
             .sessions
             .iter()
@@ -142,6 +143,7 @@ impl Account {
                         .stanza
                         .readdressed(Some(session.address.clone()), Some(contact.clone()));
                     self.send_presence(session.id, parcel, out);
+                    shown_to.insert(contact.clone());
                 }
             }
             let subscriptions = self.were_subscriptions(turning);
@@ -152,6 +154,9 @@ impl Account {
                     self.send_presence(session.id, Parcel::new(probe(&session.address, contact)), out);
                 }
             }
+        }
+        for contact in &shown_to {
+            self.annotate_for(context, contact, out);
         }
     }
 

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 use stanza::{Address, Parcel, Stanza};
 
+use crate::{Words, annotation};
+
 /// Who is remembered before whom, when there is no room for all; see [`make_room`](crate::make_room).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rank {
@@ -29,10 +31,12 @@ pub struct Held {
     pub annotation: Option<u16>,
     /// What the sender's own server says of it (PSA-19).
     pub foreign: Option<Arc<[u8]>>,
-    /// Whether the session was shown that.
+    /// Whether the session was told last that the sender's own server says something.
     pub shown: bool,
     /// Whether this server has told the session that it may not be true.
     pub told: bool,
+    /// Whether the sender's server was asked if it is still so, and has not answered.
+    pub asked: bool,
     /// Who that is.
     pub rank: Rank,
     /// The later it came, the higher.
@@ -50,6 +54,7 @@ impl Held {
             foreign: None,
             shown: false,
             told: false,
+            asked: false,
             rank: Rank::Contact,
             number: 0,
             asks: false,
@@ -69,7 +74,7 @@ impl Held {
 
     /// Whether the session does not know what is known: `broken` says that the path to its sender is.
     pub fn is_behind(&self, broken: bool) -> bool {
-        self.told != broken || (self.foreign.is_some() && !self.shown)
+        self.told != broken || self.foreign.is_some() != self.shown
     }
 
     /// The repeat that brings the session up to date, for an interested one (PSA-09, PSA-19): the presence, what its own
@@ -85,10 +90,14 @@ impl Held {
         if let Some(place) = self.annotation {
             parcel = parcel.without_child(place);
         }
-        if let Some(foreign) = &self.foreign {
-            parcel = parcel.with_appended(foreign);
-            self.shown = true;
+        match &self.foreign {
+            Some(foreign) => parcel = parcel.with_appended(foreign),
+            None if self.shown => {
+                parcel = parcel.with_appended(&annotation(from.domainpart(), None, Words::None));
+            }
+            None => {}
         }
+        self.shown = self.foreign.is_some();
         if self.told || broken {
             parcel = parcel.with_appended(&ours(broken));
         }
@@ -119,24 +128,42 @@ impl Received {
     /// Gives of how many of them the session was told that it may not be true.
     pub fn remove(&mut self, from: &Address) -> usize {
         let mut annotated = 0;
-        if from.is_bare() {
-            let gone: Vec<Address> = self
-                .held
-                .range::<str, _>((Bound::Included(from.as_str()), Bound::Unbounded))
-                .map(|(address, _)| address)
-                .take_while(|address| address.as_str().starts_with(from.as_str()))
-                .filter(|address| address.same_bare(from))
-                .cloned()
-                .collect();
-            for address in gone {
-                let held = self.remove_one(&address);
-                annotated += usize::from(held.is_some_and(|held| held.is_annotated()));
-            }
-        } else {
-            let held = self.remove_one(from);
+        for address in self.held_of(from) {
+            let held = self.remove_one(&address);
             annotated += usize::from(held.is_some_and(|held| held.is_annotated()));
         }
         annotated
+    }
+
+    /// What is held of an address whose owner was asked whether that is still so, if this is the answer that one resource
+    /// gives to who has no right to more.
+    pub fn confirmed_by(&mut self, from: &Address, answer: &Stanza) -> Option<&mut Held> {
+        let is_bare_answer = answer.children().next().is_none();
+        let held = self.held.get_mut(from.as_str());
+        held.filter(|held| held.asked && held.rank == Rank::Stranger && is_bare_answer)
+    }
+
+    /// Full addresses of which something is held, and which a bare or full address stands for.
+    pub fn held_of(&self, from: &Address) -> Vec<Address> {
+        if !from.is_bare() {
+            let held = self.held.get_key_value(from.as_str());
+            return held.map(|(address, _)| address.clone()).into_iter().collect();
+        }
+        let begin = (Bound::Included(from.as_str()), Bound::Unbounded);
+        let near = self.held.range::<str, _>(begin).map(|(address, _)| address);
+        near.take_while(|address| address.as_str().starts_with(from.as_str()))
+            .filter(|address| address.same_bare(from))
+            .cloned()
+            .collect()
+    }
+
+    /// The server of this contact is asked whether what is held is still so; what it confirms is put anew.
+    pub fn ask(&mut self, contact: &Address) {
+        for address in self.held_of(contact) {
+            if let Some(held) = self.held.get_mut(address.as_str()) {
+                held.asked = true;
+            }
+        }
     }
 
     /// Only what is held of exactly this address.

@@ -1,5 +1,6 @@
 //! Several servers on one clock, and the lines between them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,14 +26,16 @@ pub struct Servers {
     lines: Vec<Line>,
     /// How each server can be reached.
     reach: Vec<Reach>,
+    /// How two servers, the lower number first, can reach each other, where that is worse.
+    ways: BTreeMap<(usize, usize), Reach>,
     /// What is wrong with everybody's certificate.
     fault: Option<CertificateFault>,
     /// Calls that nobody takes, and when the caller gives up.
     waiting: Vec<(Moment, usize, Call)>,
 }
 
-/// How a server can be reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a server can be reached, from better to worse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     /// It takes calls.
     Open,
@@ -88,6 +91,7 @@ impl Servers {
             switchboards,
             lines: Vec::new(),
             reach,
+            ways: BTreeMap::new(),
             fault: None,
             waiting: Vec::new(),
         }
@@ -101,6 +105,24 @@ impl Servers {
     /// From now on a server is reached like this.
     pub fn set_reach(&mut self, server: usize, reach: Reach) {
         self.reach[server] = reach;
+    }
+
+    /// From now on two servers reach each other like this, in both directions, or worse if one of them cannot be reached.
+    pub fn set_way(&mut self, one: usize, other: usize, reach: Reach) {
+        self.ways.insert((one.min(other), one.max(other)), reach);
+    }
+
+    /// Every line between two servers breaks.
+    pub fn cut_between(&mut self, one: usize, other: usize) {
+        let is_meant = |line: &&mut Line| line.servers == [one, other] || line.servers == [other, one];
+        for end in self
+            .lines
+            .iter_mut()
+            .filter(is_meant)
+            .flat_map(|line| &mut line.ends)
+        {
+            end.cut();
+        }
     }
 
     /// From now on nobody knows who issued the certificates: servers must ask back (XEP-0220).
@@ -162,7 +184,8 @@ impl Servers {
         self.settle();
     }
 
-    fn now(&self) -> Moment {
+    /// The clock.
+    pub fn now(&self) -> Moment {
         self.worlds.iter().map(World::now).max().unwrap_or_default()
     }
 
@@ -175,7 +198,12 @@ impl Servers {
         busy |= self.put_calls_through();
         let mut failures = Vec::new();
         for line in &mut self.lines {
-            busy |= line.work(&self.worlds, &self.reach, &mut failures);
+            let is_dead = line
+                .servers
+                .iter()
+                .any(|server| self.reach[*server] == Reach::BlackHole)
+                || way(&self.ways, line.servers) == Reach::BlackHole;
+            busy |= line.work(&self.worlds, is_dead, &mut failures);
         }
         self.lines.retain(|line| !line.ends.iter().all(End::is_closed));
         for (server, Failure { errand, cause }) in failures {
@@ -208,7 +236,7 @@ impl Servers {
         else {
             return self.give_up(caller, call, Cause::NoSuchDomain);
         };
-        match self.reach[called] {
+        match self.reach[called].max(way(&self.ways, [caller, called])) {
             Reach::Refused => self.give_up(caller, call, Cause::Refused),
             Reach::BlackHole => self.waiting.push((self.now() + CONNECT_TIME, caller, call)),
             Reach::Open => match call {
@@ -285,25 +313,30 @@ impl Servers {
     }
 }
 
+fn way(ways: &BTreeMap<(usize, usize), Reach>, [one, other]: [usize; 2]) -> Reach {
+    let way = ways.get(&(one.min(other), one.max(other)));
+    way.copied().unwrap_or(Reach::Open)
+}
+
 impl Line {
-    fn work(&mut self, worlds: &[World], reach: &[Reach], failures: &mut Vec<(usize, Failure)>) -> bool {
+    fn work(&mut self, worlds: &[World], is_dead: bool, failures: &mut Vec<(usize, Failure)>) -> bool {
         let mut busy = false;
         for (end, server) in self.ends.iter_mut().zip(self.servers) {
             let mut failed = Vec::new();
             busy |= end.work(worlds[server].office(), &mut failed);
             failures.extend(failed.into_iter().map(|failure| (server, failure)));
         }
-        let is_dead = self
-            .servers
-            .iter()
-            .any(|server| reach[*server] == Reach::BlackHole);
+        if is_dead {
+            // What is on its way is sent again until it arrives, or the connection is given up.
+            return busy;
+        }
         for (from, to) in [(0, 1), (1, 0)] {
             let bytes = self.ends[from].take_outbox();
-            if !bytes.is_empty() && !is_dead {
+            if !bytes.is_empty() {
                 busy = true;
                 self.ends[to].arrive(&bytes);
             }
-            if self.ends[from].is_closed() && !is_dead {
+            if self.ends[from].is_closed() {
                 self.ends[to].hang_up();
             }
         }

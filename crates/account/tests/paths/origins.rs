@@ -61,7 +61,7 @@ fn behind_key(key: Key) -> &'static [Path] {
         Key::Pokes => &[Path::PokeIn],
         Key::Paused => &[Path::PauseOfASession],
         Key::Annotate => &[Path::DomainOutOfReach],
-        Key::Reprobe | Key::SelfPing => &[Path::DomainIsBack],
+        Key::Reprobe | Key::Unanswered | Key::SelfPing => &[Path::DomainIsBack],
         Key::Expire => &[Path::EndOfASession, Path::Redelivery],
     }
 }
@@ -121,7 +121,17 @@ pub(crate) fn all() -> Vec<Path> {
         },
     ];
     let key = |key| Input::Wake(key);
-    inputs.extend([Key::Pokes, Key::Paused, Key::Annotate, Key::Reprobe, Key::Expire].map(key));
+    inputs.extend(
+        [
+            Key::Pokes,
+            Key::Paused,
+            Key::Annotate,
+            Key::Reprobe,
+            Key::Unanswered,
+            Key::Expire,
+        ]
+        .map(key),
+    );
     let address = crate::house::address("a@b");
     inputs.extend(
         [

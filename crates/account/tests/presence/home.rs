@@ -356,9 +356,40 @@ impl Home {
         seen
     }
 
+    /// Something waits for a client that does not read.
+    pub(crate) fn fills(&mut self, resource: &str) {
+        let mailbox = self.mailbox(resource);
+        let filled = mailbox.push(stream_management::Entry {
+            parcel: Parcel::new(stanza("<presence xmlns='jabber:client'/>")),
+            receipt: None,
+            storable: false,
+            stored: None,
+            copies: None,
+            pushed: self.now,
+        });
+        assert!(filled.is_ok());
+    }
+
+    /// The client reads all of it.
+    pub(crate) fn empties(&mut self, resource: &str) {
+        let mailbox = self.mailbox(resource);
+        let drained = mailbox.drain(&mut Vec::new(), stanza::Target::Stream, usize::MAX, usize::MAX);
+        mailbox.written(drained.stanzas);
+    }
+
+    fn mailbox(&self, resource: &str) -> Arc<Mailbox> {
+        let mut known = self.mailboxes.iter().rev();
+        Arc::clone(&known.find(|(_, name, _)| name == resource).unwrap().2)
+    }
+
     /// A client with presence that has answered that it asks for annotations.
     pub(crate) fn interested(&mut self, resource: &str) {
         self.connects(resource);
+        self.says_hash(resource);
+    }
+
+    /// It says so.
+    pub(crate) fn says_hash(&mut self, resource: &str) -> Vec<String> {
         let hash = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='NPSAVER'/>";
         self.says(
             resource,
@@ -366,7 +397,7 @@ impl Home {
                 "<presence xmlns='jabber:client'>{}</presence>",
                 hash.replace("NPSAVER", &ver())
             ),
-        );
+        )
     }
 
     /// Everybody knows what the hash of [`Home::interested`] means.

@@ -63,10 +63,10 @@ fn psa_22_a_broadcast_that_several_sessions_got_is_remembered_once() {
 #[test]
 fn psa_49_nobody_watches_a_domain_of_which_no_session_holds_anything() {
     let mut home = home();
-    let there = presence("juliet@capulet.lit/a", "romeo@montague.lit", "");
-    let watches = |seen: &[String], what: &str| seen.contains(&format!("{what} capulet.lit"));
+    let there = presence("tybalt@verona.lit/a", "romeo@montague.lit", "");
+    let watches = |seen: &[String], what: &str| seen.contains(&format!("{what} verona.lit"));
     assert!(watches(&home.arrives(&there), "watch"));
-    // The contact goes.
+    // The stranger goes.
     let gone = there.replace(" to=", " type='unavailable' to=");
     assert!(watches(&home.arrives(&gone), "unwatch"));
     // The user goes, and the session stays.
@@ -77,6 +77,21 @@ fn psa_49_nobody_watches_a_domain_of_which_no_session_holds_anything() {
     home.interested("lane");
     assert!(watches(&home.arrives(&there), "watch"));
     assert!(watches(&home.ends("lane"), "unwatch"));
+}
+
+#[test]
+fn psa_49_a_domain_of_contacts_is_watched_as_long_as_somebody_waits_to_hear_of_them() {
+    let mut home = home();
+    let watches = |seen: &[String], what: &str| seen.contains(&format!("{what} capulet.lit"));
+    assert!(watches(&home.seen, "watch"), "{:?}", home.seen);
+    let there = presence("juliet@capulet.lit/a", "romeo@montague.lit", "");
+    home.arrives(&there);
+    assert!(!watches(
+        &home.arrives(&there.replace(" to=", " type='unavailable' to=")),
+        "unwatch"
+    ));
+    let seen = home.says("lane", "<presence xmlns='jabber:client' type='unavailable'/>");
+    assert!(watches(&seen, "unwatch"), "{seen:?}");
 }
 
 #[test]

@@ -202,17 +202,16 @@ impl Router {
         self: &Arc<Self>,
         watchers: Vec<Address>,
         domain: &Address,
-        path: Path,
+        path: account::Path,
         worker: &mut Worker,
     ) {
-        let is_broken = path != Path::Clear;
-        let path = match path {
-            Path::Clear => account::Path::Clear,
-            Path::Broken(cause) => account::Path::Broken(cause.label()),
-        };
+        let is_broken = matches!(path, account::Path::Broken(_));
         for watcher in watchers {
             if self.destination(&watcher) == Destination::Room {
-                if !self.tell_room_of_path(&watcher, domain, is_broken, worker) {
+                // A room asks nobody who is there: whoever is in it says so.
+                if path != account::Path::Renewed
+                    && !self.tell_room_of_path(&watcher, domain, is_broken, worker)
+                {
                     self.unwatch(&watcher, domain, worker);
                 }
                 continue;
@@ -276,7 +275,16 @@ impl World<Link> for Router {
                 let slot = Arc::downgrade(slot);
                 self.surroundings.call_at(at, Arc::new(LinkWake { slot, key }));
             }
-            Effect::Tell { watchers, path } => router.tell_watchers(watchers, &pair.remote, path, worker),
+            Effect::Tell { watchers, path } => {
+                let path = match path {
+                    Path::Clear => account::Path::Clear,
+                    Path::Broken(cause) => account::Path::Broken(cause.label()),
+                };
+                router.tell_watchers(watchers, &pair.remote, path, worker);
+            }
+            Effect::Renewed { watchers } => {
+                router.tell_watchers(watchers, &pair.remote, account::Path::Renewed, worker);
+            }
             Effect::Changed { to, cause } => {
                 self.links.count_change(to, cause);
                 let now = self.surroundings.now();

@@ -68,6 +68,7 @@ impl Link {
         }
         self.pings.retain(|(on, _)| *on != stream);
         let was = self.streams.remove(stream);
+        self.lossy |= was.is_some() && matches!(end, End::Broken(_));
         let unheard_of = matches!(was, Some(Standing::Live | Standing::Ending));
         match (end, self.kind) {
             // That it broke is known already, or it never carried the pair.
@@ -84,6 +85,7 @@ impl Link {
                 }
             }
         }
+        self.admit_losses(step);
         // What came back while the domain cannot be reached waits only if it may.
         if let State::Down { cause } = self.state {
             self.refuse(cause, step);

@@ -170,6 +170,11 @@ pub enum Effect {
         /// What.
         path: Path,
     },
+    /// The path to the domain is clear as before, but what was on its way when a connection broke may be lost.
+    Renewed {
+        /// Whom that concerns.
+        watchers: Vec<Address>,
+    },
     /// The state has changed: for metrics and the log.
     Changed {
         /// Into this.

@@ -37,6 +37,8 @@ pub struct Link {
     /// What the watchers are told.
     pub(crate) announced: Path,
     pub(super) flaps: Flaps,
+    /// A connection broke and was not resumed, and the watchers believe that all is well.
+    pub(super) lossy: bool,
     /// The attempt that is under way.
     pub(crate) attempt: Option<AttemptId>,
     pub(super) next_attempt: u64,
@@ -223,6 +225,7 @@ impl Link {
             watchers: Watchers::default(),
             announced,
             flaps: Flaps::default(),
+            lossy: false,
             attempt: None,
             next_attempt: 0,
             failures: 0,
@@ -338,7 +341,17 @@ impl Link {
         } else {
             self.announce(Path::Clear, step);
         }
+        self.admit_losses(step);
         self.flush(step);
+    }
+
+    /// Once the domain is reached again without anybody having been told of a break: whatever was on its way when a
+    /// connection broke that was not resumed may be lost, presence too.
+    pub(super) fn admit_losses(&mut self, step: &mut Step<'_>) {
+        if self.state == State::Up && std::mem::take(&mut self.lossy) && self.announced == Path::Clear {
+            self.watchers.renewed();
+            self.tell(step);
+        }
     }
 
     pub(super) fn down(&mut self, cause: Cause, step: &mut Step<'_>) {
@@ -370,6 +383,8 @@ impl Link {
     pub(super) fn announce(&mut self, path: Path, step: &mut Step<'_>) {
         if self.announced != path {
             self.announced = path;
+            // Who learns of the break asks anew when it is over.
+            self.lossy = false;
             self.watchers.changed(path);
             self.tell(step);
         }
@@ -380,6 +395,10 @@ impl Link {
         if !watchers.is_empty() {
             let path = self.announced;
             step.effect(Effect::Tell { watchers, path });
+        }
+        let watchers = self.watchers.doubtful(step.settings.batch);
+        if !watchers.is_empty() {
+            step.effect(Effect::Renewed { watchers });
         }
         if self.watchers.has_pending() {
             self.arm(Key::Tell, step.now + step.settings.pace, step);

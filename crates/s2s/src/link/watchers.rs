@@ -30,6 +30,8 @@ pub(crate) struct Watchers {
     told: BTreeMap<Address, bool>,
     /// Who may have to be told something else.
     pending: VecDeque<Address>,
+    /// Who is to be told that something may have been lost.
+    doubtful: VecDeque<Address>,
 }
 
 impl Watchers {
@@ -42,6 +44,7 @@ impl Watchers {
         self.told.remove(watcher);
         if self.told.is_empty() {
             self.pending = VecDeque::new();
+            self.doubtful = VecDeque::new();
         }
     }
 
@@ -56,7 +59,23 @@ impl Watchers {
     /// The path is another now: whoever does not know is told. What was still to be told of the path before is not.
     pub(crate) fn changed(&mut self, path: Path) {
         let ignorant = self.told.iter().filter(|(_, clear)| **clear != path.is_clear());
-        self.pending = ignorant.map(|(watcher, _)| watcher.clone()).collect();
+        let pending = ignorant.map(|(watcher, _)| watcher.clone()).collect();
+        let unaware = std::mem::replace(&mut self.pending, pending);
+        // Whoever has heard of the break asks anew when it is over. Who has not must be told to.
+        self.doubtful = if path.is_clear() { unaware } else { VecDeque::new() };
+    }
+
+    /// The path is as it was, but something may have been lost on it.
+    pub(crate) fn renewed(&mut self) {
+        let informed = self.told.iter().filter(|(_, clear)| **clear);
+        self.doubtful = informed.map(|(watcher, _)| watcher.clone()).collect();
+    }
+
+    /// The next who are to be told that.
+    pub(crate) fn doubtful(&mut self, most: usize) -> Vec<Address> {
+        let most = most.min(self.doubtful.len());
+        let batch = self.doubtful.drain(..most);
+        batch.filter(|watcher| self.told.contains_key(watcher)).collect()
     }
 
     /// The next who are to be told.
@@ -76,7 +95,7 @@ impl Watchers {
     }
 
     pub(crate) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        !self.pending.is_empty() || !self.doubtful.is_empty()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::world::*;
 use crate::Ways;
-use crate::link::{Cause, Input, Path};
+use crate::link::{Cause, End, Input, Path};
 
 fn watcher(number: usize) -> stanza::Address {
     address(&format!("user{number:03}@montague.lit"))
@@ -67,6 +67,24 @@ fn the_newest_state_wins_over_what_is_still_to_be_told() {
         .collect();
     assert_eq!(told, [(100, Path::Broken(Cause::Refused)), (100, Path::Clear)]);
     assert_eq!(world.told[0].0, world.told[1].0, "only those who had heard of it");
+    let others: Vec<_> = world.renewed.concat();
+    assert_eq!(
+        others,
+        (100..250).map(watcher).collect::<Vec<_>>(),
+        "what was lost meanwhile concerns the others too"
+    );
+}
+
+#[test]
+fn psa_30_after_a_break_that_nobody_was_told_of_watchers_know_that_something_may_be_lost() {
+    let (mut world, stream) = watched(150);
+    world.lose(stream);
+    world.carried(Ways::Both);
+    world.end(stream, End::Broken(Cause::Timeout));
+    world.pass(1.0);
+    assert_eq!(world.told(), [], "PSA-48: a short break is silent");
+    let sizes: Vec<usize> = world.renewed.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [100, 50]);
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub(crate) struct World {
     pub(crate) changes: Vec<String>,
     /// What watchers were told.
     pub(crate) told: Vec<(Vec<Address>, Path)>,
+    /// Who was told that something may have been lost.
+    pub(crate) renewed: Vec<Vec<Address>>,
     /// What was returned: identifier and condition, or `dropped`.
     pub(crate) returned: Vec<(String, String)>,
     /// Everything else, in words.
@@ -89,6 +91,7 @@ impl World {
             looks: 0,
             changes: Vec::new(),
             told: Vec::new(),
+            renewed: Vec::new(),
             returned: Vec::new(),
             notes: Vec::new(),
         }
@@ -178,6 +181,7 @@ impl World {
                 assert!(before.is_none_or(|before| before > at), "asked twice for {key:?}");
             }
             Effect::Tell { watchers, path } => self.told.push((watchers, path)),
+            Effect::Renewed { watchers } => self.renewed.push(watchers),
             Effect::Changed { to, cause } => {
                 let cause = cause
                     .map(|cause| format!(" {}", cause.label()))
