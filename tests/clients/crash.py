@@ -33,28 +33,29 @@ class Recipient:
 
     def __init__(self, user):
         self.user, self.received, self.body_octets = user, collections.Counter(), 20
+        self.handled = self.resumed = 0
 
     async def read(self, wired, acknowledge=False):
         """Reads until the stream ends."""
-        handled = 0
         try:
             while True:
                 element = await wired.next()
                 if element.tag == wire.MANAGEMENT + "r":
                     if acknowledge:
-                        wired.send(f"<a xmlns='urn:xmpp:sm:3' h='{handled}'/>")
+                        wired.send(f"<a xmlns='urn:xmpp:sm:3' h='{self.handled}'/>")
                     continue
-                handled += 1
+                self.handled += 1
                 if element.tag == wire.CLIENT + "message":
                     self.received[element.get("id")] += 1
         except wire.Closed:
             return
 
-    async def open(self, server, management=False, **options):
+    async def open(self, server, management=False, resume=False, **options):
         wired = await (await wire.Wire.connect(server, **options)).login(self.user, "secret")
         await wired.bind("home")
-        if management:
-            await wired.manage()
+        if management or resume:
+            await wired.manage(resume)
+        self.handled = 0
         wired.send("<presence/>")
         return wired
 
@@ -93,11 +94,35 @@ async def restless(recipient, server, over):
         await reading
 
 
+async def paused(recipient, server, over):
+    """Loses its connection at once, and may resume: what comes waits for a session without a client."""
+    wired = await recipient.open(server, resume=True)
+    wired.cut()
+    await over.wait()
+
+
+async def resuming(recipient, server, over):
+    """Loses its connection again and again, and goes on with its session each time."""
+    wired = await recipient.open(server, resume=True)
+    while not over.is_set():
+        reading = asyncio.create_task(recipient.read(wired, acknowledge=True))
+        await asyncio.wait({reading}, timeout=0.1)
+        wired.cut()
+        await reading
+        if over.is_set():
+            return
+        session = wired.session
+        wired = await (await wire.Wire.connect(server)).login(recipient.user, "secret")
+        if not await wired.resume(session, recipient.handled):
+            raise Failed(f"{recipient.user} cannot resume though the server lives")
+        recipient.resumed += 1
+
+
 async def absent(_recipient, _server, _over):
     return
 
 
-WAYS = [prompt, silent, simple, deaf, restless, absent]
+WAYS = [prompt, silent, simple, deaf, restless, absent, paused, resuming]
 
 
 class Sender:
@@ -202,7 +227,7 @@ async def one_round(server, chance, numbers, recipients, names):
     ways = [(recipient, WAYS[index % len(WAYS)]) for index, recipient in enumerate(recipients)]
     # An acknowledgement covers all before it, so one recipient who does not answer holds back the rest: half of the
     # senders write to those only who let them go on.
-    ready = [recipient for recipient, way in ways if way in (prompt, simple, restless, absent)]
+    ready = [recipient for recipient, way in ways if way in (prompt, simple, restless, absent, paused, resuming)]
     senders = [Sender(f"sender{index}", (recipients, ready)[index % 2]) for index in range(SENDERS)]
     seconds = chance.uniform(0.1, 3.0)
     await load_until_kill(server, senders, ways, names, numbers, seconds)
@@ -228,9 +253,10 @@ async def one_round(server, chance, numbers, recipients, names):
     print(f"killed after {seconds:.2f} s, {kills} time{'s' * (kills > 1)}: "
           f"{sum(len(sender.sent) for sender in senders)} sent, {len(promised)} acknowledged, {live} received live, "
           f"{waiting} only afterwards, {sum(len(sender.returned) for sender in senders)} returned, {twice} twice, "
-          f"{max(names.values(), default=0)} the last name; missing: {len(lost)} messages, {len(lost_names)} names", flush=True)
+          f"{max(names.values(), default=0)} the last name, {sum(recipient.resumed for recipient in recipients)} resumed; missing: {len(lost)} messages, {len(lost_names)} names", flush=True)
     for recipient in recipients:
         recipient.received.clear()
+        recipient.resumed = 0
     by_way = collections.Counter(way.__name__ for recipient, way in ways for _, user in lost if user == recipient.user)
     return [f"{len(lost)} messages, by kind of recipient {dict(by_way)}, such as {lost[:3]}"] * bool(lost) + \
            [f"names of {lost_names[:3]}"] * bool(lost_names)

@@ -128,11 +128,20 @@ class Wire:
         self.jid = bound.findtext(".//{urn:ietf:params:xml:ns:xmpp-bind}jid")
         return self
 
-    async def manage(self):
-        """Stream management on."""
-        self.send("<enable xmlns='urn:xmpp:sm:3'/>")
+    async def manage(self, resume=False):
+        """Stream management on; the session can be resumed by `session` if that was asked for."""
+        asked = " resume='true'" if resume else ""
+        self.send(f"<enable xmlns='urn:xmpp:sm:3'{asked}/>")
         enabled = await self.next()
         assert enabled.tag == MANAGEMENT + "enabled", enabled.tag
+        self.session = enabled.get("id")
+
+    async def resume(self, session, handled):
+        """Goes on with a session in place of binding a resource; false when it is over."""
+        self.send(f"<resume xmlns='urn:xmpp:sm:3' h='{handled}' previd='{session}'/>")
+        answer = await self.next()
+        self.session = session
+        return answer.tag == MANAGEMENT + "resumed"
 
     def cut(self):
         self.writer.transport.abort()
