@@ -96,6 +96,32 @@ class InTheBrowser(Scenario):
             and str(stanza["from"]) == f"{room}/romeo")
         self.assertEqual(gone["from"].bare, room)
 
+    async def test_a_restart_of_the_server_is_a_moment_without_a_network(self):
+        ways = (("websocket_url", "wss", "/xmpp-websocket"), ("bosh_service_url", "https", "/http-bind"))
+        self.network = await self.enterAsyncContext(Relay(self.server.https_port))
+        pages = [await self.converse(transport, url) for transport, *url in ways]
+        juliet = await self.client("juliet")
+        for page in pages:
+            await page.chat(self.user("juliet"), "art thou there?")
+            await juliet.hears_body("art thou there?")
+        before = [await page.evaluate("api.connection.get().jid") for page in pages]
+        await asyncio.to_thread(self.server.stop)
+        await asyncio.to_thread(self.server.start)
+        juliet = await self.client("juliet")
+        # Over WebSocket Converse.js resumes (XEP-0198): what comes meanwhile waits. Over BOSH it does not ask for that, and
+        # takes its resource anew.
+        juliet.chat(before[0], f"for {before[0]}")
+        await pages[1].until("window.events.includes('reconnected')")
+        await pages[1].until("api.connection.connected()")
+        juliet.chat(before[1], f"for {before[1]}")
+        for page, jid in zip(pages, before):
+            await page.shows(f"for {jid}")
+            self.assertEqual(await page.evaluate("api.connection.get().jid"), jid)
+            await page.chat(self.user("juliet"), f"from {jid}")
+            heard = await juliet.hears_body(f"from {jid}")
+            self.assertEqual(heard["from"], jid)
+            self.assertEqual(await page.texts(f"for {jid}"), 1)
+
     async def test_xep0156_behind_nginx_where_host_meta_says(self):
         nginx = self.enterContext(Nginx(self.server))
         trust = ssl.create_default_context(cafile=self.server.certificate)
