@@ -491,18 +491,12 @@ impl Account {
             session.received.holds_domain(domain)
                 || rooms.any(|(room, occupancy)| occupancy.needs_watching() && room.domainpart() == domain)
         };
-<<<<<<< HEAD
         if self.domains.contains_key(domain)
+            && !is_awaited
             && !self.sessions.iter().any(needs)
             && let Some((domain, _)) = self.domains.remove_entry(domain)
         {
             out.effects.push(Effect::Unwatch(domain));
-=======
-        if self.domains.contains_key(domain) && !is_awaited && !self.sessions.iter().any(needs) {
-            if let Some((domain, _)) = self.domains.remove_entry(domain) {
-                out.effects.push(Effect::Unwatch(domain));
-            }
->>>>>>> 19a0104 (Presence is asked for anew wherever it may have been lost; random worlds of several servers check that it is true or says that it may not be)
         }
     }
 

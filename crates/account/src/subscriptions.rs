@@ -93,20 +93,15 @@ impl Account {
             return;
         }
         let before = self.before_roster_change(&to);
-<<<<<<< HEAD
         let outcome = self.roster.outbound(kind, &to, &context.settings.roster);
         note(kind.into(), outcome.is_ok(), out);
         match outcome {
-            Ok(outcome) => self.carry_out(context, before, outcome, Some(stanza), Some(id), out),
-=======
-        match self.roster.outbound(kind, &to, &context.settings.roster) {
             Ok(outcome) => {
                 self.carry_out(context, before, outcome, Some(stanza), Some(id), out);
                 if kind == SubscriptionStanza::Unsubscribe {
                     self.no_longer_seen(context, &to, out);
                 }
             }
->>>>>>> 19a0104 (Presence is asked for anew wherever it may have been lost; random worlds of several servers check that it is true or says that it may not be)
             Err(error) => self.refuse(context, id, stanza, error, out),
         }
     }
