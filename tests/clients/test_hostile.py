@@ -194,6 +194,8 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
                 await asyncio.sleep(0.05)
         for stranger in strangers:
             stranger.close()
+        await self.logged("limit_reached", "one address has as many connections as it may")
+        self.assertLess(len(self.server.events("limit_reached")), PER_ADDRESS, "a flood is not a flood of lines")
 
     async def test_what_is_said_before_login_is_limited(self):
         for words in (b" " * 10_000_000, b"<" + b"a" * 10_000_000, b"<a b='" + b"c" * 10_000_000):
@@ -232,6 +234,7 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         with self.assertRaises((Refused, Closed, OSError)):
             await (await self.connect(guesser)).login("tybalt", "secret")
         await self.tybalt()
+        await self.logged("limit_reached", "logins from one address fail too often")
 
     async def test_rfc6120_6_3_8_nobody_logs_in_as_somebody_else(self):
         wired = await self.connect()

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use machine::{Bucket, Moment, Rate};
 use parking_lot::Mutex;
 
 use crate::peer::Pace;
+use crate::refusals::Refusals;
 
 /// A range of addresses, `192.0.2.0/24` or `2001:db8::/32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,8 +107,7 @@ impl Limit {
 
 /// The connections and failures of all addresses.
 pub(crate) struct Addresses {
-    /// How often each limit has refused somebody.
-    rejected: [AtomicU64; Limit::ALL.len()],
+    refusals: Refusals,
     limits: Mutex<AddressLimits>,
     counts: Mutex<Counts>,
 }
@@ -144,10 +143,10 @@ struct Window {
 const REMEMBERED_MAX: usize = 20_000;
 
 impl Addresses {
-    /// Nobody is connected.
-    pub(crate) fn new(limits: AddressLimits) -> Arc<Addresses> {
+    /// Nobody is connected. The limits are for these, as operators call them.
+    pub(crate) fn new(whom: &'static str, limits: AddressLimits) -> Arc<Addresses> {
         Arc::new(Addresses {
-            rejected: Default::default(),
+            refusals: Refusals::of(whom),
             limits: Mutex::new(limits),
             counts: Mutex::default(),
         })
@@ -217,16 +216,12 @@ impl Addresses {
 
     /// A limit has refused somebody.
     pub(crate) fn reject(&self, limit: Limit) {
-        if let Some(count) = self.rejected.get(limit as usize) {
-            count.fetch_add(1, Ordering::Relaxed);
-        }
+        self.refusals.count(limit);
     }
 
     /// How often a limit has refused somebody.
     pub(crate) fn rejected(&self, limit: Limit) -> u64 {
-        self.rejected
-            .get(limit as usize)
-            .map_or(0, |count| count.load(Ordering::Relaxed))
+        self.refusals.of_limit(limit)
     }
 
     /// Connections that are open, and those of them that have not logged in.
@@ -457,7 +452,7 @@ mod tests {
 
     #[test]
     fn connections_are_counted_by_address_and_ipv6_by_its_network() {
-        let addresses = Addresses::new(limits(2, 8));
+        let addresses = Addresses::new("clients", limits(2, 8));
         let (one, same, other): (IpAddr, IpAddr, IpAddr) = (
             "2001:db8::1".parse().unwrap(),
             "2001:db8::ffff".parse().unwrap(),
@@ -479,7 +474,7 @@ mod tests {
 
     #[test]
     fn those_who_have_logged_in_make_room_for_others_to_do_so() {
-        let addresses = Addresses::new(limits(8, 1));
+        let addresses = Addresses::new("clients", limits(8, 1));
         let mut first = addresses.admit("192.0.2.1".parse().unwrap()).unwrap();
         assert!(addresses.admit("192.0.2.2".parse().unwrap()).is_none());
         first.authenticated();
@@ -490,10 +485,13 @@ mod tests {
 
     #[test]
     fn those_of_one_address_who_have_not_logged_in_have_a_smaller_limit() {
-        let addresses = Addresses::new(AddressLimits {
-            unauthenticated_per_address: 2,
-            ..limits(4, 8)
-        });
+        let addresses = Addresses::new(
+            "servers",
+            AddressLimits {
+                unauthenticated_per_address: 2,
+                ..limits(4, 8)
+            },
+        );
         let one: IpAddr = "192.0.2.1".parse().unwrap();
         let mut held: Vec<_> = (0..2).map(|_| addresses.admit(one).unwrap()).collect();
         assert!(addresses.admit(one).is_none());
@@ -512,11 +510,14 @@ mod tests {
             events: 2,
             per: Duration::from_secs(60),
         });
-        let addresses = Addresses::new(AddressLimits {
-            arrivals: rate,
-            provoked: rate,
-            ..limits(9, 9)
-        });
+        let addresses = Addresses::new(
+            "servers",
+            AddressLimits {
+                arrivals: rate,
+                provoked: rate,
+                ..limits(9, 9)
+            },
+        );
         let at = |seconds: u64| Moment::from_micros(seconds * 1_000_000);
         let come = |seconds| {
             let admission = addresses.admit("192.0.2.1".parse().unwrap()).unwrap();
@@ -537,7 +538,7 @@ mod tests {
 
     #[test]
     fn failures_are_forgotten_after_their_time() {
-        let addresses = Addresses::new(limits(9, 9));
+        let addresses = Addresses::new("clients", limits(9, 9));
         let admission = addresses.admit("192.0.2.1".parse().unwrap()).unwrap();
         let at = |seconds: u64| Moment::from_micros(seconds * 1_000_000);
         admission.login_failed(at(1));
@@ -549,7 +550,7 @@ mod tests {
 
     #[test]
     fn xep0077_3_1_1_new_accounts_are_counted_by_address_and_those_not_made_are_not() {
-        let addresses = Addresses::new(limits(9, 9));
+        let addresses = Addresses::new("clients", limits(9, 9));
         let at = |seconds: u64| Moment::from_micros(seconds * 1_000_000);
         for second in 0..3 {
             // The connection does not live longer than its registration; the count does.
@@ -570,7 +571,7 @@ mod tests {
 
     #[test]
     fn exempt_ranges_have_no_limit_per_address_also_when_mapped() {
-        let addresses = Addresses::new(limits(1, 9));
+        let addresses = Addresses::new("clients", limits(1, 9));
         let held: Vec<_> = (0..9)
             .filter_map(|_| addresses.admit("::ffff:127.0.0.1".parse().unwrap()))
             .collect();

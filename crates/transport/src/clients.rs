@@ -112,7 +112,7 @@ impl Clients {
         system: System,
     ) -> Arc<Clients> {
         Arc::new(Clients {
-            addresses: Addresses::new(settings.addresses.clone()),
+            addresses: Addresses::new("clients", settings.addresses.clone()),
             settings: ArcSwap::from_pointee(settings),
             certificates,
             router,

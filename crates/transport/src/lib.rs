@@ -7,6 +7,7 @@ mod connection;
 mod dial;
 mod http;
 mod peer;
+mod refusals;
 mod resolve;
 mod servers;
 mod system;

@@ -113,7 +113,7 @@ impl Servers {
         let resolver = Resolver::new(settings.resolver.clone());
         let servers = Arc::new_cyclic(|me| Servers {
             me: Weak::clone(me),
-            addresses: Addresses::new(settings.addresses.clone()),
+            addresses: Addresses::new("other servers", settings.addresses.clone()),
             settings: ArcSwap::from_pointee(settings),
             resolver: ArcSwap::from_pointee(resolver),
             trust: ArcSwap::from_pointee(trust),

@@ -45,7 +45,7 @@ section! {
         connections_per_address: usize = 256;
         /// Failed logins on one stream; then it is closed. RFC 6120 §6.4.5 wants two to five tries after the first.
         login_attempts: usize = 5;
-        /// Failed logins from one address; beyond it each is refused without a look at the password.
+        /// Failed logins from one address; beyond it further connections from there are closed as they come.
         login_attempts_per_address: OrOff<Rate> = OrOff::On(Rate { count: 30, period: MINUTE });
         /// New accounts by in-band registration from one address; beyond it registration is refused.
         registrations_per_address: OrOff<Rate> = OrOff::On(Rate { count: 3, period: Duration::from_secs(3600) });
