@@ -68,12 +68,16 @@ impl Affiliations {
     }
 
     /// Reserves a nick for a user who is something to the room, or none.
-    #[expect(dead_code, reason = "for registration with the room (XEP-0045 §7.10)")]
     pub(crate) fn reserve(&mut self, user: &Address, nick: Option<String>) {
         if let Some(entry) = self.entries.get_mut(user) {
             entry.nick = nick;
             self.changed.push(user.clone());
         }
+    }
+
+    /// How many have an entry.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
     }
 
     /// Users and what they are, in order of their addresses.

@@ -1,12 +1,12 @@
 //! What disco tells of a room and its occupants (XEP-0045 §6.4–§6.7, §7.12).
 
-use stanza::namespace::{ANNOTATION, DISCO_INFO, DISCO_ITEMS, MUC, PING};
+use stanza::namespace::{ANNOTATION, DISCO_INFO, DISCO_ITEMS, MUC, PING, REGISTER};
 use stanza::{Address, Condition};
 use xml::Tree;
 
 use crate::administration::Answer;
 use crate::form::Form;
-use crate::names::{NICK_NODE, OCCUPANT_ID, ROOM_INFO, SELF_PING, STABLE_ID, STANZA_ID};
+use crate::names::{NICK_NODE, OCCUPANT_ID, ROOM_INFO, SELF_PING, STABLE_ID, STANZA_ID, VCARD};
 use crate::room::Room;
 
 impl Room {
@@ -40,6 +40,8 @@ impl Room {
             SELF_PING,
             OCCUPANT_ID,
             STANZA_ID,
+            REGISTER,
+            VCARD,
             either(config.public, "muc_public", "muc_hidden"),
             either(config.persistent, "muc_persistent", "muc_temporary"),
             either(config.members_only, "muc_membersonly", "muc_open"),
@@ -58,7 +60,9 @@ impl Room {
             })
             .unwrap_or_default();
         let occupants = self.occupants.len().to_string();
-        let form = Form::new("result", ROOM_INFO)
+        let hashes = self.picture_hashes();
+        let hashes: Vec<&str> = hashes.iter().map(String::as_str).collect();
+        let mut form = Form::new("result", ROOM_INFO)
             .field(
                 "text-single",
                 "muc#roominfo_description",
@@ -77,8 +81,10 @@ impl Room {
                 "muc#roominfo_subjectmod",
                 "Participants may change the subject",
                 config.change_subject,
-            )
-            .into_tree();
+            );
+        if !hashes.is_empty() {
+            form = form.field("text-multi", "muc#roominfo_avatarhash", "Avatar hash", &hashes);
+        }
         // PSA-06.
         let annotation = self.outages.words.map(|_| ANNOTATION);
         features
@@ -87,7 +93,7 @@ impl Room {
             .fold(Tree::new("query", DISCO_INFO).child(identity), |info, feature| {
                 info.child(Tree::new("feature", DISCO_INFO).attr("var", feature))
             })
-            .child(form)
+            .child(form.into_tree())
     }
 
     /// §7.12: the nick that is reserved for whoever asks.

@@ -112,19 +112,8 @@ impl Room {
                 return Err(Condition::NotAuthorized.into());
             }
         }
-        if self
-            .occupants
-            .get(nick)
-            .is_some_and(|occupant| !occupant.is(from))
-        {
-            return Err(Condition::Conflict.into());
-        }
-        if self
-            .affiliations
-            .owner_of(nick)
-            .is_some_and(|owner| !owner.same_bare(from))
-        {
-            // §7.2.8: it is reserved for somebody else.
+        if self.is_reserved_from(nick, from) {
+            // §7.2.8: somebody else has it, or will.
             return Err(Condition::Conflict.into());
         }
         let max = context.settings.occupants_max;
@@ -222,7 +211,7 @@ impl Room {
     /// XEP-0045 §7.6. All clients of the user that share the nick take the new one.
     fn change_nick(&mut self, parcel: &Parcel, from: &Address, current: &str, to: &Address, out: &mut Out) {
         let nick = to.resourcepart().unwrap_or_default();
-        if self.occupants.get(nick).is_some() {
+        if self.occupants.get(nick).is_some() || self.is_reserved_from(nick, from) {
             self.refuse(parcel, Condition::Conflict, out);
             return;
         }

@@ -29,6 +29,14 @@ impl Form {
         self
     }
 
+    /// A field that must be filled in.
+    pub(crate) fn required(mut self, kind: &str, var: &str, label: &str) -> Form {
+        self.0 = self
+            .0
+            .child(field(kind, var, label, &[]).child(Tree::new("required", FORMS)));
+        self
+    }
+
     /// A field that is true or false.
     pub(crate) fn truth(self, var: &str, label: &str, truth: bool) -> Form {
         self.field("boolean", var, label, &[if truth { "1" } else { "0" }])

@@ -204,6 +204,8 @@ pub struct Settings {
     pub occupants_max: usize,
     /// Rooms that the list of a service shows.
     pub listed_max: usize,
+    /// Bytes of the visiting card of a room, picture included.
+    pub card_bytes: usize,
     /// Messages that one room remembers for newcomers.
     pub history_max: usize,
     /// Messages to all that one client may send.
@@ -232,6 +234,7 @@ impl Default for Settings {
             local_domains: Vec::new(),
             occupants_max: 2_000,
             listed_max: 1_000,
+            card_bytes: 128 << 10,
             history_max: 50,
             message_rate: None,
             ghost_grace: Duration::from_secs(300),

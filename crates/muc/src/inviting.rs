@@ -5,7 +5,7 @@ use stanza::{Address, Condition, Kind, MessageType, Parcel, Stanza, StanzaError}
 use xml::Tree;
 
 use crate::form::{Form, Submission};
-use crate::names::{CONFERENCE, FORMS, REQUEST};
+use crate::names::{CONFERENCE, FORMS, REGISTRATION, REQUEST};
 use crate::presence::Notes;
 use crate::privilege::{Action, may};
 use crate::room::{Out, Room};
@@ -87,8 +87,11 @@ impl Room {
 
     /// XEP-0045 §7.13 asks for voice; §8.6 gives it.
     fn voice(&mut self, from: &Address, form: &Tree, out: &mut Out) -> Result<(), StanzaError> {
-        let sender = self.occupants.of_client(from).ok_or(Condition::NotAcceptable)?;
         let submission = Submission::from_form(form);
+        if submission.form_type().as_deref() == Some(REGISTRATION) {
+            return self.decide(from, &submission, out);
+        }
+        let sender = self.occupants.of_client(from).ok_or(Condition::NotAcceptable)?;
         if submission.form_type().as_deref() != Some(REQUEST) {
             return Err(Condition::BadRequest.into());
         }
@@ -124,7 +127,7 @@ impl Room {
     }
 
     /// A message from the room itself.
-    fn tell(&self, to: &Address, payload: &[u8], out: &mut Out) {
+    pub(crate) fn tell(&self, to: &Address, payload: &[u8], out: &mut Out) {
         let message = Stanza::build(
             Kind::Message(MessageType::Normal),
             Some(&self.address),

@@ -8,6 +8,8 @@ pub(crate) const OWNER: &str = "http://jabber.org/protocol/muc#owner";
 pub(crate) const ROOM_CONFIG: &str = "http://jabber.org/protocol/muc#roomconfig";
 /// What disco tells of a room (XEP-0045 §16.5.4).
 pub(crate) const ROOM_INFO: &str = "http://jabber.org/protocol/muc#roominfo";
+/// Registration with a room (XEP-0045 §16.5.1).
+pub(crate) const REGISTRATION: &str = "http://jabber.org/protocol/muc#register";
 /// The request for voice (XEP-0045 §16.5.2).
 pub(crate) const REQUEST: &str = "http://jabber.org/protocol/muc#request";
 /// The id of a message is kept (XEP-0045 §7.4).
@@ -20,6 +22,8 @@ pub(crate) const UNIQUE: &str = "http://jabber.org/protocol/muc#unique";
 pub(crate) const NICK_NODE: &str = "x-roomuser-item";
 /// Occupant identifiers (XEP-0421).
 pub(crate) const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+/// Lists in pages (XEP-0059).
+pub(crate) const RSM: &str = "http://jabber.org/protocol/rsm";
 /// Stanza identifiers (XEP-0359).
 pub(crate) const STANZA_ID: &str = "urn:xmpp:sid:0";
 /// Data forms (XEP-0004).

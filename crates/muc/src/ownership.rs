@@ -160,14 +160,16 @@ impl Room {
         if rest != *now {
             codes.push(104);
         }
-        if codes.is_empty() {
-            return;
+        if !codes.is_empty() {
+            self.tell_codes(&codes, out);
         }
-        let extension = codes
-            .into_iter()
-            .fold(Tree::new("x", MUC_USER), |extension, code| {
-                extension.child(status(code))
-            });
+    }
+
+    /// What has changed, to everybody (XEP-0045 §10.2.1).
+    pub(crate) fn tell_codes(&self, codes: &[u16], out: &mut Out) {
+        let extension = codes.iter().fold(Tree::new("x", MUC_USER), |extension, code| {
+            extension.child(status(*code))
+        });
         let message = Parcel::new(Stanza::build(
             Kind::Message(MessageType::Groupchat),
             Some(&self.address),

@@ -479,16 +479,14 @@ impl Room {
             let is_user = |one: &&crate::occupant::Occupant| to.is_bare() && one.is(to);
             self.occupants.iter().find(is_user)
         });
-        let sender = sender
-            .resourcepart()
-            .and_then(|nick| self.occupants.get(nick))
-            .and_then(|occupant| occupant.shown());
-        if let (Some(recipient), Some(sender), true) = (recipient, sender, answerable) {
-            let answer =
+        let sender = sender.resourcepart().and_then(|nick| self.occupants.get(nick));
+        if let (Some(recipient), Some(sender), true) = (recipient, sender, answerable)
+            && let Some(answer) =
                 parcel
                     .stanza()
-                    .error_between(Some(&recipient.address), Some(&sender.address), error, b"");
-            self.reply(answer, out);
+                    .error_between(Some(&recipient.address), Some(&sender.address), error, b"")
+        {
+            self.to_asker(sender, &Parcel::new(answer), &recipient.address, out);
         }
     }
 

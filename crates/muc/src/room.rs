@@ -6,6 +6,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use machine::{Context, Decision, Machine};
 use presence::State;
 use sha2::Sha256;
+use stanza::namespace::REGISTER;
 use stanza::{Address, Condition, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError};
 use stream_management::Receipt;
 
@@ -34,6 +35,8 @@ pub struct Room {
     pub(crate) secret: String,
     /// Who is out of reach.
     pub(crate) outages: Outages,
+    /// Users who want to be members, and under which nick (XEP-0045 §9.9).
+    pub(crate) applicants: BTreeMap<Address, String>,
     /// The visiting card (XEP-0486).
     pub(crate) card: Option<Vec<u8>>,
     /// Whoever entered first.
@@ -63,6 +66,7 @@ impl Room {
             history: History::default(),
             secret: String::new(),
             outages: Outages::default(),
+            applicants: BTreeMap::new(),
             card: None,
             creator: None,
             stored: false,
@@ -114,10 +118,15 @@ impl Room {
 
     /// XEP-0421 §4.1: stable, and nothing can be read from it.
     pub(crate) fn occupant_id(&self, user: &Address) -> String {
+        self.occupant_id_of(user.bare_str())
+    }
+
+    /// The same for any text.
+    pub(crate) fn occupant_id_of(&self, text: &str) -> String {
         let Ok(mut code) = Hmac::<Sha256>::new_from_slice(self.secret.as_bytes()) else {
             return String::new();
         };
-        code.update(user.bare_str().as_bytes());
+        code.update(text.as_bytes());
         let digest = code.finalize().into_bytes();
         digest.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -209,6 +218,8 @@ impl Room {
         let answer = match (payload.namespace.as_str(), payload.name.as_str()) {
             (crate::names::ADMIN, "query") => self.administer(from, &payload, is_set, &mut follow),
             (crate::names::OWNER, "query") => self.own(context, from, &payload, is_set, &mut follow),
+            (REGISTER, "query") => self.register(from, &payload, is_set, &mut follow),
+            (crate::names::VCARD, "vCard") => self.show_card(context, from, &payload, is_set, &mut follow),
             _ => self.discover(from, &payload, is_set),
         };
         match answer {

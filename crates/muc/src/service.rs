@@ -6,7 +6,7 @@ use stanza::{Address, Condition, StanzaError};
 use xml::Tree;
 
 use crate::Settings;
-use crate::names::{OCCUPANT_ID, STABLE_ID, UNIQUE};
+use crate::names::{OCCUPANT_ID, RSM, STABLE_ID, UNIQUE, VCARD};
 
 /// A room in the list of rooms.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,12 +22,58 @@ pub fn asks_for_rooms(query: &Tree, is_set: bool) -> bool {
     !is_set && query.is(DISCO_ITEMS, "query") && query.attribute("node").is_none()
 }
 
-/// The list of rooms.
-pub fn list_of_rooms(rooms: impl Iterator<Item = RoomItem>) -> Tree {
+/// The list of rooms, or the page of it that was asked for (XEP-0059). `rooms` are in the order of their addresses, and
+/// `max` of them are shown at once.
+///
+/// # Errors
+/// When the page is none.
+pub fn list_of_rooms(asked: &Tree, rooms: &[RoomItem], max: usize) -> Result<Tree, StanzaError> {
+    let Some(set) = asked.find(RSM, "set") else {
+        return Ok(listed(rooms.iter().take(max)));
+    };
+    let text = |name| set.find(RSM, name).map(|child| child.content().into_owned());
+    let number = |name| text(name).map(|text| text.trim().parse::<usize>()).transpose();
+    let most = number("max").map_err(|_| Condition::BadRequest)?;
+    let most = most.unwrap_or(max).min(max);
+    let place = |jid: &str| rooms.partition_point(|room| room.address.as_str() <= jid);
+    let (from, to) = match (text("after"), text("before")) {
+        (Some(after), _) => {
+            let from = place(&after);
+            (from, from.saturating_add(most).min(rooms.len()))
+        }
+        (None, Some(before)) => {
+            // XEP-0059 §2.5: an empty one asks for the last page.
+            let to = match before.as_str() {
+                "" => rooms.len(),
+                before => rooms.partition_point(|room| room.address.as_str() < before),
+            };
+            (to.saturating_sub(most), to)
+        }
+        (None, None) => {
+            let from = number("index").map_err(|_| Condition::BadRequest)?;
+            let from = from.unwrap_or_default().min(rooms.len());
+            (from, from.saturating_add(most).min(rooms.len()))
+        }
+    };
+    let page = rooms.get(from..to).unwrap_or_default();
+    let mut told = Tree::new("set", RSM);
+    if let (Some(first), Some(last)) = (page.first(), page.last()) {
+        let index = from.to_string();
+        let first = Tree::new("first", RSM)
+            .attr("index", index)
+            .text(first.address.as_str());
+        let last = Tree::new("last", RSM).text(last.address.as_str());
+        told = told.child(first).child(last);
+    }
+    let count = Tree::new("count", RSM).text(&rooms.len().to_string());
+    Ok(listed(page.iter()).child(told.child(count)))
+}
+
+fn listed<'r>(rooms: impl Iterator<Item = &'r RoomItem>) -> Tree {
     rooms.fold(Tree::new("query", DISCO_ITEMS), |query, room| {
         let mut item = Tree::new("item", DISCO_ITEMS).attr("jid", room.address.as_str());
         if !room.name.is_empty() {
-            item = item.attr("name", room.name);
+            item = item.attr("name", room.name.as_str());
         }
         query.child(item)
     })
@@ -54,7 +100,17 @@ pub fn answer_for_service(
                 .attr("category", "conference")
                 .attr("type", "text")
                 .attr("name", "Chat rooms");
-            let mut features = vec![DISCO_INFO, DISCO_ITEMS, MUC, UNIQUE, PING, STABLE_ID, OCCUPANT_ID];
+            let mut features = vec![
+                DISCO_INFO,
+                DISCO_ITEMS,
+                MUC,
+                UNIQUE,
+                PING,
+                STABLE_ID,
+                OCCUPANT_ID,
+                VCARD,
+                RSM,
+            ];
             if settings.presence.psa.enabled {
                 // PSA-06.
                 features.push(ANNOTATION);
@@ -70,5 +126,52 @@ pub fn answer_for_service(
         )),
         (PING, "ping") => Ok(None),
         _ => Err(Condition::ServiceUnavailable.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(asked: &str) -> String {
+        let rooms: Vec<RoomItem> = ["a", "b", "c", "d", "e"]
+            .iter()
+            .map(|name| RoomItem {
+                address: Address::parse(&format!("{name}@chat.lit")).unwrap(),
+                name: String::new(),
+            })
+            .collect();
+        let query = format!("<query xmlns='{DISCO_ITEMS}'>{asked}</query>");
+        let query = Tree::parse(query.as_bytes(), "", &xml::Limits::unlimited()).unwrap();
+        match list_of_rooms(&query, &rooms, 4) {
+            Ok(list) => {
+                let items = list.children().filter_map(|item| item.attribute("jid"));
+                let items: String = items.filter_map(|jid| jid.chars().next()).collect();
+                let count = list.find(RSM, "set").and_then(|set| set.find(RSM, "count"));
+                let count = count.map(|count| count.content().into_owned());
+                format!("{items} {}", count.unwrap_or_default())
+            }
+            Err(error) => error.condition.as_str().to_owned(),
+        }
+    }
+
+    #[test]
+    fn xep0045_6_3_xep0059_2_the_list_of_rooms_comes_in_pages() {
+        let set = |inside: &str| format!("<set xmlns='{RSM}'>{inside}</set>");
+        assert_eq!(page(""), "abcd ", "as much as is shown at once");
+        assert_eq!(page(&set("<max>2</max>")), "ab 5");
+        assert_eq!(page(&set("<max>2</max><after>b@chat.lit</after>")), "cd 5");
+        assert_eq!(page(&set("<max>2</max><after>d@chat.lit</after>")), "e 5");
+        assert_eq!(
+            page(&set("<max>2</max><after>bb@chat.lit</after>")),
+            "cd 5",
+            "a room that is gone"
+        );
+        assert_eq!(page(&set("<max>2</max><before/>")), "de 5");
+        assert_eq!(page(&set("<max>2</max><before>d@chat.lit</before>")), "bc 5");
+        assert_eq!(page(&set("<max>2</max><index>3</index>")), "de 5");
+        assert_eq!(page(&set("<max>0</max>")), " 5", "only how many there are");
+        assert_eq!(page(&set("<max>99</max>")), "abcd 5");
+        assert_eq!(page(&set("<max>many</max>")), "bad-request");
     }
 }

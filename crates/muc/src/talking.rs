@@ -7,6 +7,7 @@ use xml::Tree;
 
 use crate::history::is_memorable;
 use crate::names::{OCCUPANT_ID, STANZA_ID, VCARD};
+use crate::occupant::Occupant;
 use crate::presence::occupant_id;
 use crate::privilege::{Action, may};
 use crate::room::{Out, Room};
@@ -240,15 +241,59 @@ impl Room {
             return;
         }
         let Some(shown) = recipient.shown() else { return };
+        if !is_request {
+            self.to_asker(recipient, parcel, &sender.address, out);
+            return;
+        }
         let is_card = is_request && payload.is_some_and(|payload| payload.namespace() == VCARD);
         let address = if is_card {
             shown.address.to_bare()
         } else {
             shown.address.clone()
         };
-        let copy = parcel
-            .stanza()
-            .readdressed(Some(sender.address.clone()), Some(address));
+        let copy = match parcel.stanza().id() {
+            Some(id) if sender.clients.len() > 1 => {
+                let id = format!("{}{id}", self.mark(from));
+                with_id(parcel.stanza(), &sender.address, &address, &id)
+            }
+            Some(_) | None => parcel
+                .stanza()
+                .readdressed(Some(sender.address.clone()), Some(address)),
+        };
         out.effects.push(Effect::Route(copy, None));
     }
+
+    /// An answer goes to the client that has asked; where that cannot be told, to the one that spoke of itself last.
+    pub(crate) fn to_asker(&self, occupant: &Occupant, answer: &Parcel, from: &Address, out: &mut Out) {
+        let Some(shown) = occupant.shown() else { return };
+        let stanza = answer.stanza();
+        let id = stanza.id();
+        let copy = match id.as_deref().and_then(|id| self.asker(occupant, id)) {
+            Some((client, id)) => with_id(stanza, from, client, &id),
+            None => stanza.readdressed(Some(from.clone()), Some(shown.address.clone())),
+        };
+        out.effects.push(Effect::Route(copy, None));
+    }
+
+    /// What stands before the id of a request of one of several clients of an occupant, so that the answer finds it. It
+    /// tells nothing to anybody else.
+    fn mark(&self, client: &Address) -> String {
+        let mut mark = self.occupant_id_of(client.as_str());
+        mark.truncate(16);
+        format!("{mark}.")
+    }
+
+    /// The client that has asked with this id, and the id that it knows.
+    fn asker<'o>(&self, occupant: &'o Occupant, id: &str) -> Option<(&'o Address, String)> {
+        occupant.clients.iter().find_map(|client| {
+            let own = id.strip_prefix(&self.mark(&client.address))?;
+            Some((&client.address, own.to_owned()))
+        })
+    }
+}
+
+/// An IQ under another id.
+fn with_id(iq: &Stanza, from: &Address, to: &Address, id: &str) -> Parcel {
+    let payload: Vec<u8> = iq.children().flat_map(|child| child.bytes().to_vec()).collect();
+    Parcel::new(Stanza::build(iq.kind(), Some(from), Some(to), Some(id), &payload))
 }

@@ -253,11 +253,17 @@ impl Router {
                         .filter(|room| room.public && !room.persistent && room.address.domainpart() == host);
                     let live = live.map(|room| (room.address, room.name));
                     let all: BTreeMap<Address, String> = stored.chain(live).collect();
-                    let listed = all.into_iter().take(max);
-                    let listed = listed.map(|(address, name)| RoomItem { address, name });
-                    let payload = muc::list_of_rooms(listed).to_bytes("");
-                    let answer = asked.stanza().result(&payload);
-                    router.route(Parcel::new(answer), None, worker);
+                    let all = all.into_iter();
+                    let all: Vec<RoomItem> = all.map(|(address, name)| RoomItem { address, name }).collect();
+                    let query = asked.stanza().payload().map(|payload| payload.to_tree());
+                    let Some(query) = query else { return };
+                    match muc::list_of_rooms(&query, &all, max) {
+                        Ok(list) => {
+                            let answer = asked.stanza().result(&list.to_bytes(""));
+                            router.route(Parcel::new(answer), None, worker);
+                        }
+                        Err(error) => router.bounce(&asked, error, worker),
+                    }
                 }
                 Err(error) => router.bounce(&asked, of_store(*error), worker),
             });

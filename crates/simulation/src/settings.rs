@@ -179,6 +179,15 @@ impl Settings {
                     facts: features::HostFacts {
                         registration: self.registration(domain),
                         features: account::HOST_FEATURES.to_vec(),
+                        items: self
+                            .rooms
+                            .iter()
+                            .filter_map(|domain| {
+                                let name = Some("Chat rooms".to_owned());
+                                let address = Address::domain(domain).ok()?;
+                                Some(features::Item { address, name })
+                            })
+                            .collect(),
                         ..features::HostFacts::new(Address::domain(domain).ok()?)
                     },
                     passwords: self.policy(*passwords),

@@ -110,6 +110,7 @@ pub(super) fn of_router(
         occupants_max: limits.room_occupants,
         listed_max: limits.rooms_listed,
         tombstones: configuration.muc.tombstones,
+        card_bytes: limits.vcard_bytes.0,
         history_max: limits.room_history,
         message_rate: limits.room_messages.on().copied().map(rate),
         ghost_grace: configuration.muc.ghost_grace,
