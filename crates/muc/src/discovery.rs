@@ -6,7 +6,7 @@ use xml::Tree;
 
 use crate::administration::Answer;
 use crate::form::Form;
-use crate::names::{NICK_NODE, OCCUPANT_ID, ROOM_INFO, SELF_PING, STABLE_ID, STANZA_ID, VCARD};
+use crate::names::{NICK_NODE, OCCUPANT_ID, ROOM_INFO, SELF_PING, STABLE_ID, STANZA_ID, TRAFFIC_NODE, VCARD};
 use crate::room::Room;
 
 impl Room {
@@ -16,6 +16,10 @@ impl Room {
             (DISCO_INFO, "query", false) if node.is_none() => Ok(Some(self.info())),
             (DISCO_INFO, "query", false) if node == Some(NICK_NODE) => Ok(Some(self.own_nick(from))),
             (DISCO_ITEMS, "query", false) if node.is_none() => Ok(Some(self.items(from))),
+            // §18.1.1: nothing is taken out of what people say.
+            (DISCO_INFO, "query", false) if node == Some(TRAFFIC_NODE) => {
+                Err(Condition::ServiceUnavailable.into())
+            }
             (DISCO_INFO | DISCO_ITEMS, "query", false) => Err(Condition::ItemNotFound.into()),
             (PING, "ping", false) => Ok(None),
             _ => Err(Condition::ServiceUnavailable.into()),

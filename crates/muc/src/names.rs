@@ -20,6 +20,8 @@ pub(crate) const SELF_PING: &str = "http://jabber.org/protocol/muc#self-ping-opt
 pub(crate) const UNIQUE: &str = "http://jabber.org/protocol/muc#unique";
 /// The own nick that is reserved (XEP-0045 §7.12).
 pub(crate) const NICK_NODE: &str = "x-roomuser-item";
+/// Which extensions a room lets pass (XEP-0045 §18.1.1).
+pub(crate) const TRAFFIC_NODE: &str = "http://jabber.org/protocol/muc#traffic";
 /// Occupant identifiers (XEP-0421).
 pub(crate) const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
 /// Lists in pages (XEP-0059).
