@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use c2s::Transport;
-use simulation::{ConnectionId, Dice, Settings, Turns, World};
+use simulation::{ConnectionId, Dice, Settings, Turns, World, try_seeds};
 
 const HEADER: &str = "<stream:stream to='example.com' version='1.0' xmlns='jabber:client' \
      xmlns:stream='http://etherx.jabber.org/streams'>";
@@ -291,6 +291,8 @@ fn play(seed: u64) -> usize {
 
 #[test]
 fn xep0198_4_5_every_message_arrives_once_and_in_order_whatever_is_cut() {
-    let cuts: usize = (0..300).map(play).sum();
-    assert!(cuts > 1_000, "{cuts} cuts are too few to tell anything");
+    let cuts = try_seeds(300, |seed, _| Ok(play(seed)));
+    let (courses, cuts) = (cuts.len(), cuts.iter().sum::<usize>());
+    println!("{courses} courses with {cuts} cuts");
+    assert!(cuts > 3 * courses, "{cuts} cuts are too few to tell anything");
 }

@@ -265,8 +265,16 @@ impl Model {
     }
 }
 
+/// PROPTEST_CASES asks for more.
+fn cases() -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(if cfg!(debug_assertions) { 256 } else { 4_096 }),
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(if cfg!(debug_assertions) { 256 } else { 4_096 }))]
+    #![proptest_config(cases())]
 
     #[test]
     fn xep0124_14_everything_arrives_exactly_once_and_in_order(
