@@ -107,8 +107,14 @@ impl Account {
             settle(receipt, out);
             return;
         }
+        // A room here may keep what is said in it: then that is on disk before it is acknowledged.
+        let to_room_here = parcel.parcel().to().is_some_and(|to| {
+            let services = &context.settings.local_services;
+            services.iter().any(|service| service == to.domainpart())
+        });
         let (travelling, handed_over) = match kind {
             MessageType::Chat | MessageType::Normal => (receipt, None),
+            MessageType::Groupchat if to_room_here => (receipt, None),
             MessageType::Groupchat | MessageType::Headline | MessageType::Error => (None, receipt),
         };
         out.effects.push(Effect::Route {
