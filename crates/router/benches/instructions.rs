@@ -236,4 +236,14 @@ impl Surroundings for World {
     fn run_slowly(&self, work: Job) {
         self.jobs.lock().push(work);
     }
+
+    /// Nobody reads a log here.
+    fn link_changed(
+        &self,
+        _: &s2s::Pair,
+        _: s2s::link::StateName,
+        _: Option<s2s::link::Cause>,
+        _: Option<Duration>,
+    ) {
+    }
 }

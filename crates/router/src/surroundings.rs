@@ -1,8 +1,11 @@
 //! What the router asks of the world around it: clocks, dice, and to be called again.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use machine::{Moment, Timestamp};
+use s2s::Pair;
+use s2s::link::{Cause, StateName};
 use turns::Worker;
 
 /// The world. In the server it is tokio and the system's clocks and dice; in the simulation, a seed.
@@ -25,6 +28,10 @@ pub trait Surroundings: Send + Sync + 'static {
 
     /// Runs `work` where it may take its time: key derivation. Bounded in number by the implementation.
     fn run_slowly(&self, work: Box<dyn FnOnce() + Send>);
+
+    /// The state of a link to another domain has changed, for the log of the operator. `lasted` is how long it has been
+    /// lost.
+    fn link_changed(&self, pair: &Pair, to: StateName, cause: Option<Cause>, lasted: Option<Duration>);
 }
 
 /// Something that wanted to be called at a moment.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use machine::{Moment, Timestamp};
 use parking_lot::Mutex;
@@ -186,5 +187,15 @@ impl Surroundings for Simulated {
 
     fn run_slowly(&self, work: Box<dyn FnOnce() + Send>) {
         self.state.lock().slow.push_back(work);
+    }
+
+    /// Nobody reads a log here.
+    fn link_changed(
+        &self,
+        _: &s2s::Pair,
+        _: s2s::link::StateName,
+        _: Option<s2s::link::Cause>,
+        _: Option<Duration>,
+    ) {
     }
 }

@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use machine::{Moment, Timestamp};
 use parking_lot::Mutex;
 use router::{Alarm, Surroundings};
 use rustls::crypto::SecureRandom;
+use s2s::Pair;
+use s2s::link::{Cause, StateName};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use turns::{Ready, Worker};
@@ -181,5 +183,35 @@ impl Surroundings for System {
                 drop(permit);
             });
         });
+    }
+
+    fn link_changed(&self, pair: &Pair, to: StateName, cause: Option<Cause>, lasted: Option<Duration>) {
+        let (local, remote) = (pair.local.as_str(), pair.remote.as_str());
+        match (to, lasted) {
+            (StateName::Down, _) => tracing::info!(
+                event = "link",
+                local,
+                remote,
+                state = "down",
+                why = cause.map_or("", Cause::sentence),
+                "a domain is out of reach; `balcony link explain {remote}` tells more"
+            ),
+            (StateName::Up, Some(lasted)) => tracing::info!(
+                event = "link",
+                local,
+                remote,
+                state = "up",
+                after_seconds = lasted.as_secs(),
+                "a domain is in reach again"
+            ),
+            (StateName::Up | StateName::Idle | StateName::Suspect, _) => tracing::debug!(
+                event = "link",
+                local,
+                remote,
+                state = to.as_str(),
+                why = cause.map_or("", Cause::sentence),
+                "the state of a link has changed"
+            ),
+        }
     }
 }

@@ -288,9 +288,12 @@ impl World<Link> for Router {
             Effect::Changed { to, cause } => {
                 self.links.count_change(to, cause);
                 let now = self.surroundings.now();
+                let was_lost = self.links.lost_at(pair);
                 if self.links.note_loss(pair, to, now) {
                     self.presence_figures.suppressed(Suppression::RecoveredInGrace, 1);
                 }
+                let lasted = was_lost.map(|lost| now.since(lost));
+                self.surroundings.link_changed(pair, to, cause, lasted);
             }
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use account::{DropReason, PauseEnd, PrivacyTally, Redelivered, RosterOperation};
+use parking_lot::Mutex;
 use router::{
     Counter, Counters, Direction, PAUSE_SECONDS, PROCESSING_SECONDS, ResumeResult, Resumptions, Router,
     STANZA_BYTES, Scope,
@@ -28,7 +29,8 @@ pub(super) fn register(
 ) {
     let (for_stanzas, for_sessions) = (Arc::clone(router), Arc::clone(router));
     let for_peers = Arc::clone(router);
-    registry.register(move |families| peers::rows(families, &for_peers, &named));
+    let peers_told = Mutex::new(peers::Peers::new(named));
+    registry.register(move |families| peers::rows(families, &for_peers, &peers_told));
     let for_rooms = Arc::clone(router);
     registry.register(move |families| rooms::rows(families, &for_rooms));
     registry.register(move |families| stanzas(families, &for_stanzas));

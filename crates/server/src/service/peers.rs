@@ -1,7 +1,9 @@
-//! The rows about other domains. A domain has a label of its own only if `metrics.peers` names it.
+//! The rows about other domains. A domain has a label of its own if `metrics.peers` names it, or if it is among the first
+//! that a link was up with.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use parking_lot::Mutex;
 use router::Router;
 use s2s::link::{StateName, View};
 use s2s::{Method, Pair};
@@ -9,7 +11,7 @@ use stanza::Condition;
 
 use crate::metrics::Families;
 
-/// The label of all domains that `metrics.peers` does not name.
+/// The label of all other domains.
 const OTHER: &str = "other";
 
 const STATES: [&str; 5] = ["connecting", "up", "idle", "suspect", "down"];
@@ -26,9 +28,41 @@ const REASONS: [&str; 8] = [
     "policy",
 ];
 
+/// So many other domains have rows of their own without being named in `metrics.peers`.
+const UNNAMED_MAX: usize = 50;
+
+/// The domains with rows of their own. Who is among them stays among them, so that no row ends while the server runs.
+pub(super) struct Peers {
+    all: BTreeSet<String>,
+    unnamed: usize,
+}
+
+impl Peers {
+    /// Those of `metrics.peers`.
+    pub(super) fn new(named: BTreeSet<String>) -> Peers {
+        Peers {
+            all: named,
+            unnamed: 0,
+        }
+    }
+
+    /// The first others that a link was up with come in addition: a stranger who only knocks takes no place.
+    fn with(&mut self, views: &[View]) -> BTreeSet<String> {
+        for view in views.iter().filter(|view| view.state == StateName::Up) {
+            let remote = view.pair.remote.as_str();
+            if self.unnamed < UNNAMED_MAX && !self.all.contains(remote) {
+                self.all.insert(remote.to_owned());
+                self.unnamed += 1;
+            }
+        }
+        self.all.clone()
+    }
+}
+
 /// What is told at a scrape.
-pub(super) fn rows(families: &mut Families, router: &Router, named: &BTreeSet<String>) {
+pub(super) fn rows(families: &mut Families, router: &Router, peers_told: &Mutex<Peers>) {
     let views = router.links();
+    let named = &peers_told.lock().with(&views);
     links(families, &views, &router.link_methods());
     peers(families, &views, named);
     queues(families, &views, named);
