@@ -1,0 +1,177 @@
+"""The commands of the documentation, executed: on directories and ports of the test, and otherwise as they are written."""
+
+import pathlib
+import re
+import shlex
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from servers import Balcony, Failed, free_port
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# What other packages of the page's reader do, and what other stages of the tests run.
+NOT_OURS = ("certbot", "systemctl", "install", "#!", "cargo", "tests/run", "WORLD", "pg_")
+
+
+def blocks(page):
+    """The indented blocks of a page, each as one text, without the indentation."""
+    text = page.read_text()
+    return [re.sub(r"^    ", "", block, flags=re.M).strip("\n")
+            for block in re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", text, flags=re.M)]
+
+
+def commands(page):
+    return [line for block in blocks(page) for line in block.splitlines()
+            if re.match(r"(balcony|sqlite3|rm|cp) ", line) or line.startswith(NOT_OURS)]
+
+
+class Documented(Balcony):
+    """A server with the configuration of docs/domain.md, with the directories and ports of the test."""
+
+    domain = "example.org"
+
+    def configure(self):
+        self.etc, self.var = self.directory / "etc", self.directory / "var"
+        self.etc.mkdir()
+        for name in ("cert.pem", "key.pem"):
+            (self.directory / name).unlink()
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-keyout", self.etc / "example.org.key", "-out", self.etc / "example.org.pem", "-days", "60",
+             "-subj", "/CN=example.org", "-addext", "subjectAltName=DNS:example.org,DNS:rooms.example.org"],
+            check=True, capture_output=True)
+        (self.etc / "example.org.key").chmod(0o600)
+        written = next(block for block in blocks(ROOT / "docs/domain.md") if block.startswith("data_dir ="))
+        (self.etc / "balcony.toml").write_text(self.here(written) + f"""
+[c2s]
+listen = ["127.0.0.1:{self.port}"]
+listen_tls = ["127.0.0.1:{self.tls_port}"]
+[s2s]
+listen = []
+listen_tls = []
+[dns]
+servers = ["127.0.0.1:9"]
+[http]
+listen = []
+listen_tls = ["127.0.0.1:{self.https_port}"]
+[metrics]
+listen = "127.0.0.1:{free_port()}"
+""")
+
+    def here(self, text):
+        return (text.replace("/var/lib/balcony", str(self.var)).replace("/etc/balcony", str(self.etc))
+                .replace("/backup", str(self.directory)))
+
+    def command(self):
+        return [self.binary, "run", "--config", self.etc / "balcony.toml"]
+
+    def type(self, line, stdin=""):
+        """A command of a page."""
+        words = shlex.split(self.here(line))
+        if words[0] == "balcony":
+            words = [str(self.binary), *words[1:], "--config", str(self.etc / "balcony.toml")]
+        return self.run(*words, stdin=stdin)
+
+
+class Pages(unittest.TestCase):
+    def test_a_real_domain_as_the_page_tells_it(self):
+        page = ROOT / "docs/domain.md"
+        lines = [line for line in commands(page) if line.startswith("balcony")]
+        self.assertEqual(lines, ["balcony check", "balcony account add romeo@example.org", "balcony status"])
+        server = Documented()
+        self.assertNotIn("error", server.type(lines[0]))
+        with server:
+            server.type(lines[1] + " --password-stdin", stdin="secret\n")
+            self.assertIn("example.org", server.type(lines[2]))
+            self.assertIn("romeo@example.org", server.type("balcony account list"))
+
+    def test_a_backup_of_a_running_server_is_restored(self):
+        lines = [line for line in commands(ROOT / "docs/backup.md") if not line.startswith("pg_")]
+        self.assertEqual([line.split()[0] for line in lines], ["sqlite3", "balcony", "balcony"])
+        with Documented() as server:
+            server.type("balcony account add romeo@example.org --password-stdin", stdin="secret\n")
+            server.type(lines[0])
+            server.type("balcony account add juliet@example.org --password-stdin", stdin="secret\n")
+            server.type("balcony drain")
+            server.process.wait(30)
+            server.process = None
+            shutil.copy(server.directory / "balcony.db", server.var / "balcony.db")
+            for left in ("balcony.db-wal", "balcony.db-shm"):
+                (server.var / left).unlink(missing_ok=True)
+            server.type(lines[1])
+            server.start()
+            accounts = server.type("balcony account list")
+            self.assertIn("romeo@example.org", accounts)
+            self.assertNotIn("juliet@example.org", accounts)
+
+    def test_a_backup_of_postgresql_is_restored(self):
+        dump, restore = (shlex.split(line, comments=True) for line in commands(ROOT / "docs/backup.md")
+                         if line.startswith("pg_"))
+        binaries = max(pathlib.Path("/usr/lib/postgresql").glob("*/bin"))
+        with tempfile.TemporaryDirectory(prefix="balcony-docs-") as place:
+            place = pathlib.Path(place)
+            shutil.chown(place, "postgres")
+            place.chmod(0o755)
+
+            def as_postgres(*words):
+                words = [word.replace("/backup", str(place)) for word in words]
+                done = subprocess.run(["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *words],
+                                      capture_output=True, text=True, cwd=place,
+                                      env={"PATH": f"{binaries}:/usr/bin:/bin", "PGHOST": str(place)})
+                if done.returncode:
+                    raise Failed(f"{words}: {done.stdout}{done.stderr}")
+                return done.stdout
+
+            as_postgres("initdb", "--auth=trust", "-D", f"{place}/data")
+            as_postgres("pg_ctl", "-D", f"{place}/data", "-w", "-l", f"{place}/log", "-o",
+                        f"-c listen_addresses= -c unix_socket_directories={place}", "start")
+            try:
+                as_postgres("createdb", "balcony")
+                as_postgres("psql", "-d", "balcony", "-c", "create table kept (n int); insert into kept values (1)")
+                as_postgres(*dump)
+                as_postgres("psql", "-d", "balcony", "-c", "insert into kept values (2)")
+                as_postgres(*restore)
+                self.assertEqual(as_postgres("psql", "-d", "balcony", "-tAc", "select n from kept").split(), ["1"])
+            finally:
+                as_postgres("pg_ctl", "-D", f"{place}/data", "-m", "immediate", "stop")
+
+    def test_every_command_that_a_page_names_exists_with_its_options(self):
+        binary = str(Balcony.binary)
+        seen, wrong = set(), []
+        for page in PAGES:
+            if page.name in ("conformance.md", "configuration.md"):
+                continue
+            spans = re.findall(r"`(balcony [a-z][^`]*)`", page.read_text())
+            for span in [*spans, *(line for line in commands(page) if line.startswith("balcony"))]:
+                words = span.replace("[", " ").replace("]", " ").split()[1:]
+                verbs = []
+                for word in words:
+                    if not re.fullmatch("[a-z]+(\\|[a-z]+)*", word) or len(verbs) == 2:
+                        break
+                    verbs.append(word)
+                for verb in self.alternatives(verbs):
+                    key = (tuple(verb), tuple(word for word in words if word.startswith("--")))
+                    if key in seen:
+                        continue
+                    seen.add(key)
+                    done = subprocess.run([binary, *verb, "--help"], capture_output=True, text=True)
+                    missing = [option for option in key[1] if option.partition("=")[0] not in done.stdout]
+                    if done.returncode or missing:
+                        wrong.append((page.name, span, missing))
+        self.assertGreater(len(seen), 12)
+        self.assertEqual(wrong, [])
+
+    @staticmethod
+    def alternatives(verbs):
+        """`account add|list` is two commands."""
+        ways = [[]]
+        for verb in verbs:
+            ways = [[*way, one] for way in ways for one in verb.split("|")]
+        return ways
+
+
+if __name__ == "__main__":
+    unittest.main()
