@@ -2,7 +2,7 @@
 //! connections is one line in the log and not a flood of lines.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use tokio::time::Instant;
 
 use tracing::warn;
 
