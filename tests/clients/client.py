@@ -165,12 +165,12 @@ class Client(ClientXMPP):
         """The server has dealt with all that this client sent so far, and the client has read the consequences."""
         await self.plugin["xep_0199"].send_ping(DOMAIN)
 
-    async def ask(self, kind, payload, to=None):
+    async def ask(self, kind, payload, to=None, seconds=PATIENCE):
         """An IQ with any payload, as XML text; the answer's payload, or IqError."""
         iq = self.make_iq(id=f"ask{next(COUNTER)}", ito=to)
         iq["type"] = kind
         iq.append(ElementTree.fromstring(payload))
-        answer = await iq.send(timeout=PATIENCE)
+        answer = await iq.send(timeout=seconds)
         return answer.xml[0] if len(answer.xml) else None
 
     async def refused(self, kind, payload, to=None):

@@ -87,3 +87,22 @@ class Components(Scenario):
         bridge.send_message(mto=self.user("romeo"), mfrom=self.user("juliet"), mbody="false", mtype="chat")
         await asyncio.wait_for(bridge.over.wait(), PATIENCE)
         self.assertEqual(bridge.stream_error, "invalid-from")
+
+    async def test_who_is_blocked_behind_it_reaches_nobody(self):
+        """XEP-0191 §3.3: a person behind a component is asked about like any other; so is the component as a whole."""
+        bridge = await self.bridge().enter()
+        romeo = await self.client("romeo")
+        for blocked in (f"sms@{BRIDGE}", BRIDGE):
+            await romeo.plugin["xep_0191"].block({blocked})
+            bridge.send_message(mto=romeo.boundjid.bare, mfrom=f"sms@{BRIDGE}", mbody="first word", mtype="chat")
+            refused = await asyncio.wait_for(bridge.errors.get(), PATIENCE)
+            self.assertIn("service-unavailable", str(refused))
+            bridge.send_presence(pto=romeo.boundjid.bare, pfrom=f"sms@{BRIDGE}")
+            bridge.send_presence(pto=romeo.boundjid.bare, pfrom=f"sms@{BRIDGE}", ptype="subscribe")
+            romeo.chat(f"sms@{BRIDGE}", "hark")
+            error = await romeo.hears(lambda s: s.name == "message" and s["type"] == "error")
+            self.assertEqual(error["error"]["condition"], "not-acceptable")
+            await romeo.plugin["xep_0191"].unblock({blocked})
+            bridge.send_message(mto=romeo.boundjid.bare, mfrom=f"sms@{BRIDGE}", mbody="a word later", mtype="chat")
+            await romeo.hears_body("a word later")
+            self.assertFalse(romeo.heard_any(lambda s: s.name == "presence" and s["from"].domain == BRIDGE))

@@ -160,7 +160,8 @@ class Blocking(Household):
         self.assertEqual(error["error"]["condition"], "service-unavailable")
         romeo.send_presence(pshow="xa")
         await settled(romeo, juliet)
-        self.assertFalse(juliet.heard_any(lambda s: s["from"].bare == romeo.boundjid.bare))
+        # Balcony says to her that he is gone (XEP-0016 §2.10).
+        self.assertFalse(juliet.heard_any(lambda s: s["from"].bare == romeo.boundjid.bare and s["type"] != "unavailable"))
         with self.assertRaises(IqError) as refused:
             await juliet.ask("get", "<ping xmlns='urn:xmpp:ping'/>", romeo.boundjid.full)
         self.assertEqual(refused.exception.condition, "not-acceptable")
