@@ -119,6 +119,21 @@ fn psa_37_without_a_promise_to_resume_the_session_just_ends() {
 }
 
 #[test]
+fn psa_41_a_paused_session_for_which_too_much_waits_is_given_up_as_if_its_time_were_over() {
+    let (mut benvolio, mut romeo) = two();
+    let session = benvolio.id("orchard");
+    benvolio.loses("orchard");
+    romeo.takes_from(&mut benvolio);
+    benvolio.tell(Input::Overflowed(session));
+    assert_eq!(benvolio.sessions(), (0, 0, 0));
+    let seen = romeo.takes_from(&mut benvolio);
+    assert_eq!(
+        seen,
+        ["lane< <presence from='benvolio@montague.lit/orchard' to='romeo@montague.lit' type='unavailable'/>"]
+    );
+}
+
+#[test]
 fn psa_41_after_the_time_there_is_a_plain_goodbye_and_nothing_else() {
     let (mut benvolio, mut romeo) = two();
     benvolio.loses("orchard");
