@@ -38,7 +38,7 @@ def spread(values):
 
 def ratio(values, others, goal, as_part):
     """The ratios of the same rounds: a noisy moment meets both."""
-    ratios = [values[r] / others[r] for r in values if others.get(r)]
+    ratios = [values[r] / others[r] for r in values if values[r] and others.get(r)]
     if not ratios:
         return ""
     middle = statistics.median(ratios)

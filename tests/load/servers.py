@@ -52,6 +52,8 @@ class Server:
 
     def start(self):
         self.prepare()
+        if self.listens():
+            raise SystemExit(f"something listens at port {self.port} already: a server of an earlier run?")
         run_as = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups"] \
             if self.user and os.geteuid() == 0 else []
         with (self.directory / "out.log").open("ab") as log:
