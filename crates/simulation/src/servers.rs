@@ -140,6 +140,16 @@ impl Servers {
     /// A server is killed, and starts again with what is stored. The others see their lines break.
     pub fn crash(&mut self, server: usize) {
         self.worlds[server].crash();
+        self.is_new(server);
+    }
+
+    /// A server stops as it does on SIGTERM, and starts again with what it kept. The others see their lines break.
+    pub fn restart(&mut self, server: usize) {
+        self.worlds[server].restart();
+        self.is_new(server);
+    }
+
+    fn is_new(&mut self, server: usize) {
         let switchboard = Arc::new(Switchboard::default());
         self.switchboards[server] = Arc::clone(&switchboard);
         self.worlds[server].router().attach_network(switchboard);

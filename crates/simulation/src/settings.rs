@@ -258,11 +258,13 @@ impl Settings {
     /// For other servers.
     pub(crate) fn federation(&self) -> router::Federation {
         let hosts = self.hosts.iter();
-        let domains: BTreeSet<Address> = hosts
+        let mut domains: BTreeSet<Address> = hosts
             .filter_map(|(domain, _)| Address::domain(domain).ok())
             .collect();
         // Every simulated server has a secret of its own.
         let secret = s2s::Secret::new(format!("{domains:?}").as_bytes());
+        let services = self.rooms.iter();
+        domains.extend(services.filter_map(|domain| Address::domain(domain).ok()));
         router::Federation::new(domains, secret)
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use account::KeptSession;
 use c2s::{Ending, Stage, Transport};
 use machine::Moment;
+use muc::{AdminRequest, KeptRoom};
 use parking_lot::Mutex;
 use router::{Router, Store, Surroundings};
 use sasl::{Password, Salt, Stored};
@@ -101,12 +102,13 @@ impl World {
 
     /// Whether a domain is served here.
     pub(crate) fn serves(&self, domain: &str) -> bool {
-        self.settings.hosts.iter().any(|(served, _)| *served == domain)
+        self.domains().contains(&domain)
     }
 
     /// The domains that are served here.
     pub(crate) fn domains(&self) -> Vec<&'static str> {
-        self.settings.hosts.iter().map(|(domain, _)| *domain).collect()
+        let hosts = self.settings.hosts.iter().map(|(domain, _)| *domain);
+        hosts.chain(self.settings.rooms.iter().copied()).collect()
     }
 
     /// What lines to other servers work with.
@@ -343,6 +345,13 @@ impl World {
             self.at(id, |connection, hall| connection.end(hall, shutdown()));
         }
         self.come_to_rest();
+        let rooms: Arc<Mutex<Vec<KeptRoom>>> = Arc::default();
+        for room in self.router.rooms_in_memory() {
+            let all = Arc::clone(&rooms);
+            let answer = move |kept: Option<KeptRoom>| all.lock().extend(kept);
+            self.router.ask_room(&room, AdminRequest::Keep(Box::new(answer)));
+        }
+        self.come_to_rest();
         for _ in 0..2 {
             for account in self.router.addresses_in_memory() {
                 self.router.settle(&account, Box::new(|| {}));
@@ -359,8 +368,16 @@ impl World {
         self.surroundings.forget();
         self.router = router(&self.settings, &self.store, &self.surroundings);
         let kept = std::mem::take(&mut *kept.lock());
+        let sessions = kept.iter().map(|session| session.address.clone()).collect();
         self.router.restore(kept);
+        let rooms = std::mem::take(&mut *rooms.lock());
+        self.router.restore_rooms(rooms, &sessions);
+        self.tell_vanished();
+    }
+
+    fn tell_vanished(&self) {
         self.router.tell_vanished(Box::new(|_| {}));
+        self.router.tell_vanished_occupants(Box::new(|_| {}));
     }
 
     /// Lets everything happen, and lets time pass as long as the store has something to do.
@@ -379,7 +396,7 @@ impl World {
         for connection in self.connections.values_mut() {
             connection.cut();
         }
-        self.router.tell_vanished(Box::new(|_| {}));
+        self.tell_vanished();
     }
 }
 
