@@ -291,3 +291,68 @@ fn what_strangers_together_send_to_one_user_has_a_limit() {
     assert!(passed.is_empty(), "{passed:?}");
     assert!(written(&mailbox).contains("aside"));
 }
+
+/// `limits.stranger_messages`, `limits.stranger_subscriptions`: what one user sends to people who are no contacts, to all of
+/// them together, comes back beyond the rate and may be sent later; contacts are not concerned, and nothing is kept of it.
+#[test]
+fn what_one_user_sends_to_strangers_has_a_limit() {
+    let item = roster::ItemRow {
+        contact: address("juliet@capulet.lit"),
+        name: String::new(),
+        groups: Vec::new(),
+        relation: roster::Relation::Both,
+        ask: false,
+        approved: false,
+        version: 1,
+    };
+    let mut home = Home::with(Saved {
+        standing: Standing::Known,
+        roster: roster::Stored {
+            version: 1,
+            complete_since: 1,
+            items: vec![item],
+            ..roster::Stored::default()
+        },
+        ..Saved::default()
+    });
+    let rate = Rate {
+        events: 2,
+        per: Duration::from_secs(60),
+    };
+    home.settings.stranger_messages = Some(rate);
+    home.settings.stranger_subscriptions = Some(rate);
+    let mailbox = home.available(SessionId(1));
+    for kind in [
+        Kind::Message(MessageType::Chat),
+        Kind::Presence(PresenceType::Subscribe),
+    ] {
+        let mut send = |to: &str| {
+            let stanza = Stanza::build(kind, Some(&address(ORCHARD)), Some(&address(to)), Some("1"), b"");
+            let effects = home.handle(Input::Outbound {
+                session: SessionId(1),
+                stanza,
+                receipt: None,
+            });
+            let routed = effects
+                .iter()
+                .filter(|effect| matches!(effect, Effect::Route { .. }));
+            (routed.count(), written(&mailbox))
+        };
+        for stranger in ["tybalt@capulet.lit", "paris@capulet.lit"] {
+            assert_eq!(send(stranger), (1, String::new()), "{kind:?} to {stranger}");
+        }
+        let (routed, told) = send("gregory@capulet.lit");
+        assert_eq!(routed, 0, "{kind:?}");
+        assert!(
+            told.contains("type='wait'") && told.contains("<policy-violation"),
+            "{told}"
+        );
+        if kind == Kind::Message(MessageType::Chat) {
+            assert_eq!(
+                send("juliet@capulet.lit"),
+                (1, String::new()),
+                "contacts are no strangers"
+            );
+        }
+    }
+}

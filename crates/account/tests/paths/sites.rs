@@ -93,8 +93,8 @@ const CARRIERS: &[(&str, &str, usize, &str)] = &[
     (
         "mailbox.push(",
         "router/src/world.rs",
-        1,
-        "an account's Effect::Push",
+        2,
+        "an account\'s Effect::Push, and the error in the place of a result that is not true",
     ),
     (
         "mailbox.push(",
