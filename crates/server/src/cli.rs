@@ -29,6 +29,9 @@ pub struct Arguments {
 pub enum Command {
     /// Run the server in the foreground
     Run(RunArguments),
+    /// See what it is about: two servers and three clients in this process, a link that is cut and mended, a session that
+    /// is paused and resumed, a poke that is answered
+    Demo,
     /// Find what is wrong before anybody else does, and say what to do
     Check,
     /// Show how the running server is

@@ -39,6 +39,10 @@ pub fn perform(arguments: &Arguments) -> Exit {
         Command::Run(_) => arguments
             .configuration_file()
             .and_then(|file| service::run(&file)),
+        Command::Demo => service::demo(match output {
+            Output::People => service::Show::Text,
+            Output::Machines => service::Show::Json,
+        }),
         Command::Check => check::check(arguments, output),
         Command::Reload => life::reload(arguments, output),
         Command::Trace { who } => trace::trace(arguments, who, output),

@@ -1,6 +1,7 @@
 //! The running server: everything wired together, from the lock on the data directory to the last answer.
 
 mod administration;
+mod demo;
 mod development;
 mod explanation;
 mod federation;
@@ -19,6 +20,7 @@ mod settings;
 mod start;
 mod trace;
 
+pub use demo::{Show, demo};
 pub use development::run_dev;
 pub(crate) use federation::resolver_settings;
 pub use run::run;

@@ -97,7 +97,7 @@ pub(super) enum Ending {
 }
 
 /// No new connections; every stream is told; what is not delivered is kept; then the store is closed.
-async fn stop(server: Server, ending: Ending) {
+pub(super) async fn stop(server: Server, ending: Ending) {
     info!(
         event = "stopping",
         is_final = ending == Ending::Final,
