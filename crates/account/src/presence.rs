@@ -327,7 +327,9 @@ impl Account {
         if let Some(from) = parcel.parcel().from() {
             let is_end = match kind {
                 PresenceType::Unavailable => true,
-                // PSA-27: where the path is broken, errors are our own. One about a poke says nothing of a server (C-06).
+                // PSA-27: where the path is broken, errors are our own, and what says that the way is has been said by this
+                // server. One about a poke says nothing of a server (C-06).
+                PresenceType::Error if is_about_the_way(parcel.parcel().stanza()) => false,
                 PresenceType::Error => {
                     self.domains
                         .get(from.domainpart())
@@ -594,5 +596,14 @@ fn delay(account: &Address, at: Timestamp) -> String {
         namespace::DELAY,
         account.domainpart(),
         at.to_xmpp()
+    )
+}
+
+/// Whether an error says only that its sender's server was not reached, which that server itself cannot say.
+fn is_about_the_way(error: &Stanza) -> bool {
+    let condition = error.error_condition();
+    matches!(
+        condition.as_deref(),
+        Some("remote-server-timeout" | "remote-server-not-found")
     )
 }

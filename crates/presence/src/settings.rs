@@ -47,7 +47,7 @@ impl Default for PsaSettings {
             words: Words::Some,
             reprobe: true,
             pause_delay: Duration::ZERO,
-            cache_bytes: 256 << 10,
+            cache_bytes: 1 << 20,
             annotations: Rate {
                 events: 200,
                 per: Duration::from_secs(1),

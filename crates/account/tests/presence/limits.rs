@@ -213,3 +213,33 @@ fn psa_19_each_annotator_speaks_for_itself() {
     );
     assert_eq!(told(home.arrives(&juliet(clear))), [line(clear)]);
 }
+
+/// A thousand contacts of one domain, with the capabilities that clients send today, and the settings that operators get.
+#[test]
+fn psa_22_a_domain_with_a_thousand_contacts_fits_and_is_told_in_portions_that_no_mailbox_feels() {
+    let mut home = home();
+    let portion = home.settings.presence.psa.annotations;
+    let caps = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='https://example.org/client' \
+                ver='34PFyQ9p0Fl3JpuuIUS4YbTDV3Y='/>";
+    for n in 0..1_000 {
+        let contact = format!("contact-number-{n}@verona.lit/a-resource");
+        let payload = format!("<show>away</show><status>Wherefore art thou {n}?</status>{caps}");
+        home.arrives(&presence(&contact, "romeo@montague.lit", &payload));
+    }
+    assert_eq!(
+        (home.load().remote, forgotten(&home)),
+        (1_000, 0),
+        "there is room for all"
+    );
+    let mut told = 0;
+    let mut seconds = 0;
+    let mut annotations = home.path("verona.lit", LOST);
+    while told < 1_000 && seconds < 10 {
+        let bytes: usize = annotations.iter().map(String::len).sum();
+        assert!(annotations.len() <= portion.events as usize && bytes < home.settings.mailbox.bytes / 4);
+        told += annotations.len();
+        annotations = home.passes(portion.per);
+        seconds += portion.per.as_secs();
+    }
+    assert_eq!(told, 1_000, "within ten seconds");
+}

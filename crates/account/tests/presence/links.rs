@@ -273,6 +273,18 @@ fn psa_30_afterwards_the_contacts_there_are_asked_within_five_seconds() {
     assert!(home.passes(Duration::from_secs(60)).is_empty());
 }
 
+#[test]
+fn psa_27_what_says_that_the_way_is_broken_before_the_link_does_is_our_own() {
+    let mut home = home();
+    home.interested("lane");
+    home.arrives(S0);
+    home.arrives(
+        "<presence xmlns='jabber:client' type='error' from='juliet@capulet.lit' to='romeo@montague.lit/lane'>\
+         <error type='wait'><remote-server-timeout xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></presence>",
+    );
+    assert_eq!(home.path("capulet.lit", LOST), [lane(DOWN)]);
+}
+
 const GONE: &str =
     "lane< <presence from='juliet@capulet.lit/orchard' to='romeo@montague.lit/lane' type='unavailable'/>";
 

@@ -362,7 +362,7 @@ section! {
         pause_delay: Duration = Duration::ZERO;
         /// Memory for presence received from other servers, for each account: what all of its sessions were sent. Beyond it,
         /// presence is not annotated: first of people who are no contacts, then of occupants of rooms, the oldest first.
-        cache_bytes: ByteSize = ByteSize(256 << 10);
+        cache_bytes: ByteSize = ByteSize(1 << 20);
     }
 }
 
