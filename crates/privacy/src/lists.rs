@@ -34,8 +34,12 @@ impl Lists {
     }
 
     /// How [`may_pass`](Lists::may_pass) has decided since this was last asked; who has no list has decided nothing.
+    #[inline]
     pub fn take_tallies(&self) -> Vec<(PrivacyTally, u32)> {
-        self.0.iter().flat_map(|defined| defined.tallies.take()).collect()
+        match &self.0 {
+            None => Vec::new(),
+            Some(defined) => defined.tallies.take().collect(),
+        }
     }
 
     /// Whether there is no list at all.

@@ -1,10 +1,9 @@
 //! Counting without contention: each thread counts for itself, and a scrape adds up.
 
-use std::sync::Arc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use account::{DropReason, PresenceCount, PrivacyTally, RosterOperation};
-use arc_swap::ArcSwap;
 use machine::Moment;
 use stanza::{Condition, Kind};
 use thread_local::ThreadLocal;
@@ -104,8 +103,23 @@ const TIMES: usize = PROCESSING_SECONDS.len() + 1;
 #[derive(Default)]
 pub struct Counters {
     shards: ThreadLocal<Shard>,
-    /// The domains with rows of their own, in the order in which they became known. It only grows.
-    hosts: ArcSwap<Vec<Arc<str>>>,
+    /// The domains with rows of their own, in the order in which they became known. They only become more.
+    hosts: Box<Hosts>,
+}
+
+/// The places from the front are taken.
+struct Hosts([OnceLock<Box<str>>; HOSTS_MAX]);
+
+impl Default for Hosts {
+    fn default() -> Self {
+        Hosts(std::array::from_fn(|_| OnceLock::new()))
+    }
+}
+
+impl Hosts {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map_while(|name| name.get().map(|name| &**name))
+    }
 }
 
 struct Shard {
@@ -184,24 +198,33 @@ impl Counters {
 
     /// These domains have rows of their own from now on.
     pub fn name_hosts<'h>(&self, domains: impl Iterator<Item = &'h str>) {
-        let mut known = Vec::clone(&self.hosts.load());
         for domain in domains {
-            if known.len() < HOSTS_MAX && !known.iter().any(|host| **host == *domain) {
-                known.push(Arc::from(domain));
+            for place in &self.hosts.0 {
+                if **place.get_or_init(|| Box::from(domain)) == *domain {
+                    break;
+                }
             }
         }
-        self.hosts.store(Arc::new(known));
     }
 
     /// The domains with rows of their own, and `other`.
-    pub fn hosts(&self) -> Vec<Arc<str>> {
-        let mut hosts = Vec::clone(&self.hosts.load());
-        hosts.push(Arc::from("other"));
-        hosts
+    pub fn hosts(&self) -> Vec<&str> {
+        self.hosts.names().chain(["other"]).collect()
     }
 
     /// A stanza of this host passes: `xmpp_stanzas_total`, `xmpp_stanza_bytes`.
     pub fn pass(&self, host: &str, scope: Scope, direction: Direction, kind: Kind, bytes: usize) {
+        self.shard_passed(host, scope, direction, kind, bytes);
+    }
+
+    fn shard_passed(
+        &self,
+        host: &str,
+        scope: Scope,
+        direction: Direction,
+        kind: Kind,
+        bytes: usize,
+    ) -> &Shard {
         let place = self.place(host);
         let shard = self.shards.get_or_default();
         if let Some(cell) = shard
@@ -218,11 +241,12 @@ impl Counters {
         {
             cells.observe(size_bucket(bytes), bytes as u64);
         }
+        shard
     }
 
     /// The stanzas of the host at this place of [`hosts`](Counters::hosts) that have passed.
     pub fn passed(&self, place: usize, scope: Scope, direction: Direction, kind: Kind) -> u64 {
-        let place = if place < self.hosts.load().len() {
+        let place = if place < self.hosts.names().count() {
             place
         } else {
             HOSTS_MAX
@@ -232,7 +256,7 @@ impl Counters {
 
     /// The same for all hosts.
     pub fn passed_anywhere(&self, scope: Scope, direction: Direction, kind: Kind) -> u64 {
-        (0..=self.hosts.load().len())
+        (0..=self.hosts.names().count())
             .map(|place| self.passed(place, scope, direction, kind))
             .sum()
     }
@@ -269,9 +293,9 @@ impl Counters {
         all
     }
 
-    /// A stanza comes in. `now` is asked only when its time is taken.
-    pub(crate) fn entered(&self, kind: Kind, now: impl FnOnce() -> Moment) {
-        let shard = self.shards.get_or_default();
+    /// A stanza of a client comes in. `now` is asked only when its time is taken.
+    pub(crate) fn entered(&self, host: &str, kind: Kind, bytes: usize, now: impl FnOnce() -> Moment) {
+        let shard = self.shard_passed(host, Scope::Local, Direction::In, kind, bytes);
         let until = shard.until_sample.load(Ordering::Relaxed);
         if until > 0 {
             shard.until_sample.store(until - 1, Ordering::Relaxed);
@@ -285,9 +309,9 @@ impl Counters {
         }
     }
 
-    /// A stanza has reached a mailbox.
-    pub(crate) fn arrived(&self, now: impl FnOnce() -> Moment) {
-        let shard = self.shards.get_or_default();
+    /// A stanza has reached the mailbox of a client.
+    pub(crate) fn arrived(&self, host: &str, kind: Kind, bytes: usize, now: impl FnOnce() -> Moment) {
+        let shard = self.shard_passed(host, Scope::Local, Direction::Out, kind, bytes);
         let since = shard.sampled_at.load(Ordering::Relaxed);
         if since == 0 {
             return;
@@ -315,9 +339,8 @@ impl Counters {
 
     fn place(&self, host: &str) -> usize {
         self.hosts
-            .load()
-            .iter()
-            .position(|known| **known == *host)
+            .names()
+            .position(|known| known == host)
             .unwrap_or(HOSTS_MAX)
     }
 
@@ -478,8 +501,8 @@ mod tests {
     fn the_time_of_one_stanza_in_many_is_taken() {
         let counters = Counters::default();
         for _ in 0..SAMPLED * 2 {
-            counters.entered(CHAT, || Moment::from_micros(100));
-            counters.arrived(|| Moment::from_micros(107));
+            counters.entered("host.lit", CHAT, 100, || Moment::from_micros(100));
+            counters.arrived("host.lit", CHAT, 100, || Moment::from_micros(107));
             counters.worked();
         }
         let times = counters.times(CHAT);
@@ -492,9 +515,9 @@ mod tests {
     #[test]
     fn what_arrives_after_the_work_is_not_of_the_stanza() {
         let counters = Counters::default();
-        counters.entered(CHAT, || Moment::from_micros(100));
+        counters.entered("host.lit", CHAT, 100, || Moment::from_micros(100));
         counters.worked();
-        counters.arrived(|| Moment::from_micros(1_000_000));
+        counters.arrived("host.lit", CHAT, 100, || Moment::from_micros(1_000_000));
         assert_eq!(counters.times(CHAT).sum, 0);
     }
 }

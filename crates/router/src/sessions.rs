@@ -7,7 +7,6 @@ use stanza::{Address, Stanza, StreamCondition, StreamError};
 use stream_management::{Mailbox, Receipt, Released, Signal};
 use turns::{Gone, Priority, Worker};
 
-use crate::counters::{Direction, Scope};
 use crate::router::{AccountSlot, Router};
 use crate::trace::Border;
 
@@ -71,8 +70,8 @@ impl Router {
     ) {
         let (kind, size) = (stanza.kind(), stanza.byte_len());
         let host = handle.slot.key().domainpart();
-        self.counters.pass(host, Scope::Local, Direction::In, kind, size);
-        self.counters.entered(kind, || self.surroundings.now());
+        self.counters
+            .entered(host, kind, size, || self.surroundings.now());
         self.passes(Border::FromClient, &stanza);
         let input = Input::Outbound {
             session: handle.session,

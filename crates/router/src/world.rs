@@ -9,7 +9,7 @@ use stanza::{Condition, ErrorKind, IqType, Kind, Parcel, Stanza, StanzaError};
 use stream_management::{Copies, Entry, Released, Signal};
 use turns::{CommitFailed, CommitId, Death, Limits, Priority, Refusal, Worker, World};
 
-use crate::counters::{Counter, Direction, Scope};
+use crate::counters::Counter;
 use crate::presence_figures::Trigger;
 use crate::resumption;
 use crate::router::{AccountSlot, Router, settle};
@@ -56,14 +56,9 @@ impl World<Account> for Router {
                 entry,
             } => {
                 let stanza = entry.parcel.stanza();
-                self.counters.pass(
-                    slot.key().domainpart(),
-                    Scope::Local,
-                    Direction::Out,
-                    stanza.kind(),
-                    entry.parcel.byte_len(),
-                );
-                self.counters.arrived(|| self.surroundings.now());
+                let (host, size) = (slot.key().domainpart(), entry.parcel.byte_len());
+                self.counters
+                    .arrived(host, stanza.kind(), size, || self.surroundings.now());
                 router.passes(Border::ToClient, &entry.parcel);
                 if presence::is_annotated(&entry.parcel) {
                     // PSA-45.

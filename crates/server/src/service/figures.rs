@@ -107,7 +107,7 @@ fn passing(families: &mut Families, counters: &Counters) {
                     let is_usual = scope != Scope::Component && place + 1 < hosts.len();
                     if count > 0 || is_usual {
                         let labels = [
-                            ("vhost", &**host),
+                            ("vhost", *host),
                             ("direction", direction_name),
                             ("kind", kind),
                             ("scope", scope_name),
