@@ -65,7 +65,8 @@ class Mistakes(unittest.TestCase):
         self.certificate("other.pem", "key.pem", "montague.lit")
         self.finds(HOST + NO_METRICS, "key", "belong")
 
-    def test_02_an_expired_certificate(self):
+    def between(self, start, end):
+        """A certificate that is valid from one moment to another."""
         subprocess.run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
                         self.directory / "key.pem", "-out", self.directory / "request.pem", "-subj", "/CN=montague.lit",
                         "-addext", "subjectAltName=DNS:montague.lit"], check=True, capture_output=True)
@@ -74,9 +75,12 @@ class Mistakes(unittest.TestCase):
             "[ca]\ndefault_ca = a\n[a]\ndatabase = index.txt\nnew_certs_dir = .\nrand_serial = yes\ndefault_md = sha256\n"
             "policy = p\ncopy_extensions = copy\nunique_subject = no\n[p]\ncommonName = supplied\n")
         subprocess.run(["openssl", "ca", "-batch", "-config", "ca.cnf", "-selfsign", "-in", "request.pem", "-keyfile", "key.pem",
-                        "-out", "cert.pem", "-notext", "-startdate", "20200101000000Z", "-enddate", "20200201000000Z"],
+                        "-out", "cert.pem", "-notext", "-startdate", start, "-enddate", end],
                        cwd=self.directory, check=True, capture_output=True)
         (self.directory / "key.pem").chmod(0o600)
+
+    def test_02_an_expired_certificate(self):
+        self.between("20200101000000Z", "20200201000000Z")
         self.finds(HOST + NO_METRICS, "expired", "2020-02-01")
 
     def test_03_a_certificate_for_another_name(self):
@@ -188,6 +192,27 @@ class Mistakes(unittest.TestCase):
             silent.bind(("127.0.7.1", 5302))
             self.finds(f'{HOST}{NO_METRICS}', "it is not known whether others find this server", code=0, quiet=QUIET.replace(
                 "[s2s]\nlisten = []", '[dns]\nservers = ["127.0.7.1:5302"]\n[s2s]\nlisten = ["127.0.7.11:5269"]'))
+
+    def test_28_a_clock_that_is_behind(self):
+        self.between("20910101000000Z", "20920101000000Z")
+        self.finds(HOST + NO_METRICS, "2091-01-01", "clock")
+
+    def test_29_a_database_of_a_newer_version(self):
+        self.check(HOST + NO_METRICS)
+        account = subprocess.run([BALCONY, "account", "add", "romeo@montague.lit", "--password-stdin"], cwd=self.directory,
+                                 input="secret\n", capture_output=True, text=True)
+        self.assertEqual(account.returncode, 0, account.stderr)
+        subprocess.run(["sqlite3", self.directory / "data/balcony.db",
+                        "insert into _sqlx_migrations select 9000, description, installed_on, success, checksum, "
+                        "execution_time from _sqlx_migrations limit 1"], check=True)
+        self.finds(HOST + NO_METRICS, "newer")
+
+    def test_30_relative_paths_are_those_of_the_configuration(self):
+        (self.directory / "balcony.toml").write_text(QUIET + HOST + NO_METRICS)
+        done = subprocess.run([BALCONY, "check", "--config", self.directory / "balcony.toml"], cwd="/",
+                              capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.finds(HOST.replace("cert.pem", "../cert.pem") + NO_METRICS, f"{self.directory}/../cert.pem")
 
 
 if __name__ == "__main__":
