@@ -105,12 +105,16 @@ impl Account {
         };
         // Rooms here are the owners of their occupants' presence, and repeat it by themselves.
         let is_local = !context.settings.is_remote(&from);
+        let is_account_here = context.settings.is_local(&from);
         let stanza = parcel.parcel().stanza();
         match truth {
             Truth::Plain => {
                 let session = self.sessions.get_mut(place)?;
-                if is_local {
+                if is_account_here {
                     session.received.remove_one(&from);
+                } else if is_local {
+                    // What a session sees of a room here is what it takes leave of when it blocks the room.
+                    self.remember(context, place, from.clone(), Held::plain(stanza.clone()), out);
                 } else if let Some(held) = session.received.confirmed_by(&from, stanza) {
                     // It is still there, and nothing was said of what else it shows (RFC 6121 §4.6.6, DCL-26).
                     held.asked = false;
@@ -156,7 +160,7 @@ impl Account {
                 let full = session.address.clone();
                 // Who was told, and cannot be told now that it is over, is told later.
                 let owes = was_shown && !wants;
-                if is_broken || !is_local || owes {
+                if is_broken || !is_account_here || owes {
                     let held = Held {
                         annotation: Some(genuine.place),
                         foreign: genuine.bytes.as_deref().map(Arc::from),
@@ -217,7 +221,11 @@ impl Account {
         held: Held,
         out: &mut Out,
     ) -> bool {
-        let rank = self.rank(place, &from, &held.stanza);
+        let is_room_here = !context.settings.is_remote(&from) && !context.settings.is_local(&from);
+        let rank = match is_room_here {
+            true => Rank::Occupant,
+            false => self.rank(place, &from, &held.stanza),
+        };
         let asks = match Claim::of(&held.stanza).filter(|_| context.settings.is_remote(&from)) {
             Some(Claim::Hash(hash)) => context.settings.presence.capabilities.wants_annotations(&hash),
             Some(Claim::Nothing) | None => None,

@@ -17,3 +17,4 @@ mod policies;
 mod restart;
 mod rooms;
 mod rooms_elsewhere;
+mod services;

@@ -243,6 +243,31 @@ fn psa_28_after_a_change_of_status_or_name_the_session_is_still_in() {
     assert_eq!(home.load().occupants, 0);
 }
 
+/// Rooms here are no exception: whoever blocks one leaves it, and takes leave of those in it (XEP-0191 §3.3).
+#[test]
+fn psa_20_whoever_blocks_a_room_here_sees_its_occupants_go_and_no_link_is_watched() {
+    let mut home = Home::new(settings(), Flags::default());
+    home.settings.local_services = vec!["chats.lit".to_owned()];
+    home.connects("lane");
+    enters(&mut home);
+    assert!(
+        home.seen.iter().all(|line| !line.starts_with("watch")),
+        "{:?}",
+        home.seen
+    );
+    let seen = home.says(
+        "lane",
+        "<iq xmlns='jabber:client' type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='orchard@chats.lit'/></block></iq>",
+    );
+    for nick in ["juliet", "romeo"] {
+        let gone = format!(
+            "lane< <presence from='orchard@chats.lit/{nick}' to='romeo@montague.lit/lane' type='unavailable'/>"
+        );
+        assert!(seen.contains(&gone), "{seen:?}");
+    }
+    assert_eq!(home.load().occupants, 0);
+}
+
 #[test]
 fn psa_28_who_could_not_enter_is_in_no_room() {
     let mut home = Home::new(settings(), Flags::default());
