@@ -5,6 +5,7 @@ import json
 import subprocess
 import tomllib
 import urllib.request
+from xml.etree import ElementTree
 
 from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
@@ -72,6 +73,59 @@ class Presence(Scenario):
             self.assertIn(f'xmpp_poke_requests_total{{source="presence",outcome="{outcome}"}} {count}', rows)
         self.assertIn('xmpp_psa_active_annotations{condition="server_unavailable",trigger="s2s"} 0', rows)
         self.assertIn('xmpp_attention_total{decision="blocked"} 0', rows)
+
+    async def test_the_figures_of_presence_are_those_of_what_happened(self):
+        if chosen() is not Balcony:
+            return
+        before = self.figures()
+        romeo, juliet = await self.friends()
+        stranger = await self.client("nurse")
+        await settled(romeo, juliet, stranger)
+        # The other form of a poke is a request between clients: answered by one, and refused to a stranger.
+        question = MatchXPath("{jabber:client}iq/{http://jabber.org/protocol/poke}poke")
+        poke = "<poke xmlns='http://jabber.org/protocol/poke'/>"
+
+        def found(iq):
+            reply = iq.reply()
+            reply.append(ElementTree.fromstring(poke))
+            reply.send()
+
+        romeo.register_handler(Callback("poke", question, found))
+        await juliet.ask("get", poke, romeo.boundjid.full)
+        await stranger.refused("get", poke, romeo.boundjid.full)
+        # A wish to see presence, answered; a call for attention.
+        stranger.send_raw(f"<presence to='{juliet.boundjid.bare}'><decloak xmlns='urn:xmpp:decloak:0' reason='media'/></presence>")
+        await juliet.hears_presence("available", stranger.boundjid.full)
+        juliet.send_raw(f"<presence to='{stranger.boundjid.full}'/>")
+        await stranger.hears_presence("available", juliet.boundjid.full)
+        stranger.send_raw(f"<message to='{juliet.boundjid.full}' type='headline'><attention xmlns='urn:xmpp:attention:0'/></message>")
+        juliet.send_presence(pshow="away")
+        await romeo.hears_presence("available", juliet.boundjid.full, show="away")
+        await settled(romeo, juliet, stranger)
+        after = self.figures()
+        host = romeo.boundjid.host
+        for row, least in (
+            ('xmpp_poke_requests_total{source="iq",outcome="present"}', 1),
+            ('xmpp_poke_requests_total{source="iq",outcome="no_resource"}', 1),
+            ('xmpp_decloak_requests_total{reason="media",decision="answered",ns="decloak0"}', 1),
+            ("xmpp_decloak_active_leaks", 2),
+            ('xmpp_attention_total{decision="delivered"}', 1),
+            (f'xmpp_presence_updates_total{{vhost="{host}",origin="local"}}', 4),
+            (f'xmpp_presence_broadcast_fanout_count{{vhost="{host}"}}', 4),
+        ):
+            self.assertGreaterEqual(after[row] - before[row], least, row)
+        # Every other row of the presence engine is told from the start.
+        names = {row.split("{")[0] for row in after}
+        for name in ("xmpp_presence_tracked_entries", "xmpp_psa_annotations_sent_total",
+                     "xmpp_psa_annotations_suppressed_total", "xmpp_psa_active_annotations",
+                     "xmpp_psa_event_to_send_seconds_bucket", "xmpp_psa_capable_recipients", "xmpp_psa_storm_deferred",
+                     "xmpp_poke_duration_seconds_bucket", "xmpp_poke_fanout_resources_bucket", "xmpp_poke_in_flight",
+                     "xmpp_muc_selfping_total"):
+            self.assertIn(name, names)
+
+    def figures(self):
+        rows = (row.rsplit(" ", 1) for row in self.metrics() if not row.startswith("#"))
+        return {row: float(value) for row, value in rows}
 
     def metrics(self):
         configuration = tomllib.loads((self.server.directory / "balcony.toml").read_text())
