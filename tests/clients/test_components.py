@@ -51,7 +51,7 @@ class Components(Scenario):
         self.assertEqual(found[0].get("category"), "gateway")
         bridge.send_message(mto=romeo.boundjid.bare, mfrom=f"news@{BRIDGE}", mbody="first word", mtype="chat")
         await romeo.hears_body("first word")
-        # Nobody gets through it to others.
+        # A domain that is not there is told of as to anybody.
         bridge.send_message(mto="juliet@capulet.lit", mfrom=f"sms@{BRIDGE}", mbody="out", mtype="chat")
         refused = await asyncio.wait_for(bridge.errors.get(), PATIENCE)
         self.assertIn("remote-server-not-found", str(refused))

@@ -20,7 +20,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DNS, NUMERIC_DNS = ("127.0.7.1", 5300), ("127.0.7.1", 5301)
 START_SECONDS = 90
 STOP_SECONDS = 30
-C2S, S2S, S2S_TLS, METRICS = 5222, 5269, 5270, 9568
+C2S, S2S, S2S_TLS, COMPONENTS, METRICS = 5222, 5269, 5270, 5347, 9568
 
 
 class Failed(Exception):
@@ -94,10 +94,10 @@ class Server:
     MANAGES_STREAMS = True
 
     def __init__(self, lab, domain, address, *, authority=None, require_tls=True, dialback=True, routes=False,
-                 exempt="127.0.0.0/8", log="debug"):
+                 exempt="127.0.0.0/8", log="debug", limits=""):
         self.lab, self.domain, self.address = lab, domain, address
         self.require_tls, self.dialback, self.has_routes = require_tls, dialback, routes
-        self.exempt, self.level = exempt, log
+        self.exempt, self.level, self.limits = exempt, log, limits
         self.directory = lab.directory / domain
         self.directory.mkdir()
         self.process = None
@@ -178,6 +178,9 @@ class Balcony(Server):
     def configure(self):
         routes = "\n".join(f'"{domain}" = "{address}:{port}"' for domain, (address, port) in self.routes().items()) if self.has_routes else ""
         authentication = "certificate-or-dialback" if self.dialback else "certificate"
+        secret = self.directory / "bridge.secret"
+        secret.write_text("sesame")
+        secret.chmod(0o600)
         (self.directory / "balcony.toml").write_text(f"""\
 data_dir = "data"
 [hosts."{self.domain}"]
@@ -201,7 +204,9 @@ private_addresses = ["127.0.7.0/24"]
 [dns]
 servers = ["{DNS[0]}:{DNS[1]}"]
 [components]
-listen = []
+listen = ["{self.address}:{COMPONENTS}"]
+[components.domains."bridge.{self.domain}"]
+secret_file = "bridge.secret"
 [http]
 listen = []
 listen_tls = []
@@ -211,6 +216,7 @@ services = ["rooms.{self.domain}"]
 listen = "{self.address}:{METRICS}"
 [limits]
 exempt = ["{self.exempt}"]
+{self.limits}
 stranger_messages = "off"
 subscriptions_from_strangers = "off"
 messages_from_strangers = "off"
@@ -254,7 +260,7 @@ class Prosody(Server):
 run_as_root = false
 data_path = "{d}/data"
 pidfile = "{d}/pid"
-log = {{ debug = "*console" }}
+log = {{ {self.level} = "*console" }}
 interfaces = {{ "{self.address}" }}
 c2s_ports = {{ {C2S} }}
 c2s_direct_tls_ports = {{}}

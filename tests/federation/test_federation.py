@@ -6,8 +6,8 @@ import time
 import unittest
 
 from relay import Relay
-from servers import Authority, Balcony, Ejabberd, Lab, Prosody, S2S
-from wire import CLIENT, Client
+from servers import Authority, Balcony, COMPONENTS, Ejabberd, Lab, Prosody, S2S
+from wire import CLIENT, Client, Component
 
 PING = "<ping xmlns='urn:xmpp:ping'/>"
 DISCO = "<query xmlns='http://jabber.org/protocol/disco#info'/>"
@@ -132,6 +132,22 @@ class Usual:
         stranger.issue(THERE, self.there.directory)
         await self.people()
         await self.talk(self.juliet, self.romeo)
+
+    async def test_xep0114_a_component_talks_with_people_elsewhere(self):
+        bridge = f"bridge.{HERE}"
+        self.lab()
+        self.at.domains[bridge] = self.at.domains[HERE]
+        self.at.places[bridge] = self.at.places[HERE]
+        await self.people()
+        component = await Component(bridge, (self.here.address, COMPONENTS), "sesame").enter()
+        self.addCleanup(component.leave)
+        self.juliet.chat(f"sms@{bridge}", "hark")
+        await self.juliet.hears_body("echo hark", f"sms@{bridge}")
+        component.chat(f"news@{bridge}", self.juliet.bare, "first word")
+        await self.juliet.hears_body("first word", f"news@{bridge}")
+        component.leave()
+        answer = await self.juliet.ask(bridge, DISCO)
+        self.assertEqual(answer.get("type"), "error")
 
     async def test_a_peer_that_restarts_in_order(self):
         self.lab()

@@ -168,5 +168,54 @@ class Client:
         return element
 
 
+class Component:
+    """An external component (XEP-0114) that says back what people write to it."""
+
+    def __init__(self, domain, address, secret):
+        self.domain, self.address, self.secret = domain, address, secret
+
+    async def enter(self):
+        self.reader, self.writer = await asyncio.open_connection(*self.address)
+        self.parser = ElementTree.XMLPullParser(("start", "end"))
+        self.writer.write(f"<?xml version='1.0'?><stream:stream to='{self.domain}' xmlns='jabber:component:accept' "
+                          "xmlns:stream='http://etherx.jabber.org/streams'>".encode())
+        header = await self._next("start")
+        proof = hashlib.sha1((header.get("id") + self.secret).encode()).hexdigest()
+        self.writer.write(f"<handshake>{proof}</handshake>".encode())
+        answer = await self._next("end")
+        if not answer.tag.endswith("}handshake"):
+            raise AssertionError(f"the component is refused: {ElementTree.tostring(answer)}")
+        self.echoing = asyncio.ensure_future(self._echo())
+        return self
+
+    def leave(self):
+        self.echoing.cancel()
+        self.writer.close()
+
+    def chat(self, sender, to, body):
+        self.writer.write(f"<message from={quoteattr(sender)} to={quoteattr(to)} type='chat'>"
+                          f"<body>{escape(body)}</body></message>".encode())
+
+    async def _echo(self):
+        while True:
+            stanza = await self._next("end")
+            body = stanza.findtext("{jabber:component:accept}body")
+            if stanza.tag.endswith("}message") and body and stanza.get("type") != "error":
+                self.chat(stanza.get("to"), stanza.get("from"), f"echo {body}")
+
+    async def _next(self, kind):
+        """The header of the stream, or the next of its children."""
+        while True:
+            for event, element in self.parser.read_events():
+                is_header = element.tag == "{http://etherx.jabber.org/streams}stream"
+                self.depth = getattr(self, "depth", 0) + (1 if event == "start" else -1)
+                if kind == event == "start" and is_header or kind == event == "end" and self.depth == 1:
+                    return element
+            read = await self.reader.read(65536)
+            if not read:
+                raise Closed("end of file")
+            self.parser.feed(read)
+
+
 def encode(octets):
     return base64.b64encode(octets).decode()

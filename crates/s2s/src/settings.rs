@@ -119,6 +119,13 @@ pub struct Times {
     pub resumption: Duration,
 }
 
+impl Settings {
+    /// Whether other servers find this domain here: one of ours, or of an external component.
+    pub fn serves(&self, domain: &str) -> bool {
+        self.hosts.contains(domain) || self.components.contains_key(domain)
+    }
+}
+
 impl Policies {
     /// The terms for this domain.
     pub fn of(&self, remote: &Address) -> Policy {

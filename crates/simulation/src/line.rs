@@ -11,6 +11,8 @@ use s2s::{
     Transport,
 };
 
+use stream_management::Mailbox;
+
 use crate::connection::Dealt;
 use crate::surroundings::Simulated;
 
@@ -168,7 +170,7 @@ impl End {
             failures.extend(self.input(office, Input::Wake));
             busy = true;
         }
-        while let Some(signal) = self.stream.mailbox().and_then(|mailbox| mailbox.take_signal()) {
+        while let Some(signal) = self.signals().and_then(|mailbox| mailbox.take_signal()) {
             failures.extend(self.input(office, Input::Signal(signal)));
             busy = true;
         }
@@ -182,6 +184,11 @@ impl End {
             busy = true;
         }
         busy
+    }
+
+    /// Those of a stream that is about to be resumed here come first.
+    fn signals(&self) -> Option<&Arc<Mailbox>> {
+        self.stream.settling().or_else(|| self.stream.mailbox())
     }
 
     fn next_order(&self) -> Option<Order> {

@@ -124,11 +124,6 @@ impl Inward {
         self.settled as u32
     }
 
-    /// The settled prefix modulo 2³², and how many stanzas were received beyond it.
-    pub(crate) fn resumption_point(&self) -> (u32, usize) {
-        (self.handled(), self.later.len())
-    }
-
     /// Whether the fate of the stanza at this place is open.
     pub(crate) fn is_open(&self, place: u64) -> bool {
         let offset = place.checked_sub(self.settled);

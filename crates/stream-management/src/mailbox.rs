@@ -370,12 +370,6 @@ impl Mailbox {
         self.inward.lock().count.handled()
     }
 
-    /// Where the peer goes on after a break: the `h` to tell it, and how many stanzas after that were received all the
-    /// same. It sends those first, and they are not to be taken twice.
-    pub fn resumption_point(&self) -> (u32, usize) {
-        self.inward.lock().count.resumption_point()
-    }
-
     /// Stanzas of the peer whose fate is open.
     pub fn open_receipts(&self) -> usize {
         self.inward.lock().count.open()

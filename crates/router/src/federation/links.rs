@@ -95,7 +95,10 @@ impl Router {
             settle(receipt);
             return;
         };
-        if self.network.get().is_none() || self.destination(from) == Destination::Elsewhere {
+        let is_component = |address: &Address| self.is_component(address);
+        let is_of_others = self.destination(from) == Destination::Elsewhere && !is_component(from);
+        let is_unreachable = self.network.get().is_none() || is_of_others;
+        if is_unreachable && !is_component(to) {
             // RFC 6120 §10.4: no other server can be reached. Nothing is carried between two others.
             let error = StanzaError::new(Condition::RemoteServerNotFound)
                 .text("this server does not talk to other servers");
@@ -103,7 +106,7 @@ impl Router {
             settle(receipt);
             return;
         }
-        let pair = Pair::of(from, to);
+        let pair = self.pair_between(from, to);
         let scope = self.scope_of(pair.remote.as_str());
         let (kind, size) = (parcel.stanza().kind(), parcel.byte_len());
         self.counters
@@ -111,6 +114,35 @@ impl Router {
         self.passes(Border::ToServer, &parcel);
         let priority = Priority::Stanza(parcel.byte_len());
         self.deliver_to_link(&pair, Input::Send { parcel, receipt }, priority, worker);
+    }
+
+    /// Whether an external component serves the domain of an address.
+    pub(crate) fn is_component(&self, address: &Address) -> bool {
+        let settings = self.settings.load();
+        settings
+            .federation
+            .stream
+            .components
+            .contains_key(address.domainpart())
+    }
+
+    /// Through which link a stanza goes. The links of an external component lead to it from the domains of this server;
+    /// what comes from elsewhere, or from another component, takes that of the first.
+    pub(crate) fn pair_between(&self, from: &Address, to: &Address) -> Pair {
+        let pair = Pair::of(from, to);
+        let settings = self.settings.load();
+        let stream = &settings.federation.stream;
+        match stream.hosts.first() {
+            Some(first)
+                if stream.components.contains_key(&pair.remote) && !stream.hosts.contains(&pair.local) =>
+            {
+                Pair {
+                    local: first.clone(),
+                    ..pair
+                }
+            }
+            Some(_) | None => pair,
+        }
     }
 
     /// Puts a control input into the inbox of a link, which is made if there is none.

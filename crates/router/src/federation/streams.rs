@@ -406,18 +406,23 @@ impl Router {
         let mut shares: BTreeMap<Pair, Remains> = pairs.map(|pair| (pair, Remains::default())).collect();
         let Remains { sent, unsent } = mailbox.close_apart();
         for entry in sent {
-            if let Some(pair) = pair_of(&entry.parcel) {
+            if let Some(pair) = self.pair_of(&entry.parcel) {
                 shares.entry(pair).or_default().sent.push(entry);
             }
         }
         for entry in unsent {
-            if let Some(pair) = pair_of(&entry.parcel) {
+            if let Some(pair) = self.pair_of(&entry.parcel) {
                 shares.entry(pair).or_default().unsent.push(entry);
             }
         }
         for (pair, remains) in shares {
             self.tell_link(&pair, Input::Ended { stream, end, remains }, worker);
         }
+    }
+
+    /// Whose link a stanza went through.
+    fn pair_of(&self, parcel: &Parcel) -> Option<Pair> {
+        Some(self.pair_between(parcel.from()?, parcel.to()?))
     }
 
     fn pairs_of(&self, stream: StreamId) -> Vec<Pair> {
@@ -434,13 +439,18 @@ impl Router {
         self.passes(Border::FromServer, &stanza);
         if let Some(pair) = answers_a_host(&stanza)
             && let Some(to) = stanza.to()
-            && self.destination(to) == Destination::Host
         {
-            if let Some(id) = stanza.id() {
+            let is_host = self.destination(to) == Destination::Host;
+            if let Some(id) = stanza.id()
+                && (is_host || self.is_component(to))
+            {
                 self.tell_link(&pair, Input::Answered(id.into_owned()), worker);
             }
-            settle(receipt);
-            return;
+            // A component may have asked too.
+            if is_host {
+                settle(receipt);
+                return;
+            }
         }
         self.route(Parcel::new(stanza), receipt, worker);
     }
@@ -463,11 +473,6 @@ fn only_judged(attempt: &Attempt) -> bool {
                 && record.obstacle.is_none()
                 && matches!(record.ending, Some(Ending::Finished(_)))
         })
-}
-
-/// Whose link a stanza goes through.
-fn pair_of(parcel: &Parcel) -> Option<Pair> {
-    Some(Pair::of(parcel.from()?, parcel.to()?))
 }
 
 /// What a connection that asked is told when nobody could be asked.

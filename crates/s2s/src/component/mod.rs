@@ -13,7 +13,7 @@ use std::sync::Arc;
 use ::stream::{Framing, Opening, PeerHeader, read_error, xml_fault};
 use machine::{Context, Moment};
 use stanza::namespace::COMPONENT;
-use stanza::{Address, Condition, Kind, Parcel, Stanza, StreamCondition, Target, Unfit};
+use stanza::{Address, Kind, Parcel, Stanza, StreamCondition, Target, Unfit};
 use stream_management::{Mailbox, Signal};
 use xml::{ContentNamespace, Element, Frame, Framer, StreamHeader};
 
@@ -260,7 +260,7 @@ impl Component {
                     )),
                 }
             }
-            State::Open(served) | State::Closing(served) => served.stanza(element, &self.lang, context, out),
+            State::Open(served) | State::Closing(served) => served.stanza(element, &self.lang, out),
             State::Header | State::Closed => Ok(()),
         }
     }
@@ -389,13 +389,7 @@ impl Served {
     }
 
     /// XEP-0114 §3: stanzas are those of servers, with both addresses.
-    fn stanza(
-        &mut self,
-        element: Element,
-        lang: &Option<Arc<str>>,
-        context: &mut Context<'_, Settings>,
-        out: &mut Output,
-    ) -> Result<(), Stop> {
+    fn stanza(&mut self, element: Element, lang: &Option<Arc<str>>, out: &mut Output) -> Result<(), Stop> {
         let judged = Kind::of(&element);
         if element.namespace() != COMPONENT || judged == Err(Unfit::NotAStanza) {
             return Err(StreamCondition::UnsupportedStanzaType.into());
@@ -418,18 +412,11 @@ impl Served {
             }
             return Ok(());
         }
-        let Ok(stanza) = Stanza::new(element, Some(from), Some(to.clone()), lang.as_ref()) else {
+        let Ok(stanza) = Stanza::new(element, Some(from), Some(to), lang.as_ref()) else {
             return Err(StreamCondition::UnsupportedStanzaType.into());
         };
-        if context.settings.hosts.contains(to.domainpart()) {
-            out.effects.push(Effect::Route {
-                stanza,
-                receipt: None,
-            });
-        } else if let Some(error) = Parcel::new(stanza).error(Condition::RemoteServerNotFound) {
-            // Nothing is carried between a component and other servers.
-            Parcel::new(error).emit(&mut out.bytes, FRAMING.target());
-        }
+        let receipt = None;
+        out.effects.push(Effect::Route { stanza, receipt });
         Ok(())
     }
 

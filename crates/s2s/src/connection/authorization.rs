@@ -240,10 +240,10 @@ impl Open {
 
     fn may_accept(&self, pair: &Pair, turn: &Turn<'_, '_>) -> Result<(), DialbackError> {
         let settings = turn.settings();
-        if !settings.hosts.contains(&pair.local) {
+        if !settings.serves(pair.local.as_str()) {
             return Err(DialbackError::ItemNotFound);
         }
-        if settings.hosts.contains(&pair.remote) {
+        if settings.serves(pair.remote.as_str()) {
             return Err(DialbackError::NotAcceptable);
         }
         let one_way = match self.role {
@@ -337,7 +337,7 @@ impl Open {
 /// Answers whether we made a key (step 3, seen from the other side). Nothing but the secret is asked: no stream of ours.
 fn judge(pair: &Pair, stream: String, key: &Key, turn: &mut Turn<'_, '_>) {
     let settings = turn.settings();
-    let content = if !settings.hosts.contains(&pair.local) {
+    let content = if !settings.serves(pair.local.as_str()) {
         Content::Error(DialbackError::ItemNotFound)
     } else if settings.secret.made(key, pair, &stream) {
         Content::Valid

@@ -192,7 +192,7 @@ fn host_of(ground: &Ground, peer: &PeerHeader, settings: &Settings) -> Result<Ad
             (None, None) => None,
         },
     };
-    let named = named.filter(|host| settings.hosts.contains(host));
+    let named = named.filter(|host| settings.serves(host.as_str()));
     let named = named.ok_or_else(|| {
         // RFC 6120 §4.9.3.6
         Stop::error(StreamCondition::HostUnknown, "This domain is not served here.")
@@ -226,7 +226,7 @@ fn judge(ground: &Ground, remote: Option<&Address>, settings: &Settings) -> Resu
     let Some(remote) = remote else {
         return Ok(());
     };
-    if settings.hosts.contains(remote) {
+    if settings.serves(remote.as_str()) {
         return Err(Stop::error(
             StreamCondition::InvalidFrom,
             "That domain is served here.",

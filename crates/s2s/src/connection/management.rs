@@ -1,9 +1,11 @@
 //! Stream management between servers: counting, asking, resuming, on either side (XEP-0198).
 
+use std::sync::Arc;
+
 use machine::Moment;
 use stanza::namespace::STREAM_MANAGEMENT;
 use stanza::{Condition, StreamCondition, StreamError};
-use stream_management::{Signal, TooHigh};
+use stream_management::{Mailbox, Signal, TooHigh};
 use xml::Element;
 
 use super::open::{Open, Role};
@@ -20,10 +22,16 @@ pub(crate) enum Management {
     Untouched,
     /// We asked for it, and the peer has not answered. Nothing is sent meanwhile, since it is not clear what counts.
     Enabling,
-    /// We asked to go on with this stream, and the peer has not answered. Holds how many stanzas will come once more.
-    Resuming(Suspended, usize),
+    /// We go on with this stream as soon as the fate of all that the peer had sent on it is decided: the count that the
+    /// peer is told must cover all of it. A peer need not send again what it does not cover (XEP-0198 §5), and what it
+    /// sends then could not be told from what it sends again.
+    Settling(Suspended),
+    /// We asked to go on with this stream, and the peer has not answered.
+    Resuming(Suspended),
     /// The peer asked to go on with a stream, and the world looks for it. Holds the peer's count.
     LookingUp(String, u32),
+    /// It was found, and the peer is told when all that it had sent is settled, likewise.
+    Answering(Suspended, u32),
     /// Stanzas are counted.
     On(Counting),
     /// It was tried, and refused.
@@ -36,8 +44,6 @@ pub(crate) struct Counting {
     requests: Requests,
     /// Under which identifier the stream can be resumed.
     id: Option<String>,
-    /// So many stanzas come once more after a resumption, and were taken before.
-    repeated: usize,
 }
 
 impl Management {
@@ -47,8 +53,10 @@ impl Management {
             Management::On(_) => true,
             Management::Untouched
             | Management::Enabling
-            | Management::Resuming(..)
+            | Management::Settling(_)
+            | Management::Resuming(_)
             | Management::LookingUp(..)
+            | Management::Answering(..)
             | Management::Refused => false,
         }
     }
@@ -58,17 +66,35 @@ impl Management {
             Management::On(counting) => Some(counting),
             Management::Untouched
             | Management::Enabling
-            | Management::Resuming(..)
+            | Management::Settling(_)
+            | Management::Resuming(_)
             | Management::LookingUp(..)
+            | Management::Answering(..)
             | Management::Refused => None,
         }
     }
 }
 
 impl Open {
-    /// Whether the world is looking for a stream to resume.
+    /// Whether a stream that the peer wants to resume is being looked for, or brought into order.
     pub(crate) fn awaits_resumption(&self) -> bool {
-        matches!(self.management, Management::LookingUp(..))
+        matches!(
+            self.management,
+            Management::LookingUp(..) | Management::Answering(..)
+        )
+    }
+
+    /// The mailbox of a broken stream that this one goes on with when everything in its count is settled.
+    pub(crate) fn settling(&self) -> Option<&Arc<Mailbox>> {
+        match &self.management {
+            Management::Settling(suspended) | Management::Answering(suspended, _) => Some(&suspended.mailbox),
+            Management::Untouched
+            | Management::Enabling
+            | Management::Resuming(_)
+            | Management::LookingUp(..)
+            | Management::On(_)
+            | Management::Refused => None,
+        }
     }
 
     /// Whether stanzas may be sent: somebody takes them, and it is clear whether they count.
@@ -76,7 +102,11 @@ impl Open {
         let settled = match self.management {
             Management::Untouched | Management::Refused => true,
             Management::On(_) => self.mailbox.unacknowledged() < unacknowledged_max,
-            Management::Enabling | Management::Resuming(..) | Management::LookingUp(..) => false,
+            Management::Enabling
+            | Management::Settling(_)
+            | Management::Resuming(_)
+            | Management::LookingUp(..)
+            | Management::Answering(..) => false,
         };
         settled && self.announced && self.pairs.values().any(|carried| carried.ways.sends())
     }
@@ -92,10 +122,9 @@ impl Open {
         let offered = visit.management;
         if let Some(suspended) = visit.resume.take() {
             if offered && self.carries(&suspended) {
-                let (handled, repeated) = suspended.mailbox.resumption_point();
-                write_resumption("resume", &suspended.id, handled, turn);
-                self.management = Management::Resuming(suspended, repeated);
-                return Ok(());
+                suspended.mailbox.asked();
+                self.management = Management::Settling(suspended);
+                return self.settled(turn);
             }
             turn.effect(Effect::NotResumed(suspended.id));
         }
@@ -103,6 +132,22 @@ impl Open {
             self.enable(turn);
         } else {
             self.announce(turn);
+        }
+        Ok(())
+    }
+
+    /// Goes on with a broken stream if all that the peer had sent on it is settled.
+    fn settled(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
+        match std::mem::take(&mut self.management) {
+            Management::Settling(suspended) if suspended.mailbox.open_receipts() == 0 => {
+                write_resumption("resume", &suspended.id, suspended.mailbox.handled(), turn);
+                self.management = Management::Resuming(suspended);
+            }
+            Management::Answering(suspended, handled) if suspended.mailbox.open_receipts() == 0 => {
+                write_resumption("resumed", &suspended.id, suspended.mailbox.handled(), turn);
+                return self.go_on(suspended, handled, turn);
+            }
+            other => self.management = other,
         }
         Ok(())
     }
@@ -188,8 +233,10 @@ impl Open {
                 .map(|since| since + times.quiet + times.answer),
             Management::Untouched
             | Management::Enabling
-            | Management::Resuming(..)
+            | Management::Settling(_)
+            | Management::Resuming(_)
             | Management::LookingUp(..)
+            | Management::Answering(..)
             | Management::Refused => None,
         }
     }
@@ -197,6 +244,7 @@ impl Open {
     /// A word from the mailbox.
     pub(crate) fn signal(&mut self, signal: Signal, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
         match signal {
+            Signal::AckDue if self.settling().is_some() => self.settled(turn),
             Signal::AckDue => {
                 if self.management.counts() {
                     write_acknowledgement(self.mailbox.handled(), turn);
@@ -236,18 +284,6 @@ impl Open {
             mailbox: self.mailbox.clone(),
             until: now + times.resumption,
         })
-    }
-
-    /// Whether a stanza comes once more because the peer does not know that we have it.
-    pub(crate) fn is_repeated(&mut self) -> bool {
-        let repeated = self.management.counting().map(|counting| &mut counting.repeated);
-        match repeated {
-            Some(left) if *left > 0 => {
-                *left -= 1;
-                true
-            }
-            Some(_) | None => false,
-        }
     }
 
     /// The peer wants to be counted (XEP-0198 §3).
@@ -320,19 +356,13 @@ impl Open {
             turn.management_failed(Condition::NotAuthorized, None);
             return Ok(());
         }
-        let (ours, repeated) = suspended.mailbox.resumption_point();
-        write_resumption("resumed", &suspended.id, ours, turn);
-        self.go_on(suspended, handled, repeated, turn)
+        suspended.mailbox.asked();
+        self.management = Management::Answering(suspended, handled);
+        self.settled(turn)
     }
 
-    /// Goes on with a broken stream, whose peer has handled so much, and sends so much once more.
-    fn go_on(
-        &mut self,
-        suspended: Suspended,
-        handled: u32,
-        repeated: usize,
-        turn: &mut Turn<'_, '_>,
-    ) -> Result<(), Stop> {
+    /// Goes on with a broken stream, whose peer has handled so much.
+    fn go_on(&mut self, suspended: Suspended, handled: u32, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
         if let Err(fault) = suspended.mailbox.resume(handled) {
             turn.effect(Effect::NotResumed(suspended.id));
             return Err(too_high(fault));
@@ -341,7 +371,6 @@ impl Open {
         turn.effect(Effect::Resumed(suspended.id.clone()));
         self.management = Management::On(Counting {
             id: Some(suspended.id),
-            repeated,
             ..Counting::default()
         });
         Ok(())
@@ -361,19 +390,21 @@ impl Open {
     /// The peer goes on with the broken stream.
     fn resumed(&mut self, element: &Element, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
         match std::mem::replace(&mut self.management, Management::Refused) {
-            Management::Resuming(suspended, repeated) => {
+            Management::Resuming(suspended) => {
                 if element.attribute("previd").as_deref() != Some(&suspended.id) {
                     turn.effect(Effect::NotResumed(suspended.id));
                     return Err(unexpected(element, turn));
                 }
                 let handled = count(element)?;
-                self.go_on(suspended, handled, repeated, turn)?;
+                self.go_on(suspended, handled, turn)?;
                 self.announce(turn);
                 Ok(())
             }
             Management::Untouched
             | Management::Enabling
+            | Management::Settling(_)
             | Management::LookingUp(..)
+            | Management::Answering(..)
             | Management::On(_)
             | Management::Refused => Err(unexpected(element, turn)),
         }
@@ -382,7 +413,7 @@ impl Open {
     /// The peer does not count, or not go on.
     fn failed(&mut self, element: &Element, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
         match std::mem::replace(&mut self.management, Management::Refused) {
-            Management::Resuming(suspended, _) => {
+            Management::Resuming(suspended) => {
                 // XEP-0198 §5: it may still know what it had handled. A number that cannot be tells nothing.
                 if let Ok(handled) = count(element) {
                     drop(suspended.mailbox.acknowledge(handled));
@@ -400,7 +431,12 @@ impl Open {
                 self.management = Management::On(counting);
                 Ok(())
             }
-            Management::Untouched | Management::LookingUp(..) | Management::Refused => Ok(()),
+            // It was not asked yet.
+            waiting @ (Management::Settling(_) | Management::LookingUp(..) | Management::Answering(..)) => {
+                self.management = waiting;
+                Ok(())
+            }
+            Management::Untouched | Management::Refused => Ok(()),
         }
     }
 }

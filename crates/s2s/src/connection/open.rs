@@ -318,7 +318,7 @@ impl Open {
             ));
         }
         // RFC 6120 §8.1.1.2
-        if !turn.settings().hosts.contains(to.domainpart()) {
+        if !turn.settings().serves(to.domainpart()) {
             return Err(Stop::error(
                 StreamCondition::HostUnknown,
                 "The domain of the 'to' is not served here.",
@@ -327,9 +327,6 @@ impl Open {
         let judged = Kind::of(&element);
         if judged == Err(Unfit::NotAStanza) {
             return Err(StreamCondition::UnsupportedStanzaType.into());
-        }
-        if self.is_repeated() {
-            return Ok(());
         }
         let receipt = self.management.counts().then(|| self.mailbox.count_received());
         if judged.is_err() {

@@ -116,7 +116,10 @@ impl Stream {
             }),
             Input::Resumption(found) => self.resumption(found, context, out),
             Input::Superseded => self.superseded(context, out),
-            Input::Signal(signal) => self.open_step(context, out, |open, turn| open.signal(signal, turn)),
+            Input::Signal(signal) => {
+                self.open_step(context, out, |open, turn| open.signal(signal, turn));
+                self.take_kept(context, out);
+            }
             Input::Drained { stanzas, more } => self.open_step(context, out, |open, turn| {
                 open.drained(stanzas, more, turn);
                 Ok(())
@@ -179,6 +182,15 @@ impl Stream {
             Phase::Open(_) | Phase::Incoming(_) | Phase::Outgoing(_) | Phase::Closing(_) | Phase::Closed => {
                 None
             }
+        }
+    }
+
+    /// The mailbox of a broken stream that this one will go on with. Its signals are inputs in the place of those of
+    /// [`mailbox`](Self::mailbox), and nothing is drained from either meanwhile.
+    pub fn settling(&self) -> Option<&Arc<Mailbox>> {
+        match &self.phase {
+            Phase::Open(open) => open.settling(),
+            Phase::Incoming(_) | Phase::Outgoing(_) | Phase::Closing(_) | Phase::Closed => None,
         }
     }
 
@@ -419,7 +431,13 @@ impl Stream {
         out: &mut Output,
     ) {
         self.open_step(context, out, |open, turn| open.resumption(found, turn));
-        if !self.kept.is_empty() {
+        self.take_kept(context, out);
+    }
+
+    /// What came while an answer was awaited follows it.
+    fn take_kept(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
+        let waits = matches!(&self.phase, Phase::Open(open) if open.awaits_resumption());
+        if !self.kept.is_empty() && !waits {
             let kept = std::mem::take(&mut self.kept);
             self.received(&kept, context, out);
         }

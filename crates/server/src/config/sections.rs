@@ -248,7 +248,8 @@ section! {
 }
 
 section! {
-    /// External components. They talk with the accounts of this server, not with other servers.
+    /// External components. They talk with the accounts of this server and with other servers, for whom each needs a name in
+    /// DNS, and a certificate of a host here that names it, as a room service does.
     pub struct Components {
         /// Where components connect. The protocol has no TLS, so keep it on loopback or in a network of your own.
         listen: Vec<SocketAddr> = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 5347))];

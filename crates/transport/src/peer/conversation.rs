@@ -35,6 +35,14 @@ impl Conversation {
         }
     }
 
+    /// Whose signals are heard: those of a broken stream that is about to be resumed here come first.
+    pub(crate) fn signals(&self) -> Option<&Arc<Mailbox>> {
+        match self {
+            Conversation::Server(stream) => stream.settling().or_else(|| stream.mailbox()),
+            Conversation::Component(component) => component.mailbox(),
+        }
+    }
+
     pub(crate) fn may_drain(&self, settings: &Settings) -> bool {
         match self {
             Conversation::Server(stream) => stream.may_drain(settings),

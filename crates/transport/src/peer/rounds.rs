@@ -191,22 +191,18 @@ impl Peer {
         throttled.into_iter().chain(of_stream).min()
     }
 
-    /// Whether the mailbox has something; otherwise it will wake this task.
-    pub(super) fn poll_mailbox(&self, context: &mut Context<'_>, round: &Round) -> bool {
+    /// Whether the mailbox has something that can be taken now; otherwise it will wake this task.
+    fn poll_mailbox(&self, context: &mut Context<'_>, round: &Round) -> bool {
         let may_drain = self.stream.may_drain(&round.settings.federation.stream);
-        self.stream.mailbox().is_some_and(|mailbox| {
-            let call = if may_drain {
-                mailbox.poll_work(context)
-            } else {
-                mailbox.poll_signal(context)
-            };
-            call.is_ready()
+        self.stream.signals().is_some_and(|mailbox| match may_drain {
+            true => mailbox.poll_work(context).is_ready(),
+            false => mailbox.poll_signal(context).is_ready(),
         })
     }
 
     pub(super) fn take_signals(&mut self, round: &mut Round) -> bool {
         let mut some = false;
-        while let Some(signal) = self.stream.mailbox().and_then(|mailbox| mailbox.take_signal()) {
+        while let Some(signal) = self.stream.signals().and_then(|mailbox| mailbox.take_signal()) {
             self.input(round, Input::Signal(signal));
             some = true;
         }

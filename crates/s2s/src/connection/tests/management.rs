@@ -154,7 +154,12 @@ fn xep0198_5_a_broken_stream_of_ours_goes_on_where_it_broke() {
     world.drain();
     // Two of what the peer sent are taken, and one of them is settled.
     world.send(&(from_juliet(1) + &from_juliet(2)));
-    world.routed[0].1.as_ref().unwrap().settle();
+    let receipts: Vec<_> = world
+        .routed
+        .drain(..)
+        .filter_map(|(_, receipt)| receipt)
+        .collect();
+    receipts[0].settle();
     mailbox.push(to_juliet("4")).unwrap();
     world.input(Input::PeerClosed);
     assert_eq!(world.ending(), Some(&Ending::Lost));
@@ -167,9 +172,13 @@ fn xep0198_5_a_broken_stream_of_ours_goes_on_where_it_broke() {
         ..errand()
     };
     let mut world = World::accepted(again, settings(), SM);
+    assert_eq!(world.heard(), "", "the count would not cover the second");
+    assert!(Arc::ptr_eq(&mailbox, world.stream.settling().unwrap()));
+    receipts[1].settle();
+    world.input(Input::Signal(mailbox.take_signal().unwrap()));
     assert_eq!(
         world.heard(),
-        "<resume xmlns='urn:xmpp:sm:3' h='1' previd='s2s-1'/>"
+        "<resume xmlns='urn:xmpp:sm:3' h='2' previd='s2s-1'/>"
     );
     assert_eq!(world.authenticated, []);
     world.send("<resumed xmlns='urn:xmpp:sm:3' h='2' previd='s2s-1'/>");
@@ -183,8 +192,8 @@ fn xep0198_5_a_broken_stream_of_ours_goes_on_where_it_broke() {
         "{heard}"
     );
     assert!(heard.ends_with(&format!("id='4' type='chat'/>{ASK}")), "{heard}");
-    // The peer sends the second once more, since it does not know that we have it.
-    world.send(&(from_juliet(2) + &from_juliet(3)));
+    // It knows that we have the second, so that what comes is new.
+    world.send(&from_juliet(3));
     assert_eq!(world.routed.len(), 1);
     assert_eq!(world.routed[0].0.id().as_deref(), Some("3"));
     world.send(&a(4));
@@ -274,7 +283,11 @@ fn xep0198_5_every_pair_of_a_resumed_stream_is_proven_anew() {
 }
 
 /// capulet.lit, counted and broken.
-fn broken() -> (Suspended, Arc<stream_management::Mailbox>) {
+fn broken() -> (
+    Suspended,
+    Arc<stream_management::Mailbox>,
+    Vec<stream_management::Receipt>,
+) {
     let mut world = World::logged_in(settings(), "<bidi xmlns='urn:xmpp:bidi'/>");
     world.send(ENABLE);
     let mailbox = world.mailbox();
@@ -283,28 +296,39 @@ fn broken() -> (Suspended, Arc<stream_management::Mailbox>) {
     }
     world.drain();
     world.send(&(from_juliet(1) + &from_juliet(2)));
-    world.routed[0].1.as_ref().unwrap().settle();
+    let receipts: Vec<_> = world
+        .routed
+        .drain(..)
+        .filter_map(|(_, receipt)| receipt)
+        .collect();
+    receipts[0].settle();
     world.input(Input::PeerClosed);
-    (world.closed.take().unwrap().suspended.unwrap(), mailbox)
+    (world.closed.take().unwrap().suspended.unwrap(), mailbox, receipts)
 }
 
 #[test]
 fn xep0198_5_a_peer_that_came_to_us_comes_back() {
-    let (suspended, mailbox) = broken();
+    let (suspended, mailbox, receipts) = broken();
     assert_eq!(suspended.side, Side::Inbound);
     let mut world = World::logged_in(settings(), "<bidi xmlns='urn:xmpp:bidi'/>");
     world.send(&format!("<resume xmlns='urn:xmpp:sm:3' h='1' previd='{TOKEN}'/>"));
     assert_eq!(world.noted(), [format!("resume {TOKEN}")]);
     assert!(!world.stream.reads() && !world.stream.may_drain(&world.settings));
-    world.send(&(from_juliet(2) + &from_juliet(3)));
+    world.send(&from_juliet(3));
     assert!(world.routed.is_empty(), "what comes meanwhile is kept");
     world.input(Input::Resumption(Some(suspended)));
+    // The second is received, and not settled: the peer is told when it is, neither to send it again nor to lose it.
+    assert_eq!(world.heard(), "");
+    assert!(!world.stream.reads() && !world.stream.may_drain(&world.settings));
+    receipts[1].settle();
+    world.input(Input::Signal(mailbox.take_signal().unwrap()));
     assert_eq!(
         world.heard(),
-        format!("<resumed xmlns='urn:xmpp:sm:3' h='1' previd='{TOKEN}'/>")
+        format!("<resumed xmlns='urn:xmpp:sm:3' h='2' previd='{TOKEN}'/>")
     );
     assert_eq!(world.noted(), [format!("resumed {TOKEN}")]);
     assert_eq!(world.routed.len(), 1);
+    assert_eq!(world.routed[0].0.id().as_deref(), Some("3"));
     assert!(Arc::ptr_eq(&mailbox, world.stream.mailbox().unwrap()));
     world.drain();
     assert!(world.heard().contains("id='2' type='chat'/>"));
@@ -312,7 +336,7 @@ fn xep0198_5_a_peer_that_came_to_us_comes_back() {
 
 #[test]
 fn xep0198_5_nobody_takes_over_what_is_not_theirs() {
-    let (suspended, mailbox) = broken();
+    let (suspended, mailbox, _receipts) = broken();
     let resume = format!("<resume xmlns='urn:xmpp:sm:3' h='1' previd='{TOKEN}'/>");
 
     // Another domain, though it knows the identifier.

@@ -1,6 +1,7 @@
 //! Two servers of ours talk to each other, and a third is asked: what one writes the other understands.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::world::*;
 use crate::{
@@ -258,6 +259,15 @@ fn a_broken_connection_is_resumed_without_loss_or_copies() {
         [ids(&two.montague), ids(&two.capulet)]
     };
     assert_eq!(routed(&two), [["1", "2"], ["1", "2"]]);
+    // The fate of what came to the side that goes back is decided; on the other it is open yet.
+    let settle = |world: &mut World| {
+        for (_, receipt) in world.routed.drain(..) {
+            receipt.unwrap().settle();
+        }
+    };
+    settle(&mut two.montague);
+    let mut before = two;
+    let mailbox = Arc::clone(&theirs.as_ref().unwrap().mailbox);
 
     let resume = Errand {
         resume: ours,
@@ -271,6 +281,14 @@ fn a_broken_connection_is_resumed_without_loss_or_copies() {
     );
     assert_eq!(two.capulet.noted(), [format!("resume {TOKEN}")]);
     two.capulet.input(Input::Resumption(theirs));
+    two.run();
+    assert_eq!(
+        two.montague.noted(),
+        [""; 0],
+        "it is not told before all that it had sent is settled"
+    );
+    settle(&mut before.capulet);
+    two.capulet.input(Input::Signal(mailbox.take_signal().unwrap()));
     two.run();
     assert_eq!(two.montague.noted(), [format!("resumed {TOKEN}")]);
     two.montague.drain();
