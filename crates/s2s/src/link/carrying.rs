@@ -27,6 +27,11 @@ impl Link {
         if self.is_blocked(step) {
             step.effect(Effect::EndStream(stream, blocked()));
         } else {
+            if !ways.sends() && self.state != State::Up {
+                // Whoever comes to us is there, whatever came of our last attempts: what waits is not kept waiting longer.
+                self.failures = 0;
+                self.retry_at = None;
+            }
             self.up(step);
             self.reached(ways, step);
         }

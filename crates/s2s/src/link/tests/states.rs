@@ -7,6 +7,26 @@ use crate::link::{Cause, End, Input, Kind, Path, StateName};
 const GONE: Cause = Cause::RemoteClosed;
 
 #[test]
+fn a_domain_that_comes_back_to_us_is_gone_to_at_once() {
+    let mut world = World::down();
+    world.send(CHAT, "1");
+    for _ in 0..4 {
+        world.pass(20.0);
+        if !world.connects.is_empty() {
+            world.fail(Cause::Refused);
+        }
+    }
+    world.forget();
+    world.carried(Ways::In);
+    assert_eq!(world.state(), StateName::Up);
+    assert_eq!(world.connects.len(), 1, "no pause is left of the attempts before");
+    // And not again and again, should that fail.
+    world.fail(Cause::Refused);
+    world.carried(Ways::In);
+    assert_eq!(world.connects, []);
+}
+
+#[test]
 fn clauses_4_6_a_stream_in_either_direction_makes_it_up_at_once() {
     for ways in [Ways::In, Ways::Out, Ways::Both] {
         let mut world = World::new();
