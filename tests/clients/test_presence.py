@@ -40,6 +40,14 @@ class Presence(Scenario):
         told = self.explain(romeo.boundjid.bare, juliet.boundjid.bare)["told"]
         self.assertEqual([(one["to"], one["of"], one["show"], one["path"]) for one in told],
                          [(romeo.boundjid.full, juliet.boundjid.full, "away", "broadcast")])
+        juliet.send_presence(ptype="unavailable", pto=romeo.boundjid.bare)
+        await romeo.hears_presence("unavailable", juliet.boundjid.full)
+        explained = self.explain(romeo.boundjid.bare, juliet.boundjid.bare)
+        self.assertEqual(explained["told"], [])
+        self.assertTrue(any("has said goodbye to" in reason for reason in explained["reasons"]), explained)
+        self.assertTrue(any("asks for annotations" in reason for reason in explained["reasons"]), explained)
+        juliet.send_presence()
+        await romeo.hears_presence("available", juliet.boundjid.full)
         await juliet.plugin["xep_0191"].block({romeo.boundjid.bare})
         await romeo.hears_presence("unavailable", juliet.boundjid.full)
         explained = self.explain(romeo.boundjid.bare, juliet.boundjid.bare)

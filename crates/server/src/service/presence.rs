@@ -194,6 +194,25 @@ fn reasons(
         if seeing.sessions.is_empty() {
             reasons.push(format!("{viewer} has no session"));
         }
+        for session in &seeing.sessions {
+            if session.presence.is_none() {
+                reasons.push(format!(
+                    "{} is connected and not available: it gets only what is sent to its full address",
+                    session.address
+                ));
+            }
+            reasons.push(match session.asks {
+                Some(true) => format!("{} asks for annotations", session.address),
+                Some(false) => format!(
+                    "{} asks for no annotations: it is told nothing of lost links and pauses",
+                    session.address
+                ),
+                None => format!(
+                    "it is not known yet whether {} asks for annotations: it is asked when there is something to tell",
+                    session.address
+                ),
+            });
+        }
         match seeing.broken {
             Some(true) => reasons.push(format!("{} cannot be reached", contact.domainpart())),
             Some(false) => reasons.push(format!("{} can be reached", contact.domainpart())),
@@ -215,6 +234,23 @@ fn reasons(
             reasons.push(format!("{contact} has no session"));
         }
         for session in &seen.sessions {
+            match (&session.presence, &session.sharing) {
+                (None, Sharing::Not) => reasons.push(format!(
+                    "{} is connected and not available: it has shown itself to nobody",
+                    session.address
+                )),
+                (Some(_), Sharing::Not) if seen.subscription.contact_is_subscribed() => {
+                    reasons.push(format!(
+                        "{} has said goodbye to {viewer} since its last change of presence",
+                        session.address
+                    ));
+                }
+                (_, Sharing::Directed(_)) => reasons.push(format!(
+                    "{} has sent its presence to {viewer} by itself (directed presence), and that was its last word",
+                    session.address
+                )),
+                (Some(_), Sharing::Broadcast | Sharing::Not) | (None, Sharing::Broadcast) => {}
+            }
             if let Some(pause) = session.paused {
                 let told = if session.pause_told {
                     "told"
