@@ -35,6 +35,8 @@ pub enum Input {
     },
     /// A moment has come that [`Effect::WakeAt`] asked for.
     Wake(Key),
+    /// So many rooms whoever wants to make this one has made already; `None` when nobody can say.
+    Counted(Option<usize>),
     /// An operator asks.
     Admin(AdminRequest),
 }
@@ -122,6 +124,8 @@ pub enum Effect {
     Settle(Receipt),
     /// What came of this stanza is on disk, and with it the promise is kept. If it cannot be, its sender is told.
     Kept(Parcel, Option<Receipt>),
+    /// Count the rooms that this user has made, and say it ([`Input::Counted`]).
+    CountRooms(Address),
     /// Call this once all before it has happened.
     Answer(Box<dyn AnswerOnce>),
     /// Tell how the path to this domain is, now and at every change. For a domain that lives here nothing is told.
@@ -202,6 +206,8 @@ pub struct Settings {
     pub local_domains: Vec<String>,
     /// Occupants of one room.
     pub occupants_max: usize,
+    /// Rooms that one user may have made.
+    pub rooms_per_user: Option<usize>,
     /// Rooms that the list of a service shows.
     pub listed_max: usize,
     /// Bytes of the visiting card of a room, picture included.
@@ -233,6 +239,7 @@ impl Default for Settings {
             services: Vec::new(),
             local_domains: Vec::new(),
             occupants_max: 2_000,
+            rooms_per_user: None,
             listed_max: 1_000,
             card_bytes: 128 << 10,
             history_max: 50,

@@ -9,6 +9,7 @@ mod administration;
 mod affiliations;
 mod annotating;
 mod config;
+mod creating;
 mod discovery;
 mod entering;
 mod form;

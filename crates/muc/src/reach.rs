@@ -303,6 +303,7 @@ impl Room {
                 Effect::Route(_, Some(_))
                 | Effect::Settle(_)
                 | Effect::Kept(..)
+                | Effect::CountRooms(_)
                 | Effect::Answer(_)
                 | Effect::Watch(_)
                 | Effect::Unwatch(_)

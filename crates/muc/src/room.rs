@@ -11,6 +11,7 @@ use stanza::{Address, Condition, IqType, Kind, Parcel, PresenceType, Stanza, Sta
 use stream_management::Receipt;
 
 use crate::affiliations::Affiliations;
+use crate::creating::Creation;
 use crate::history::History;
 use crate::occupant::Occupants;
 use crate::presence::Notes;
@@ -51,6 +52,8 @@ pub struct Room {
     pub(crate) tombstone: Option<Tombstone>,
     /// It was given away, for the next process.
     pub(crate) is_away: bool,
+    /// It is not known yet whether it may be made.
+    pub(crate) creation: Option<Creation>,
 }
 
 impl Room {
@@ -74,6 +77,7 @@ impl Room {
             vanished: BTreeMap::new(),
             tombstone: None,
             is_away: false,
+            creation: None,
         }
     }
 
@@ -138,6 +142,7 @@ impl Room {
         fresh.occupants.touch(self.rows.keys());
         fresh.rows = std::mem::take(&mut self.rows);
         fresh.vanished = std::mem::take(&mut self.vanished);
+        fresh.creation = self.creation.take();
         // They are watched until the end of the turn.
         fresh.outages.domains = std::mem::take(&mut self.outages.domains);
         fresh.occupants.emptied();
@@ -183,6 +188,19 @@ impl Room {
             Kind::Iq(kind) if to.is_bare() => self.capabilities_answered(context, parcel, kind, &from, out),
             Kind::Iq(kind) => self.occupant_iq(parcel, kind, &from, &to, out),
         }
+    }
+
+    /// A stanza whose turn it is.
+    pub(crate) fn take(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        parcel: Parcel,
+        receipt: Option<Receipt>,
+        out: &mut Out,
+    ) {
+        self.inbound(context, &parcel, out);
+        self.keep_changes(context.settings, out);
+        self.settle(parcel, receipt, out);
     }
 
     /// The promise is kept when what was decided is on disk. If that fails, whoever sent a message or a presence is
@@ -285,10 +303,11 @@ impl Machine for Room {
         }
         match input {
             Input::Inbound { parcel, receipt } => {
-                self.inbound(context, &parcel, out);
-                self.keep_changes(context.settings, out);
-                self.settle(parcel, receipt, out);
+                if let Some((parcel, receipt)) = self.hold(context, (parcel, receipt), out) {
+                    self.take(context, parcel, receipt, out);
+                }
             }
+            Input::Counted(rooms) => self.counted(context, rooms, out),
             Input::Undelivered { parcel, error } => self.undelivered(context, &parcel, error, out),
             Input::Path { domain, is_broken } => self.path_changed(context, &domain, is_broken, out),
             Input::Wake(Key::Annotate) => self.annotate(context, out),
@@ -303,6 +322,6 @@ impl Machine for Room {
 
     /// What is kept is loaded again when somebody asks.
     fn is_idle(&self) -> bool {
-        self.occupants.is_empty() && self.vanished.is_empty() && !self.is_away
+        self.occupants.is_empty() && self.vanished.is_empty() && self.creation.is_none() && !self.is_away
     }
 }

@@ -61,6 +61,7 @@ impl Stage {
                 Effect::Route(parcel, _) => Some(parcel),
                 Effect::Settle(_)
                 | Effect::Kept(..)
+                | Effect::CountRooms(_)
                 | Effect::Answer(_)
                 | Effect::Watch(_)
                 | Effect::Unwatch(_)

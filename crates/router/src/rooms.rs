@@ -230,6 +230,26 @@ impl Router {
             .remove_if(slot.key(), |_, known| Arc::ptr_eq(known, slot));
     }
 
+    /// How many rooms a user has made: those that stay, and those that are there for now.
+    fn count_rooms(self: &Arc<Self>, slot: &Arc<RoomSlot>, creator: Address) {
+        let (router, slot) = (Arc::clone(self), Arc::clone(slot));
+        self.store.count_rooms(
+            creator.clone(),
+            Box::new(move |stored| {
+                let rooms = stored.ok().map(|stored| {
+                    let live = router.rooms().into_iter();
+                    let made =
+                        live.filter(|room| !room.persistent && room.creator.as_ref() == Some(&creator));
+                    stored + made.count()
+                });
+                router.work(|worker| {
+                    // A room that is lost meanwhile has given back what waited for this.
+                    drop(slot.deliver(Input::Counted(rooms), Priority::Control, worker));
+                });
+            }),
+        );
+    }
+
     /// XEP-0045 §6.3: the rooms that are listed, whether anybody is in them or not.
     fn list_rooms_for(self: &Arc<Self>, asked: Parcel) {
         let Some(host) = asked.to().map(|to| to.domainpart().to_owned()) else {
@@ -358,6 +378,7 @@ impl World<Room> for Router {
             Effect::Route(parcel, receipt) => slot.world().route(parcel, receipt, worker),
             Effect::Settle(receipt) => receipt.settle(),
             Effect::Kept(_, receipt) => settle(receipt),
+            Effect::CountRooms(creator) => slot.world().count_rooms(slot, creator),
             Effect::Answer(answer) => answer.give(),
             Effect::Watch(domain) => {
                 if self.destination(&domain) == Destination::Elsewhere {
@@ -428,7 +449,7 @@ impl World<Room> for Router {
             // The room that is loaded anew has nobody in it whom it could watch over.
             Effect::Watch(domain) | Effect::Unwatch(domain) => router.unwatch(slot.key(), &domain, worker),
             // These concerned only the machine that is gone.
-            Effect::WakeAt(..) | Effect::Learn(..) | Effect::Count(_) => {}
+            Effect::WakeAt(..) | Effect::Learn(..) | Effect::Count(_) | Effect::CountRooms(_) => {}
         }
     }
 
@@ -447,11 +468,20 @@ impl World<Room> for Router {
                 settle(receipt);
             }
             // Whoever waits for an answer sees that there will be none; the rest concerned a room that is gone.
-            Input::Admin(_) | Input::Undelivered { .. } | Input::Path { .. } | Input::Wake(_) => {}
+            Input::Admin(_)
+            | Input::Counted(_)
+            | Input::Undelivered { .. }
+            | Input::Path { .. }
+            | Input::Wake(_) => {}
         }
     }
 
-    fn bury(&self, slot: &Arc<RoomSlot>, room: Box<Room>, worker: &mut Worker) {
+    fn bury(&self, slot: &Arc<RoomSlot>, mut room: Box<Room>, worker: &mut Worker) {
+        for (parcel, receipt) in room.take_held() {
+            slot.world()
+                .bounce(&parcel, of_store(StoreError::Unavailable), worker);
+            settle(receipt);
+        }
         for parcel in room.farewell() {
             slot.world().route(parcel, None, worker);
         }

@@ -153,6 +153,7 @@ impl Desk {
                 Effect::Answer(answer) => answer.give(),
                 Effect::Settle(_)
                 | Effect::Kept(..)
+                | Effect::CountRooms(_)
                 | Effect::Watch(_)
                 | Effect::Unwatch(_)
                 | Effect::WakeAt(..)
@@ -585,6 +586,7 @@ fn one_message_to_a_thousand_shares_its_bytes_and_only_the_opening_tag_is_new() 
             Effect::Route(parcel, _) => Some(parcel),
             Effect::Settle(_)
             | Effect::Kept(..)
+            | Effect::CountRooms(_)
             | Effect::Answer(_)
             | Effect::Watch(_)
             | Effect::Unwatch(_)
@@ -605,6 +607,36 @@ fn one_message_to_a_thousand_shares_its_bytes_and_only_the_opening_tag_is_new() 
     }
     let own = size_of::<Parcel>();
     assert!(own <= 256, "each copy itself is {own} bytes");
+}
+
+#[test]
+fn xep0045_10_1_1_whoever_has_made_enough_rooms_makes_no_more_and_who_comes_meanwhile_waits() {
+    let mut desk = Desk::new(7);
+    desk.settings.rooms_per_user = Some(2);
+    assert!(desk.join(CRONE, "firstwitch").is_empty(), "it waits");
+    assert!(
+        desk.join(HAG, "thirdwitch").is_empty(),
+        "and so do those who come later"
+    );
+    assert!(!desk.room.is_idle());
+    let seen = desk.tell(Input::Counted(Some(2)));
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert!(
+        seen[0].contains("<not-allowed") && seen[0].contains(CRONE),
+        "{}",
+        seen[0]
+    );
+    let seen = desk.tell(Input::Counted(Some(1)));
+    assert!(
+        seen[0].contains("code='201'") && seen[0].contains(HAG),
+        "{seen:?}"
+    );
+    assert!(desk.leave(HAG)[0].contains("unavailable"));
+
+    desk.join(CRONE, "firstwitch");
+    let seen = desk.tell(Input::Counted(None));
+    assert!(seen[0].contains("type='wait'"), "the store did not say: {seen:?}");
+    assert!(desk.room.is_idle());
 }
 
 #[test]

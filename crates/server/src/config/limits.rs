@@ -133,8 +133,8 @@ section! {
         /// Bytes of such messages, likewise.
         s2s_queue_bytes: ByteSize = ByteSize(8 << 20);
 
-        /// Rooms that one account may own; creating more is refused.
-        rooms_per_account: usize = 20, effect later;
+        /// Rooms that one user may have made; to make more is refused (`not-allowed`).
+        rooms_per_account: usize = 20;
         /// Rooms that the list of a service shows; more exist, but are not listed.
         rooms_listed: usize = 1_000;
         /// Occupants of one room; further ones are turned away (`service-unavailable`).

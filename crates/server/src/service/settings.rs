@@ -108,6 +108,7 @@ pub(super) fn of_router(
             .map(|name| name.as_str().to_owned())
             .collect(),
         occupants_max: limits.room_occupants,
+        rooms_per_user: Some(limits.rooms_per_account),
         listed_max: limits.rooms_listed,
         tombstones: configuration.muc.tombstones,
         card_bytes: limits.vcard_bytes.0,
