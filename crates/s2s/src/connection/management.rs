@@ -147,7 +147,14 @@ impl Open {
                 write_resumption("resumed", &suspended.id, suspended.mailbox.handled(), turn);
                 return self.go_on(suspended, handled, turn);
             }
-            other => self.management = other,
+            other @ (Management::Untouched
+            | Management::Enabling
+            | Management::Settling(_)
+            | Management::Resuming(_)
+            | Management::LookingUp(..)
+            | Management::Answering(..)
+            | Management::On(_)
+            | Management::Refused) => self.management = other,
         }
         Ok(())
     }
