@@ -20,7 +20,10 @@ mod vanished;
 mod world;
 
 pub use counters::{Counter, Counters, Direction, HOSTS_MAX, PROCESSING_SECONDS, STANZA_BYTES, Scope};
-pub use federation::{Federation, LinkFigures, LinkSlot, Network, Order, StreamHandle, StreamOrders};
+pub use federation::{
+    Federation, HANDSHAKE_SECONDS, HandshakeTimes, LinkFigures, LinkSlot, Network, Order, PeerFigures,
+    StreamHandle, StreamOrders,
+};
 pub use hosts::{Host, Hosts};
 pub use passwords::PasswordWork;
 pub use presence_figures::{

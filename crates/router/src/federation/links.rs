@@ -15,6 +15,7 @@ use stream_management::{Entry, Receipt};
 use turns::{CommitId, Death, Gone, Limits, Priority, Refusal, Slot, Worker, World};
 
 use super::Order;
+use super::figures::{LinkFigures, Loss};
 use crate::counters::{Direction, Scope};
 use crate::router::{Destination, Router, settle};
 use crate::surroundings::Alarm;
@@ -29,17 +30,7 @@ pub type LinkSlot = Slot<Link, Router>;
 pub(crate) struct Links {
     slots: HashMap<Pair, Arc<LinkSlot>>,
     figures: Mutex<LinkFigures>,
-    /// Since when links are lost, and whether anybody was told.
-    lost: Mutex<BTreeMap<Pair, (Moment, bool)>>,
-}
-
-/// What was counted of all links since the start.
-#[derive(Debug, Clone, Default)]
-pub struct LinkFigures {
-    /// `xmpp_s2s_state_changes_total{to, reason}`. Changes for the better have no reason.
-    pub changes: BTreeMap<(&'static str, &'static str), u64>,
-    /// `xmpp_s2s_bounced_total{condition}`.
-    pub bounced: BTreeMap<&'static str, u64>,
+    lost: Mutex<BTreeMap<Pair, Loss>>,
 }
 
 impl Router {
@@ -53,7 +44,20 @@ impl Router {
 
     /// What was counted of links.
     pub fn link_figures(&self) -> LinkFigures {
-        self.links.figures.lock().clone()
+        let mut figures = self.links.figures.lock().clone();
+        let now = self.surroundings.now();
+        // Outages count while they last.
+        for (pair, (since, was_told)) in &*self.links.lost.lock() {
+            if *was_told {
+                figures.lost(&pair.remote, now.since(*since));
+            }
+        }
+        figures
+    }
+
+    /// Counts an attempt that is over.
+    pub(crate) fn count_attempt(&self, attempt: &s2s::explain::Attempt) {
+        self.links.figures.lock().attempted(attempt);
     }
 
     /// An operator wants a connection now.
@@ -318,7 +322,7 @@ impl World<Link> for Router {
                 router.tell_watchers(watchers, &pair.remote, account::Path::Renewed, worker);
             }
             Effect::Changed { to, cause } => {
-                self.links.count_change(to, cause);
+                self.links.count_change(pair, to, cause);
                 let now = self.surroundings.now();
                 let was_lost = self.links.lost_at(pair);
                 if self.links.note_loss(pair, to, now) {
@@ -399,18 +403,20 @@ impl Links {
                 lost.entry(pair.clone()).or_insert((now, true)).1 = true;
                 false
             }
-            StateName::Up | StateName::Idle => lost.remove(pair).is_some_and(|(_, was_told)| !was_told),
+            StateName::Up | StateName::Idle => {
+                let ended = lost.remove(pair);
+                drop(lost);
+                if let Some((since, true)) = ended {
+                    self.figures.lock().lost(&pair.remote, now.since(since));
+                }
+                ended.is_some_and(|(_, was_told)| !was_told)
+            }
         }
     }
 
-    fn count_change(&self, to: StateName, cause: Option<Cause>) {
+    fn count_change(&self, pair: &Pair, to: StateName, cause: Option<Cause>) {
         let reason = cause.map_or("", Cause::label);
-        *self
-            .figures
-            .lock()
-            .changes
-            .entry((to.as_str(), reason))
-            .or_default() += 1;
+        self.figures.lock().changed(&pair.remote, to, reason);
     }
 }
 

@@ -4,12 +4,14 @@
 //! connection is for what, `network` is what the transport offers.
 
 mod connections;
+mod figures;
 mod links;
 mod network;
 mod streams;
 
 pub(crate) use connections::Connections;
+pub use figures::{HANDSHAKE_SECONDS, HandshakeTimes, LinkFigures, PeerFigures};
+pub use links::LinkSlot;
 pub(crate) use links::Links;
-pub use links::{LinkFigures, LinkSlot};
 pub(crate) use network::Attached;
 pub use network::{Federation, Network, Order, StreamHandle, StreamOrders};

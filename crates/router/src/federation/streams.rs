@@ -112,6 +112,7 @@ impl Router {
     /// An attempt in either direction is over, for whoever asks later why it came to nothing.
     pub fn attempted(self: &Arc<Self>, attempt: Attempt, worker: &mut Worker) {
         let pair = attempt.pair.clone();
+        self.count_attempt(&attempt);
         // What strangers try in the name of a domain that we have nothing to do with is not remembered, nor is a
         // connection on which nobody wanted to be believed: it came to judge a key of ours (XEP-0220 §2.3).
         if self.link_in_memory(&pair).is_some() && !only_judged(&attempt) {

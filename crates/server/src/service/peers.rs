@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::Mutex;
-use router::Router;
+use router::{HANDSHAKE_SECONDS, HandshakeTimes, PeerFigures, Router};
 use s2s::link::{StateName, View};
 use s2s::{Method, Pair};
-use stanza::Condition;
+use stanza::{Address, Condition};
 
-use crate::metrics::Families;
+use crate::metrics::{Families, Histogram};
 
 /// The label of all other domains.
 const OTHER: &str = "other";
@@ -92,6 +92,54 @@ pub(super) fn rows(families: &mut Families, router: &Router, peers_told: &Mutex<
     );
     for (condition, count) in figures.bounced {
         rows.row(&[("condition", condition)], count);
+    }
+    reach(families, &figures.peers, named);
+    handshakes(families, &figures.handshakes);
+}
+
+/// How often we tried to reach domains, and how long they could not be reached.
+fn reach(families: &mut Families, peers: &BTreeMap<Option<Address>, PeerFigures>, named: &BTreeSet<String>) {
+    let mut attempts: BTreeMap<(&str, &str, &str), u64> =
+        BTreeMap::from([((OTHER, "ok", "established"), 0), ((OTHER, "failed", "tcp"), 0)]);
+    let mut unavailable: BTreeMap<&str, f64> = BTreeMap::from([(OTHER, 0.0)]);
+    for (domain, figures) in peers {
+        let domain = domain.as_ref().map(Address::as_str);
+        let peer = domain.filter(|domain| named.contains(*domain)).unwrap_or(OTHER);
+        for ((result, step), count) in &figures.attempts {
+            *attempts.entry((peer, result, step)).or_default() += count;
+        }
+        *unavailable.entry(peer).or_default() += figures.unavailable.as_secs_f64();
+    }
+    let mut rows = families.counter(
+        "xmpp_s2s_connect_attempts_total",
+        "Attempts to reach another domain, and the step that the last connection came to.",
+    );
+    for ((peer, result, step), count) in attempts {
+        rows.row(&[("peer", peer), ("result", result), ("step", step)], count);
+    }
+    let mut rows = families.counter(
+        "xmpp_s2s_unavailable_seconds_total",
+        "How long a domain that was reached before could not be.",
+    );
+    for (peer, seconds) in unavailable {
+        rows.row(&[("peer", peer)], seconds as u64);
+    }
+}
+
+fn handshakes(families: &mut Families, times: &BTreeMap<(&'static str, &'static str), HandshakeTimes>) {
+    let mut rows = families.histogram(
+        "xmpp_s2s_handshake_seconds",
+        "From the connection to a domain that is authenticated.",
+    );
+    for ((direction, auth), times) in times {
+        rows.observations(
+            &[("direction", direction), ("auth", auth)],
+            Histogram {
+                bounds: &HANDSHAKE_SECONDS,
+                counts: &times.counts,
+                sum: times.sum.as_secs_f64(),
+            },
+        );
     }
 }
 
