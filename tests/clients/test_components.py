@@ -22,6 +22,8 @@ class Bridge(ComponentXMPP):
         self.stream_error, self.over = None, asyncio.Event()
         self.add_event_handler("stream_error", lambda error: setattr(self, "stream_error", error["condition"]))
         self.add_event_handler("disconnected", lambda _: self.over.set())
+        self.errors = asyncio.Queue()
+        self.add_event_handler("message_error", self.errors.put_nowait)
 
     def _echo(self, message):
         if message["type"] in ("chat", "normal"):
