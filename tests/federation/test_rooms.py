@@ -28,6 +28,9 @@ def codes(presence):
 class Rooms:
     """What happens in rooms when a server is out of reach."""
 
+    # The rooms that keep their occupants over an outage.
+    keeping = (GARDEN, HALL)
+
     async def company(self):
         self.at.start()
         self.romeo = await Client("romeo", HERE, self.here.c2s, asks=True).login()
@@ -42,10 +45,10 @@ class Rooms:
                 await other.enter(room, names[other])
         await self.converse("good morrow")
 
-    async def converse(self, words):
-        """Everybody hears everybody in both rooms."""
+    async def converse(self, words, rooms=(GARDEN, HALL)):
+        """Everybody hears everybody in the rooms."""
         people = (self.romeo, self.mercutio, self.juliet)
-        for room in (GARDEN, HALL):
+        for room in rooms:
             for number, speaker in enumerate(people):
                 speaker.say(room, f"{words} {number}")
                 for listener in people:
@@ -66,7 +69,7 @@ class Rooms:
         """Nobody was told that anybody is out of a room."""
         for client in (self.romeo, self.mercutio, self.juliet):
             gone = [s.get("from") for s in client.heard if s.tag == CLIENT + "presence"
-                    and s.get("type") == "unavailable" and s.get("from", "").startswith((GARDEN, HALL))]
+                    and s.get("type") == "unavailable" and s.get("from", "").startswith(self.keeping)]
             self.assertEqual(gone, [], client.jid)
 
     async def test_psa_51_psa_53_psa_66_an_outage_is_told_survived_and_made_up_for(self):
@@ -93,7 +96,7 @@ class Rooms:
             missed = await self.juliet.hears_body(f"can you hear me {number}", GARDEN)
             self.assertIsNotNone(missed.find(DELAY))
         self.figure("the way is back; what was said is there after", f"{time.monotonic() - started:.1f} s")
-        await self.converse("and again")
+        await self.converse("and again", self.keeping)
         again = [s for s in self.juliet.heard if (s.findtext(CLIENT + "body") or "").startswith("can you")]
         self.assertEqual(again, [], "once each")
         self.nobody_left()
@@ -129,3 +132,6 @@ class RoomsWithBalcony(Rooms, Scenario):
 @unittest.skipUnless(shutil.which("prosody"), "Prosody is not installed")
 class RoomsWithProsody(Rooms, Scenario):
     peer = Prosody
+    # Prosody removes an occupant when a stanza for it comes back, also when its own server sends it back: whether it had one to
+    # send during the outage is chance.
+    keeping = (GARDEN,)
