@@ -45,4 +45,4 @@ pub use input::{
     Standing, Tally, Unavailable, WaitingRow,
 };
 pub use kept::{KeptPresence, KeptSession, KeptStanza};
-pub use tallies::{ListKind, PrivacyTally, RosterOperation, RosterVerb};
+pub use tallies::{PrivacyTally, RosterOperation, RosterVerb};

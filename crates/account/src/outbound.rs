@@ -108,13 +108,14 @@ impl Account {
             return;
         }
         // A room here may keep what is said in it: then that is on disk before it is acknowledged.
-        let to_room_here = parcel.parcel().to().is_some_and(|to| {
+        let to_room_here = || {
             let services = &context.settings.local_services;
-            services.iter().any(|service| service == to.domainpart())
-        });
+            let to = parcel.parcel().to().map(Address::domainpart);
+            services.iter().any(|service| Some(service.as_str()) == to)
+        };
         let (travelling, handed_over) = match kind {
             MessageType::Chat | MessageType::Normal => (receipt, None),
-            MessageType::Groupchat if to_room_here => (receipt, None),
+            MessageType::Groupchat if to_room_here() => (receipt, None),
             MessageType::Groupchat | MessageType::Headline | MessageType::Error => (None, receipt),
         };
         out.effects.push(Effect::Route {

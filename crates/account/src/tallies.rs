@@ -1,7 +1,7 @@
 //! What is counted of the roster and of privacy lists, for `xmpp_roster_operations_total` and
 //! `xmpp_privacy_decisions_total`.
 
-pub use privacy::{ListKind, PrivacyTally};
+pub use privacy::PrivacyTally;
 use roster::SubscriptionStanza;
 
 /// What a client wanted of its roster.

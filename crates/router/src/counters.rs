@@ -80,7 +80,7 @@ pub struct Observed<const BUCKETS: usize> {
 }
 
 /// At most so many hosts have rows of their own; all others share `vhost="other"`.
-pub const HOSTS_MAX: usize = 64;
+const HOSTS_MAX: usize = 64;
 /// One stanza of so many has its time taken.
 const SAMPLED: u64 = 64;
 
@@ -252,13 +252,6 @@ impl Counters {
             HOSTS_MAX
         };
         self.sum(|shard| shard.hosts.get(place)?.get(of_host(scope, direction, kind)))
-    }
-
-    /// The same for all hosts.
-    pub fn passed_anywhere(&self, scope: Scope, direction: Direction, kind: Kind) -> u64 {
-        (0..=self.hosts.names().count())
-            .map(|place| self.passed(place, scope, direction, kind))
-            .sum()
     }
 
     /// The sizes of the stanzas that have passed.

@@ -19,7 +19,7 @@ mod trace;
 mod vanished;
 mod world;
 
-pub use counters::{Counter, Counters, Direction, HOSTS_MAX, PROCESSING_SECONDS, STANZA_BYTES, Scope};
+pub use counters::{Counter, Counters, Direction, PROCESSING_SECONDS, STANZA_BYTES, Scope};
 pub use federation::{
     Federation, HANDSHAKE_SECONDS, HandshakeTimes, LinkFigures, LinkSlot, Network, Order, PeerFigures,
     StreamHandle, StreamOrders,
