@@ -185,6 +185,8 @@ class BadDay(unittest.TestCase):
             await Client("romeo", HOSTS[2], ("127.0.0.1", cls.here.port), password="wrong").login()
         except AssertionError as refusal:
             assert "not-authorized" in str(refusal)
+        else:
+            raise RuntimeError("a wrong password was taken")
         # The connection breaks, and comes back.
         romeo.lose()
         other.chat(romeo.bare, "while you were away")

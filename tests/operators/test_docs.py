@@ -95,11 +95,11 @@ class Pages(unittest.TestCase):
             server.type("balcony account add romeo@example.org --password-stdin", stdin="secret\n")
             server.type(lines[0])
             server.type("balcony account add juliet@example.org --password-stdin", stdin="secret\n")
-            server.type("balcony drain")
+            server.type("balcony drain --final")
             server.process.wait(30)
             server.process = None
             shutil.copy(server.directory / "balcony.db", server.var / "balcony.db")
-            for left in ("balcony.db-wal", "balcony.db-shm"):
+            for left in ("balcony.db-wal", "balcony.db-shm", "sessions", "rooms"):
                 (server.var / left).unlink(missing_ok=True)
             server.type(lines[1])
             server.start()

@@ -191,7 +191,7 @@ impl Router {
     /// Whether another server or a component lives at this domain.
     pub(crate) fn scope_of(&self, remote: &str) -> Scope {
         let components = &self.settings.load().federation.stream.components;
-        if components.keys().any(|domain| domain.as_str() == remote) {
+        if components.contains_key(remote) {
             Scope::Component
         } else {
             Scope::Remote
