@@ -334,13 +334,21 @@ impl Account {
 
     /// An answer to a stanza, to whoever sent it.
     pub(crate) fn reply(&self, answer: Option<Stanza>, out: &mut Out) {
-        if let Some(answer) = answer {
-            count_error(&answer, out);
-            out.effects.push(Effect::Route {
-                parcel: crate::Passed::of_our_own(answer),
-                receipt: None,
-            });
-        }
+        self.bounce(answer, None, out);
+    }
+
+    /// The error that a stanza ends in. The sender's receipt travels with it and is settled where it arrives: what is
+    /// acknowledged was kept, or its return is on the stream before the acknowledgement (`docs/architecture.md`).
+    pub(crate) fn bounce(&self, error: Option<Stanza>, receipt: Option<Receipt>, out: &mut Out) {
+        let Some(error) = error else {
+            settle(receipt, out);
+            return;
+        };
+        count_error(&error, out);
+        out.effects.push(Effect::Route {
+            parcel: crate::Passed::of_our_own(error),
+            receipt,
+        });
     }
 
     fn admin(&mut self, context: &mut Context<'_, Settings>, request: AdminRequest, out: &mut Out) {

@@ -41,11 +41,11 @@ impl Account {
                 ) {
                     poke::count_between_clients(&refused.parcel, IqPoke::Forbidden, out);
                 }
-                match self.answer_to(&refused.parcel, refused.denial) {
-                    Some(error) => self.reply(Some(error), out),
-                    None => out.effects.push(Effect::Dropped(DropReason::Privacy)),
+                let error = self.answer_to(&refused.parcel, refused.denial);
+                if error.is_none() {
+                    out.effects.push(Effect::Dropped(DropReason::Privacy));
                 }
-                settle(receipt, out);
+                self.bounce(error, receipt, out);
                 return;
             }
         };
@@ -53,10 +53,14 @@ impl Account {
         if !self.has_room_for_stranger(context, kind, parcel.parcel().from()) {
             match kind {
                 // As if nobody were there: a flood must not tell who is.
-                Kind::Message(_) => self.reply(parcel.parcel().error(Condition::ServiceUnavailable), out),
-                Kind::Presence(_) | Kind::Iq(_) => out.effects.push(Effect::Dropped(DropReason::Strangers)),
+                Kind::Message(_) => {
+                    self.bounce(parcel.parcel().error(Condition::ServiceUnavailable), receipt, out);
+                }
+                Kind::Presence(_) | Kind::Iq(_) => {
+                    out.effects.push(Effect::Dropped(DropReason::Strangers));
+                    settle(receipt, out);
+                }
             }
-            settle(receipt, out);
             return;
         }
         match kind {
@@ -142,10 +146,7 @@ impl Account {
                 self.deliver(context, &parcel, receipt, None, out);
             }
             Fate::Store => self.store(context, parcel, receipt, out),
-            Fate::Bounce(condition) => {
-                self.reply(parcel.parcel().error(condition), out);
-                settle(receipt, out);
-            }
+            Fate::Bounce(condition) => self.bounce(parcel.parcel().error(condition), receipt, out),
             Fate::Drop => {
                 out.effects.push(Effect::Dropped(DropReason::DeliveryRule));
                 settle(receipt, out);
@@ -245,17 +246,18 @@ impl Account {
         let Some(first) = recipients.next() else {
             // Every session that it could reach has a list that forbids it. What has waited goes back to nobody: its sender
             // would learn that the user is there now.
-            if row.is_none() {
-                self.deny(parcel, out);
+            match row {
+                None => self.deny(parcel, receipt, out),
+                Some(_) => settle(receipt, out),
             }
-            settle(receipt, out);
             return row.is_none();
         };
         let copies = (storable && recipients.peek().is_some()).then(Copies::default);
         for session in std::iter::once(first).chain(recipients) {
             let entry = Entry {
                 parcel: parcel.parcel().clone(),
-                receipt: receipt.clone(),
+                // What cannot be stored is settled by being handed over.
+                receipt: receipt.clone().filter(|_| storable),
                 storable,
                 stored: row,
                 copies: copies.clone(),
@@ -265,6 +267,8 @@ impl Account {
         }
         if wants_settling {
             self.settle_later(context, out);
+        } else if !storable {
+            settle(receipt, out);
         }
         true
     }
@@ -291,15 +295,16 @@ impl Account {
     }
 
     /// A stanza that no list of anybody at home lets pass is answered like one to nobody.
-    fn deny(&self, parcel: &Passed, out: &mut Out) {
+    fn deny(&self, parcel: &Passed, receipt: Option<Receipt>, out: &mut Out) {
         match parcel.parcel().stanza().kind() {
             Kind::Message(MessageType::Chat | MessageType::Normal)
                 if !self.is_private_in_room(parcel.parcel()) =>
             {
-                self.reply(parcel.parcel().error(Condition::ServiceUnavailable), out);
+                self.bounce(parcel.parcel().error(Condition::ServiceUnavailable), receipt, out);
             }
             Kind::Message(_) | Kind::Presence(_) | Kind::Iq(_) => {
                 out.effects.push(Effect::Dropped(DropReason::Privacy));
+                settle(receipt, out);
             }
         }
     }

@@ -82,13 +82,14 @@ impl Account {
         let (count_max, bytes_max) = context.settings.waiting_max;
         let bytes = parcel.parcel().to_bytes();
         if let Err(denial) = self.admits_without_session(&parcel) {
-            self.reply(self.answer_to(parcel.parcel(), denial), out);
+            self.bounce(self.answer_to(parcel.parcel(), denial), receipt, out);
         } else if !worth_storing(parcel.parcel()) {
             out.effects
                 .push(Effect::Dropped(crate::input::DropReason::DeliveryRule));
+            settle(receipt, out);
         } else if self.waiting.count >= count_max || self.waiting.bytes + bytes.len() > bytes_max {
             // XEP-0160 §3: the sender learns that it was not kept.
-            self.reply(parcel.parcel().error(Condition::ServiceUnavailable), out);
+            self.bounce(parcel.parcel().error(Condition::ServiceUnavailable), receipt, out);
         } else {
             self.waiting.count += 1;
             self.waiting.bytes += bytes.len();
@@ -99,9 +100,7 @@ impl Account {
                 bytes,
             }));
             out.effects.push(Effect::Kept { parcel, receipt });
-            return;
         }
-        settle(receipt, out);
     }
 
     /// A session can take messages now: brings what waits.
@@ -125,8 +124,7 @@ impl Account {
         if held.len() < HELD_MAX {
             held.push((parcel, receipt));
         } else {
-            self.reply(parcel.parcel().error(Condition::ResourceConstraint), out);
-            settle(receipt, out);
+            self.bounce(parcel.parcel().error(Condition::ResourceConstraint), receipt, out);
         }
         None
     }
@@ -242,12 +240,12 @@ impl Account {
                 out.effects.push(Effect::Count(Tally::Redelivered(whereto, 1)));
             }
             Kind::Message(MessageType::Groupchat) | Kind::Iq(_) => {
-                if let Some(answer) = parcel.parcel().error(Condition::RecipientUnavailable) {
-                    self.reply(Some(answer), out);
+                let error = parcel.parcel().error(Condition::RecipientUnavailable);
+                if error.is_some() {
                     let bounced = Tally::Redelivered(Redelivered::Bounced, 1);
                     out.effects.push(Effect::Count(bounced));
                 }
-                settle(entry.receipt, out);
+                self.bounce(error, entry.receipt, out);
             }
             Kind::Message(MessageType::Headline | MessageType::Error) | Kind::Presence(_) => {
                 settle(entry.receipt, out)

@@ -30,6 +30,8 @@ pub(crate) struct Bound {
     requests: Option<Requests>,
     /// `<r/>` of the client that came behind stanzas and wait until those were performed.
     asked: usize,
+    /// Answers to them that wait for stanzas which are to be written before.
+    deferred: usize,
     /// IQ requests of the client that were not answered yet, as far as can be told by counting.
     unanswered: usize,
 }
@@ -45,6 +47,7 @@ impl Bound {
             recipients: Recipients::default(),
             requests: None,
             asked: 0,
+            deferred: 0,
             unanswered: 0,
         }
     }
@@ -73,10 +76,10 @@ impl Bound {
         }
     }
 
-    pub(crate) fn signal(&self, signal: Signal, out: &mut Output) -> Result<(), Stop> {
+    pub(crate) fn signal(&mut self, signal: Signal, out: &mut Output) -> Result<(), Stop> {
         match signal {
             Signal::AckDue => {
-                self.write_acknowledgement(self.mailbox.handled(), out);
+                self.acknowledge(1, out);
                 Ok(())
             }
             Signal::Close(error) => Err(Stop::Error(error)),
@@ -90,6 +93,7 @@ impl Bound {
     /// Stanzas were written; the client may have to be asked for them.
     pub(crate) fn drained(&mut self, drained: Drained, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
         self.count_answers(drained.answers);
+        self.acknowledge_behind(&drained, turn.out);
         let Some(requests) = &mut self.requests else {
             return Ok(());
         };
@@ -123,8 +127,32 @@ impl Bound {
 
     /// Answers what was asked, now that the stanzas before it were performed: most are settled by that (XEP-0198 §4).
     pub(crate) fn performed(&mut self, out: &mut Output) {
-        for _ in 0..std::mem::take(&mut self.asked) {
-            self.write_acknowledgement(self.mailbox.asked(), out);
+        let asked = std::mem::take(&mut self.asked);
+        if asked > 0 {
+            self.mailbox.asked();
+            self.acknowledge(asked, out);
+        }
+    }
+
+    /// Answers so many requests: now, or behind what waits in the mailbox.
+    fn acknowledge(&mut self, requests: usize, out: &mut Output) {
+        match self.mailbox.tell_handled() {
+            Some(handled) => self.write_acknowledgements(requests, handled, out),
+            None => self.deferred += requests,
+        }
+    }
+
+    /// The stanzas that an answer waited for are written.
+    pub(crate) fn acknowledge_behind(&mut self, drained: &Drained, out: &mut Output) {
+        if let Some(handled) = drained.handled {
+            let requests = std::mem::take(&mut self.deferred).max(1);
+            self.write_acknowledgements(requests, handled, out);
+        }
+    }
+
+    fn write_acknowledgements(&self, requests: usize, handled: u32, out: &mut Output) {
+        for _ in 0..requests {
+            self.write_acknowledgement(handled, out);
         }
     }
 
@@ -140,10 +168,13 @@ impl Bound {
         }
     }
 
-    /// The last words before the stream is closed in order: what is settled need not be sent again (XEP-0198 §4).
+    /// The last words before the stream is closed in order: what is settled need not be sent again (XEP-0198 §4). Where
+    /// the client did not take what waits for it, nothing is said of what that may be about.
     pub(crate) fn write_last_acknowledgement(&self, out: &mut Output) {
-        if self.requests.is_some() {
-            self.write_acknowledgement(self.mailbox.handled(), out);
+        if self.requests.is_some()
+            && let Some(handled) = self.mailbox.tell_handled()
+        {
+            self.write_acknowledgement(handled, out);
         }
     }
 

@@ -66,17 +66,24 @@ impl Router {
 
     /// What was sent to another domain could not be delivered. Its sender here is told as if the other side had said it,
     /// except a room, which must be able to tell the two apart (PSA-62).
-    pub(crate) fn undeliverable(self: &Arc<Self>, parcel: Parcel, error: StanzaError, worker: &mut Worker) {
+    pub(crate) fn undeliverable(
+        self: &Arc<Self>,
+        parcel: Parcel,
+        error: StanzaError,
+        receipt: Option<Receipt>,
+        worker: &mut Worker,
+    ) {
         let room = parcel
             .from()
             .filter(|from| self.destination(from) == Destination::Room)
             .cloned();
         match room {
             Some(room) => {
+                settle(receipt);
                 let input = Input::Undelivered { parcel, error };
                 self.deliver_to_room(&room, input, Priority::Control, worker);
             }
-            None => self.bounce(&parcel, error, worker),
+            None => self.bounce(&parcel, error, receipt, worker),
         }
     }
 
@@ -282,10 +289,10 @@ impl Router {
                             let answer = asked.stanza().result(&list.to_bytes(""));
                             router.route(Parcel::new(answer), None, worker);
                         }
-                        Err(error) => router.bounce(&asked, error, worker),
+                        Err(error) => router.bounce(&asked, error, None, worker),
                     }
                 }
-                Err(error) => router.bounce(&asked, of_store(*error), worker),
+                Err(error) => router.bounce(&asked, of_store(*error), None, worker),
             });
         };
         self.store.list_rooms(which, Box::new(done));
@@ -318,15 +325,15 @@ impl Router {
                         );
                         self.route(Parcel::new(answer), None, worker);
                     }
-                    Err(error) => self.bounce(parcel, error, worker),
+                    Err(error) => self.bounce(parcel, error, None, worker),
                 }
             }
             Kind::Message(MessageType::Chat | MessageType::Normal | MessageType::Groupchat) => {
-                self.bounce(parcel, Condition::ServiceUnavailable, worker);
+                self.bounce(parcel, Condition::ServiceUnavailable, None, worker);
             }
             // Somebody wants to enter, but no room is named.
             Kind::Presence(PresenceType::Available) => {
-                self.bounce(parcel, Condition::ServiceUnavailable, worker);
+                self.bounce(parcel, Condition::ServiceUnavailable, None, worker);
             }
             Kind::Presence(
                 PresenceType::Error
@@ -416,7 +423,7 @@ impl World<Room> for Router {
                         router.route(Parcel::new(answer), None, worker);
                     }
                     // One occupant asked another.
-                    Kind::Iq(IqType::Get | IqType::Set) => router.bounce(&parcel, error, worker),
+                    Kind::Iq(IqType::Get | IqType::Set) => router.bounce(&parcel, error, None, worker),
                     // They say what did not happen, or who is out: as true as before.
                     Kind::Iq(IqType::Result | IqType::Error)
                     | Kind::Message(MessageType::Error)
@@ -440,10 +447,7 @@ impl World<Room> for Router {
                 }
                 settle(receipt);
             }
-            Effect::Kept(parcel, receipt) => {
-                router.bounce(&parcel, error, worker);
-                settle(receipt);
-            }
+            Effect::Kept(parcel, receipt) => router.bounce(&parcel, error, receipt, worker),
             Effect::Settle(receipt) => receipt.settle(),
             Effect::Answer(answer) => answer.give(),
             // The room that is loaded anew has nobody in it whom it could watch over.
@@ -463,10 +467,7 @@ impl World<Room> for Router {
             }
         };
         match input {
-            Input::Inbound { parcel, receipt } => {
-                slot.world().bounce(&parcel, error, worker);
-                settle(receipt);
-            }
+            Input::Inbound { parcel, receipt } => slot.world().bounce(&parcel, error, receipt, worker),
             // Whoever waits for an answer sees that there will be none; the rest concerned a room that is gone.
             Input::Admin(_)
             | Input::Counted(_)
@@ -478,9 +479,8 @@ impl World<Room> for Router {
 
     fn bury(&self, slot: &Arc<RoomSlot>, mut room: Box<Room>, worker: &mut Worker) {
         for (parcel, receipt) in room.take_held() {
-            slot.world()
-                .bounce(&parcel, of_store(StoreError::Unavailable), worker);
-            settle(receipt);
+            let error = of_store(StoreError::Unavailable);
+            slot.world().bounce(&parcel, error, receipt, worker);
         }
         for parcel in room.farewell() {
             slot.world().route(parcel, None, worker);

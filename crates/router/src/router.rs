@@ -288,7 +288,15 @@ impl Router {
                 self.at_service(&parcel, worker);
                 settle(receipt);
             }
-            Destination::Elsewhere => self.to_elsewhere(parcel, receipt, worker),
+            Destination::Elsewhere => {
+                // An error cannot be stored, and is handed over by being sent.
+                let (receipt, settled) = match parcel.stanza().kind().is_error() {
+                    true => (None, receipt),
+                    false => (receipt, None),
+                };
+                settle(settled);
+                self.to_elsewhere(parcel, receipt, worker);
+            }
         }
     }
 
@@ -365,18 +373,22 @@ impl Router {
             .remove_if(slot.key(), |_, known| Arc::ptr_eq(known, slot));
     }
 
-    /// Tells the sender that a stanza will not arrive.
+    /// Tells the sender that a stanza will not arrive. Its receipt is settled where the error arrives.
     pub(crate) fn bounce(
         self: &Arc<Self>,
         parcel: &Parcel,
         error: impl Into<StanzaError>,
+        receipt: Option<Receipt>,
         worker: &mut Worker,
     ) {
         let error = error.into();
         let condition = error.condition;
-        if let Some(answer) = parcel.error(error) {
-            self.counters.add(Counter::Errors(answer.kind(), condition), 1);
-            self.route(Parcel::new(answer), None, worker);
+        match parcel.error(error) {
+            Some(answer) => {
+                self.counters.add(Counter::Errors(answer.kind(), condition), 1);
+                self.route(Parcel::new(answer), receipt, worker);
+            }
+            None => settle(receipt),
         }
     }
 
@@ -387,7 +399,7 @@ impl Router {
             Kind::Iq(IqType::Get | IqType::Set) => self.host_iq(parcel, worker),
             // Nobody reads messages to a host; what a person wrote is not lost in silence.
             Kind::Message(MessageType::Chat | MessageType::Normal | MessageType::Groupchat) => {
-                self.bounce(parcel, Condition::ServiceUnavailable, worker);
+                self.bounce(parcel, Condition::ServiceUnavailable, None, worker);
             }
             // A host has no presence to show, and nobody can subscribe to it.
             Kind::Presence(PresenceType::Subscribe) => {
@@ -422,7 +434,7 @@ impl Router {
             .filter(|to| to.is_bare())
             .and_then(|to| settings.hosts.get(to.domainpart()));
         let (Some(host), Some(from)) = (host, stanza.from()) else {
-            self.bounce(parcel, Condition::ServiceUnavailable, worker);
+            self.bounce(parcel, Condition::ServiceUnavailable, None, worker);
             return;
         };
         let is_own = from.localpart().is_some() && from.domainpart() == host.facts.address.as_str();
@@ -437,7 +449,7 @@ impl Router {
         };
         match features::answer(&request) {
             Answer::Reply(Ok(payload)) => self.route(Parcel::new(stanza.result(&payload)), None, worker),
-            Answer::Reply(Err(error)) => self.bounce(parcel, error, worker),
+            Answer::Reply(Err(error)) => self.bounce(parcel, error, None, worker),
             Answer::Act(action) => {
                 let router = Arc::clone(self);
                 let request = stanza.clone();
@@ -446,13 +458,15 @@ impl Router {
                     Box::new(move |outcome| {
                         router.work(|worker| match outcome {
                             Ok(()) => router.route(Parcel::new(request.result(b"")), None, worker),
-                            Err(setback) => router.bounce(&Parcel::new(request), setback, worker),
+                            Err(setback) => router.bounce(&Parcel::new(request), setback, None, worker),
                         });
                     }),
                 );
             }
             // A host keeps nothing for anybody.
-            Answer::Load(_) | Answer::Store(_) => self.bounce(parcel, Condition::ServiceUnavailable, worker),
+            Answer::Load(_) | Answer::Store(_) => {
+                self.bounce(parcel, Condition::ServiceUnavailable, None, worker)
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use account::{Account, Change, Effect, Input, Key, Loaded, Suppression, Tally, U
 use machine::{Context, Random};
 use s2s::Pair;
 use stanza::{Condition, ErrorKind, IqType, Kind, Parcel, Stanza, StanzaError};
-use stream_management::{Copies, Entry, Released, Signal};
+use stream_management::{Copies, Entry, Receipt, Released, Signal};
 use turns::{CommitFailed, CommitId, Death, Limits, Priority, Refusal, Worker, World};
 
 use crate::counters::Counter;
@@ -163,7 +163,7 @@ impl World<Account> for Router {
                     // It says that something did not happen, which is as true as before.
                     router.route(parcel, None, worker);
                 } else if receipt.is_none() {
-                    bounce_talk(router, &parcel, error, worker);
+                    bounce_talk(router, &parcel, error, None, worker);
                 }
                 // A receipt is of a session that is lost with the machine. It stays open: the client sends again what is
                 // not acknowledged, and would not see an error.
@@ -185,14 +185,12 @@ impl World<Account> for Router {
             }
             Effect::Push { entry, .. } => {
                 if speaks_for_itself(&entry) {
-                    bounce_talk(router, &entry.parcel, error, worker);
+                    bounce_talk(router, &entry.parcel, error, entry.receipt, worker);
+                } else {
+                    settle(entry.receipt);
                 }
-                settle(entry.receipt);
             }
-            Effect::Kept { parcel, receipt } => {
-                router.bounce(parcel.parcel(), error, worker);
-                settle(receipt);
-            }
+            Effect::Kept { parcel, receipt } => router.bounce(parcel.parcel(), error, receipt, worker),
             Effect::Settle(receipt) => receipt.settle(),
             Effect::Answer(answer) => answer.give(),
             // The account that is loaded anew holds no presence that it could watch over.
@@ -229,10 +227,7 @@ impl World<Account> for Router {
             }
         };
         match input {
-            Input::Inbound { parcel, receipt } => {
-                slot.world().bounce(&parcel, error, worker);
-                settle(receipt);
-            }
+            Input::Inbound { parcel, receipt } => slot.world().bounce(&parcel, error, receipt, worker),
             Input::Outbound { stanza, receipt, .. } => {
                 // From nobody's point of view did it enter: its own server answers.
                 if why == Refusal::Full {
@@ -247,9 +242,10 @@ impl World<Account> for Router {
             Input::Resume { mailbox, .. } => resumption::refuse(&mailbox),
             Input::Undelivered(entry) => {
                 if speaks_for_itself(&entry) {
-                    slot.world().bounce(&entry.parcel, error, worker);
+                    slot.world().bounce(&entry.parcel, error, entry.receipt, worker);
+                } else {
+                    settle(entry.receipt);
                 }
-                settle(entry.receipt);
             }
             Input::Ended { mailbox, .. } => slot.world().salvage(slot.key(), &mailbox, worker),
             // Rows that could not be deleted are delivered again; the rest concerned a machine that is gone.
@@ -284,8 +280,7 @@ impl World<Account> for Router {
         }
         for (parcel, receipt) in account.take_held() {
             let error = StanzaError::new(Condition::InternalServerError).kind(ErrorKind::Wait);
-            slot.world().bounce(&parcel, error, worker);
-            settle(receipt);
+            slot.world().bounce(&parcel, error, receipt, worker);
         }
     }
 
@@ -319,10 +314,16 @@ fn not_kept(result: &Parcel, error: &StanzaError) -> Stanza {
 }
 
 /// Messages and requests go back to their sender; presence is told anew when the account is back.
-fn bounce_talk(router: &Arc<Router>, parcel: &Parcel, error: StanzaError, worker: &mut Worker) {
+fn bounce_talk(
+    router: &Arc<Router>,
+    parcel: &Parcel,
+    error: StanzaError,
+    receipt: Option<Receipt>,
+    worker: &mut Worker,
+) {
     match parcel.stanza().kind() {
-        Kind::Message(_) | Kind::Iq(_) => router.bounce(parcel, error, worker),
-        Kind::Presence(_) => {}
+        Kind::Message(_) | Kind::Iq(_) => router.bounce(parcel, error, receipt, worker),
+        Kind::Presence(_) => settle(receipt),
     }
 }
 

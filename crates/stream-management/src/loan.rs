@@ -90,7 +90,13 @@ impl Loan {
         if outside.tenure != self.tenure {
             return Drained::default();
         }
-        outside.queue.drain(out, target, bytes_max, stanzas_max)
+        let mut drained = outside.queue.drain(out, target, bytes_max, stanzas_max);
+        let is_asked_again = drained.handled.is_some() && outside.queue.take_asked_again();
+        drop(outside);
+        if is_asked_again && let Some(handled) = self.tell_handled() {
+            drained.handled = Some(handled);
+        }
+        drained
     }
 
     /// See [`Mailbox::written`].
@@ -154,13 +160,22 @@ impl Loan {
         Some(Receipt::new(Arc::clone(&self.mailbox), place))
     }
 
-    /// See [`Mailbox::asked`].
-    pub fn asked(&self) -> u32 {
+    /// The client asks for an acknowledgement (`<r/>`). If more was received than is settled, a
+    /// [`Signal::AckDue`] follows once it is.
+    pub fn asked(&self) {
         let mut inside = self.mailbox.inward.lock();
         if inside.tenure == self.tenure {
             inside.count.asked();
         }
-        inside.count.handled()
+    }
+
+    /// The `h` to be told now. `None` while something waits in the mailbox: errors for what is acknowledged may be among
+    /// it, and must be on the stream before that, or a crash in between would lose what they are about. Then
+    /// [`Drained::handled`] says it in time.
+    pub fn tell_handled(&self) -> Option<u32> {
+        // In this order: what is settled by now was put into the mailbox before, if it had to be returned.
+        let handled = self.mailbox.handled();
+        self.mailbox.outward.lock().queue.tell(handled)
     }
 
     /// See [`Mailbox::handled`].

@@ -90,6 +90,7 @@ impl Outside {
     /// The loan before, if there was one, is over; its holder is to be woken.
     fn begin_tenure(&mut self) -> (u64, Option<Waker>) {
         self.tenure += 1;
+        self.queue.tell_nothing();
         (self.tenure, self.waker.take())
     }
 

@@ -110,6 +110,19 @@ pub struct Drained {
     pub answers: usize,
     /// Whether more are waiting.
     pub more: bool,
+    /// What is to be told of the peer's stanzas now, behind what was drained: it was asked for before (see
+    /// [`Loan::tell_handled`](crate::Loan::tell_handled)).
+    pub handled: Option<u32>,
+}
+
+/// An acknowledgement that waits until what was in the mailbox before it is drained.
+#[derive(Clone, Copy)]
+struct Deferred {
+    handled: u32,
+    /// The first entry that it need not wait for.
+    before: u64,
+    /// Whether it was asked for once more meanwhile.
+    again: bool,
 }
 
 /// What a mailbox held when it was closed, in order.
@@ -132,6 +145,8 @@ pub(crate) struct Outward {
     bytes: usize,
     /// Acknowledgement numbers when stream management is on.
     counted: Option<Counted>,
+    /// In a box: mailboxes are many, and this is rare.
+    deferred: Option<Box<Deferred>>,
     closed: bool,
     overflowed: bool,
 }
@@ -141,7 +156,7 @@ pub(crate) struct Outward {
 struct Counted {
     acknowledged: u32,
     /// The first so many entries were handed over before counting began; they are confirmed by writing.
-    uncounted: usize,
+    uncounted: u32,
 }
 
 impl Outward {
@@ -187,18 +202,53 @@ impl Outward {
             ));
         }
         self.handed += stanzas;
+        let first = self.entries.get(self.handed).map(|(id, _)| id.0);
         Drained {
             stanzas,
             answers,
-            more: self.handed < self.entries.len(),
+            more: first.is_some(),
+            handled: self
+                .deferred
+                .as_ref()
+                .filter(|deferred| first.is_none_or(|first| first >= deferred.before))
+                .map(|deferred| deferred.handled),
         }
+    }
+
+    /// The acknowledgement that waited is told. True when it was asked for once more meanwhile.
+    pub(crate) fn take_asked_again(&mut self) -> bool {
+        self.deferred.take().is_some_and(|deferred| deferred.again)
+    }
+
+    /// What may be told now: what was returned to the peer goes before the acknowledgement of it. `None`: a later drain
+    /// will say it.
+    pub(crate) fn tell(&mut self, handled: u32) -> Option<u32> {
+        if self.waiting() == 0 {
+            return Some(handled);
+        }
+        match &mut self.deferred {
+            Some(deferred) => deferred.again = true,
+            None => {
+                self.deferred = Some(Box::new(Deferred {
+                    handled,
+                    before: self.next_id,
+                    again: false,
+                }));
+            }
+        }
+        None
+    }
+
+    /// Another connection goes on: what the one before was to be told is told to it in another way.
+    pub(crate) fn tell_nothing(&mut self) {
+        self.deferred = None;
     }
 
     /// Counting begins (`<enable/>`). What was handed over before is confirmed by writing, not by counting.
     pub(crate) fn enable(&mut self) {
         self.counted = Some(Counted {
             acknowledged: 0,
-            uncounted: self.handed,
+            uncounted: self.handed as u32,
         });
     }
 
@@ -211,8 +261,8 @@ impl Outward {
         let stanzas = match &mut self.counted {
             None => stanzas,
             Some(counted) => {
-                let early = stanzas.min(counted.uncounted);
-                counted.uncounted -= early;
+                let early = stanzas.min(counted.uncounted as usize);
+                counted.uncounted -= early as u32;
                 early
             }
         };
@@ -225,7 +275,7 @@ impl Outward {
             return Ok(Released::default());
         };
         let newly = h.wrapping_sub(counted.acknowledged) as usize;
-        let open = self.handed - counted.uncounted;
+        let open = self.handed - counted.uncounted as usize;
         if newly > open {
             return Err(TooHigh {
                 handled: h,
@@ -240,12 +290,13 @@ impl Outward {
             acknowledged: h,
             uncounted: 0,
         });
-        Ok(self.release(newly + counted.uncounted, receipts))
+        Ok(self.release(newly + counted.uncounted as usize, receipts))
     }
 
     /// Entries handed to the connection and not yet acknowledged, when stream management is on.
     pub(crate) fn unacknowledged(&self) -> usize {
-        self.counted.map_or(0, |counted| self.handed - counted.uncounted)
+        self.counted
+            .map_or(0, |counted| self.handed - counted.uncounted as usize)
     }
 
     pub(crate) fn waiting(&self) -> usize {
@@ -302,7 +353,9 @@ impl Outward {
         if let Some(counted) = &mut self.counted {
             // Whoever can resume has seen that counting began, and all before it.
             let early = std::mem::take(&mut counted.uncounted);
-            released.stored.extend(self.release(early, receipts).stored);
+            released
+                .stored
+                .extend(self.release(early as usize, receipts).stored);
         }
         self.handed = 0;
         Ok(released)

@@ -122,6 +122,7 @@ fn the_end_comes_after_what_was_drained_is_known_to_be_written() {
         stanzas,
         answers: 0,
         more: false,
+        handled: None,
     };
     world.input_alone(Input::Drained(drained(1)));
     assert_eq!(world.session.stage(), Stage::Leaving);

@@ -381,6 +381,7 @@ fn inputs_that_nobody_waits_for_change_nothing() {
             stanzas: 3,
             answers: 3,
             more: false,
+            handled: None,
         }));
         world.signal(stream_management::Signal::NotBound(
             stanza::Condition::Conflict.into(),

@@ -106,8 +106,7 @@ impl Router {
             // RFC 6120 §10.4: no other server can be reached. Nothing is carried between two others.
             let error = StanzaError::new(Condition::RemoteServerNotFound)
                 .text("this server does not talk to other servers");
-            self.undeliverable(parcel, error, worker);
-            settle(receipt);
+            self.undeliverable(parcel, error, receipt, worker);
             return;
         }
         let pair = self.pair_between(from, to);
@@ -229,9 +228,10 @@ impl Router {
         if let Fate::Bounced(error) = fate {
             let condition = error.condition.as_str();
             *self.links.figures.lock().bounced.entry(condition).or_default() += 1;
-            self.undeliverable(entry.parcel, error, worker);
+            self.undeliverable(entry.parcel, error, entry.receipt, worker);
+        } else {
+            settle(entry.receipt);
         }
-        settle(entry.receipt);
     }
 
     fn tell_watchers(
@@ -345,14 +345,10 @@ impl World<Link> for Router {
             }
         };
         match input {
-            Input::Send { parcel, receipt } => {
-                router.undeliverable(parcel, error, worker);
-                settle(receipt);
-            }
+            Input::Send { parcel, receipt } => router.undeliverable(parcel, error, receipt, worker),
             Input::Ended { remains, .. } => {
                 for entry in remains.sent.into_iter().chain(remains.unsent) {
-                    router.undeliverable(entry.parcel, error.clone(), worker);
-                    settle(entry.receipt);
+                    router.undeliverable(entry.parcel, error.clone(), entry.receipt, worker);
                 }
             }
             // These concerned a link that is gone.
