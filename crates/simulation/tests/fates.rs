@@ -93,6 +93,45 @@ fn xep0198_5_a_message_that_cannot_be_kept_for_paused_sessions_comes_back_once()
     }
 }
 
+/// Whatever the order in which accounts and connections have their turns: a client that reads `<a h=…/>` has read before
+/// it what came back of those messages, so that a crash behind the acknowledgement loses nothing.
+#[test]
+fn xep0198_4_what_comes_back_comes_before_its_acknowledgement() {
+    let message = String::from_utf8(MESSAGE.to_vec()).unwrap();
+    let request = "<r xmlns='urn:xmpp:sm:3'/>";
+    for seed in 0..40 {
+        let mut settings = Settings::default();
+        settings.limits.offline_messages = 2;
+        let mut world = World::new(seed, settings, Turns::ByDice);
+        for name in ["romeo@example.com", "juliet@example.com"] {
+            world.create_account(name, "secret");
+        }
+        let enable = "<enable xmlns='urn:xmpp:sm:3'/><presence/>";
+        let romeo = logged_in(&mut world, "AHJvbWVvAHNlY3JldA==", "orchard", enable);
+        world.set_faults(simulation::Faults {
+            delay: Duration::from_millis(1)..=Duration::from_millis(30),
+            ..simulation::Faults::default()
+        });
+        world.hear(romeo);
+        world.say(romeo, (message.repeat(6) + request).as_bytes());
+        world.pass(Duration::from_secs(1));
+        let heard = heard(&mut world, romeo);
+        let mut returned = 0;
+        for part in heard
+            .split("<a xmlns='urn:xmpp:sm:3' h='")
+            .collect::<Vec<_>>()
+            .windows(2)
+        {
+            returned += part[0].matches("type='error'").count();
+            let handled: usize = part[1].split('\'').next().unwrap().parse().unwrap();
+            // Its presence, and two that are kept.
+            assert!(handled <= 1 + 2 + returned, "seed {seed}: {heard}");
+        }
+        assert_eq!(heard.matches("type='error'").count(), 4, "seed {seed}: {heard}");
+        assert!(heard.contains("h='7'/>"), "seed {seed}: {heard}");
+    }
+}
+
 /// A message that is on its way to a client from the store is there still when the account is lost meanwhile: that it
 /// did not arrive yet is no news for its sender.
 #[test]
