@@ -19,6 +19,8 @@ ROWS = {
     "bosh1": ("chat over BOSH, 200 sessions, 1 in flight", "server_cpu_us_per_delivery", "µs", None, None, None),
     "login": ("login, SCRAM-SHA-1", "server_cpu_ms_per_login", "ms", 1 / 3, None, None),
     "presence": ("presence, 500 users × 50 contacts", "server_cpu_us_per_delivery", "µs", 1 / 8, None, None),
+    "rooms": ("10 rooms × 100 occupants", "server_cpu_us_per_delivery", "µs", 1 / 10, None, None),
+    "room": ("1 room × 2,000 occupants", "server_cpu_us_per_delivery", "µs", 1 / 10, None, None),
     "idle": ("idle session, TLS", "kib_per_session", "KiB", None, None, 20),
     "idle-plain": ("idle session, plain", "kib_per_session", "KiB", None, None, 6),
 }

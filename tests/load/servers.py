@@ -14,6 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 START_SECONDS = 180
 STOP_SECONDS = 60
+CALM_SECONDS = 600
 
 
 def substitute(text, replacements):
@@ -91,6 +92,30 @@ class Server:
                 time.sleep(0.05)
         except ProcessLookupError:
             self.process = None
+
+    def calm_down(self):
+        """Waits until the server is idle: what it still does for those who have gone would slow the next one."""
+        deadline = time.monotonic() + CALM_SECONDS
+        before = self.cpu_seconds()
+        while time.monotonic() < deadline:
+            time.sleep(1)
+            now = self.cpu_seconds()
+            if now - before < 0.1:
+                return
+            before = now
+        raise SystemExit(f"{self.name} is still at work after {CALM_SECONDS} s")
+
+    def cpu_seconds(self):
+        """What the processes of its session have used so far."""
+        ticks = 0
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                fields = stat.read_text().rpartition(")")[2].split()
+            except OSError:
+                continue  # Gone meanwhile.
+            if int(fields[3]) == self.process.pid:
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def restart(self):
         self.stop()

@@ -19,14 +19,21 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Affiliations {
     entries: BTreeMap<Address, Entry>,
+    /// Who has reserved which nick.
+    reserved: BTreeMap<String, Address>,
     changed: Vec<Address>,
 }
 
 impl Affiliations {
     /// Entries that were kept.
     pub(crate) fn restored(entries: impl Iterator<Item = (Address, Entry)>) -> Affiliations {
+        let entries: BTreeMap<Address, Entry> = entries.collect();
+        let reserved = entries
+            .iter()
+            .filter_map(|(user, entry)| Some((entry.nick.clone()?, user.clone())));
         Affiliations {
-            entries: entries.collect(),
+            reserved: reserved.collect(),
+            entries,
             changed: Vec::new(),
         }
     }
@@ -43,34 +50,34 @@ impl Affiliations {
 
     /// Who has reserved this nick.
     pub(crate) fn owner_of(&self, nick: &str) -> Option<&Address> {
-        self.entries
-            .iter()
-            .find(|(_, entry)| entry.nick.as_deref() == Some(nick))
-            .map(|(user, _)| user)
+        self.reserved.get(nick)
     }
 
     /// Makes the user this; who is nothing, or banned, has no nick reserved either.
     pub(crate) fn set(&mut self, user: Address, affiliation: Affiliation) {
         self.changed.push(user.clone());
-        match affiliation {
-            Affiliation::None => {
-                self.entries.remove(&user);
+        let nick = self.entries.remove(&user).and_then(|entry| entry.nick);
+        let nick = match affiliation {
+            Affiliation::None | Affiliation::Outcast => {
+                nick.map(|nick| self.reserved.remove(&nick));
+                None
             }
-            Affiliation::Outcast => {
-                let nick = None;
-                self.entries.insert(user, Entry { affiliation, nick });
-            }
-            Affiliation::Member | Affiliation::Admin | Affiliation::Owner => {
-                let nick = self.entries.remove(&user).and_then(|entry| entry.nick);
-                self.entries.insert(user, Entry { affiliation, nick });
-            }
+            Affiliation::Member | Affiliation::Admin | Affiliation::Owner => nick,
+        };
+        if affiliation != Affiliation::None {
+            self.entries.insert(user, Entry { affiliation, nick });
         }
     }
 
     /// Reserves a nick for a user who is something to the room, or none.
     pub(crate) fn reserve(&mut self, user: &Address, nick: Option<String>) {
         if let Some(entry) = self.entries.get_mut(user) {
-            entry.nick = nick;
+            if let Some(before) = std::mem::replace(&mut entry.nick, nick.clone()) {
+                self.reserved.remove(&before);
+            }
+            if let Some(nick) = nick {
+                self.reserved.insert(nick, user.clone());
+            }
             self.changed.push(user.clone());
         }
     }
@@ -99,5 +106,46 @@ impl Affiliations {
             let entry = self.entries.get(&user);
             (user, entry)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is looked up is what the entries say, whatever happened to them.
+    #[test]
+    fn xep0045_7_10_a_nick_is_reserved_as_long_as_its_user_is_a_member() {
+        let user = |name: &str| format!("{name}@montague.lit").parse::<Address>().unwrap();
+        let (romeo, juliet) = (user("romeo"), user("juliet"));
+        let mut all = Affiliations::default();
+        all.set(romeo.clone(), Affiliation::Member);
+        all.reserve(&romeo, Some("rome".to_owned()));
+        assert_eq!(all.owner_of("rome"), Some(&romeo));
+        all.reserve(&romeo, Some("mantua".to_owned()));
+        assert_eq!(
+            (all.owner_of("rome"), all.owner_of("mantua")),
+            (None, Some(&romeo))
+        );
+        all.set(romeo.clone(), Affiliation::Admin);
+        assert_eq!(all.owner_of("mantua"), Some(&romeo));
+        // Who is nothing to the room reserves nothing.
+        all.reserve(&juliet, Some("verona".to_owned()));
+        assert_eq!(all.owner_of("verona"), None);
+        let kept: Vec<_> = all
+            .entries()
+            .map(|(user, entry)| (user.clone(), entry.clone()))
+            .collect();
+        assert_eq!(
+            Affiliations::restored(kept.into_iter()).owner_of("mantua"),
+            Some(&romeo)
+        );
+        all.set(romeo.clone(), Affiliation::Outcast);
+        assert_eq!(
+            (all.owner_of("mantua"), all.nick_of(romeo.as_str())),
+            (None, None)
+        );
+        all.set(romeo.clone(), Affiliation::None);
+        assert_eq!(all.len(), 0);
     }
 }

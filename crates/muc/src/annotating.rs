@@ -125,14 +125,16 @@ impl Room {
     /// The presence of an occupant for somebody who gets it anew.
     pub(crate) fn fresh(&self, occupant: &Occupant, viewer: &Occupant, client: &Address) -> Option<Effect> {
         let shown = occupant.shown()?;
-        let copies = self.copies(occupant, &shown.presence, &Notes::default());
+        let copies = occupant
+            .copies
+            .get_or_init(|| self.copies(occupant, &shown.presence, &Notes::default()));
         let asks = viewer
             .clients
             .iter()
             .any(|one| one.address == *client && one.interest.is_known());
         let sees = self.sees_addresses(viewer);
         Some(match self.news_of(occupant).filter(|_| asks) {
-            Some(news) => copies.annotated(&news).to(sees, client),
+            Some(news) => copies.clone().annotated(&news).to(sees, client),
             None => copies.to(sees, client),
         })
     }

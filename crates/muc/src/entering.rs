@@ -1,5 +1,7 @@
 //! Entering a room, being seen there, and leaving it (XEP-0045 §7.2, §7.6, §7.7, §7.14, §10.1).
 
+use std::cell::OnceCell;
+
 use machine::Context;
 use smallvec::smallvec;
 use stanza::namespace::MUC;
@@ -163,6 +165,7 @@ impl Room {
                 clients: smallvec![client],
                 state: None,
                 told: None,
+                copies: OnceCell::new(),
             });
         }
         self.welcome(context, from, &nick, join, &codes, out);
@@ -231,6 +234,7 @@ impl Room {
             clients: occupant.clients.clone(),
             state: None,
             told: None,
+            copies: OnceCell::new(),
         };
         // Told while neither of the two is in the room, so that only the others hear it as others do.
         self.announce_gone(occupant, None, &notes, &[], out);
@@ -275,6 +279,7 @@ impl Room {
             clients: smallvec![],
             state: None,
             told: None,
+            copies: OnceCell::new(),
         };
         let kind = stanza::Kind::Presence(PresenceType::Unavailable);
         let plain = Stanza::build(kind, Some(client), None, None, b"");

@@ -1,5 +1,7 @@
 //! What of a room is kept, and how it comes back: from the store, and over a restart (`docs/architecture.md`, restart).
 
+use std::cell::OnceCell;
+
 use machine::Context;
 use smallvec::SmallVec;
 use stanza::{Address, Condition, Parcel, Stanza, StanzaError};
@@ -260,6 +262,7 @@ impl Room {
             clients,
             state: None,
             told: None,
+            copies: OnceCell::new(),
         })
     }
 

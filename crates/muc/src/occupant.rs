@@ -1,5 +1,6 @@
 //! Who is in a room.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use machine::Bucket;
@@ -8,6 +9,7 @@ use smallvec::SmallVec;
 use stanza::{Address, Stanza};
 
 use crate::interest::Interest;
+use crate::presence::Copies;
 use crate::reach::Reach;
 use crate::{Affiliation, Role};
 
@@ -56,6 +58,8 @@ pub(crate) struct Occupant {
     pub(crate) state: Option<State>,
     /// What those who ask were told of that.
     pub(crate) told: Option<State>,
+    /// The presence as newcomers get it, which all of them do: a room that fills up would be told of everybody by everybody.
+    pub(crate) copies: OnceCell<Copies>,
 }
 
 impl Occupant {
@@ -102,8 +106,11 @@ impl Occupants {
         self.by_nick.get(nick)
     }
 
+    /// For a change of the occupant: what was made of it to be sent is made anew.
     pub(crate) fn get_mut(&mut self, nick: &str) -> Option<&mut Occupant> {
-        self.by_nick.get_mut(nick)
+        let occupant = self.by_nick.get_mut(nick)?;
+        occupant.copies = OnceCell::new();
+        Some(occupant)
     }
 
     pub(crate) fn of_client(&self, client: &Address) -> Option<&Occupant> {
@@ -119,6 +126,7 @@ impl Occupants {
         clients.iter().find(|one| one.address == *client)
     }
 
+    /// For a change of what is known of a client, but for its presence.
     pub(crate) fn client_mut(&mut self, client: &Address) -> Option<&mut Client> {
         let nick = self.nicks.get(client)?;
         let clients = &mut self.by_nick.get_mut(nick)?.clients;
@@ -179,6 +187,7 @@ impl Occupants {
         if let Some(occupant) = self.by_nick.get_mut(nick) {
             self.nicks.insert(client.address.clone(), nick.to_owned());
             self.touched.push(client.address.clone());
+            occupant.copies = OnceCell::new();
             occupant.clients.push(client);
         }
     }
@@ -189,6 +198,7 @@ impl Occupants {
         if let Some(nick) = self.nicks.remove(address)
             && let Some(occupant) = self.by_nick.get_mut(&nick)
         {
+            occupant.copies = OnceCell::new();
             occupant.clients.retain(|client| client.address != *address);
         }
     }

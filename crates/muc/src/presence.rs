@@ -51,6 +51,7 @@ impl Notes {
 }
 
 /// One presence of one occupant, in the two forms in which others may see it.
+#[derive(Debug, Clone)]
 pub(crate) struct Copies {
     pub(crate) open: Parcel,
     pub(crate) veiled: Parcel,

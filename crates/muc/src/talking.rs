@@ -70,12 +70,8 @@ impl Room {
         }
         let id = context.token();
         let said = self.reflected(stanza, &occupant.address, &occupant.id, Some(&id));
-        let nick = occupant.nick().to_owned();
         if let Some(rate) = context.settings.message_rate
-            && let Some(client) = self
-                .occupants
-                .get_mut(&nick)
-                .and_then(|occupant| occupant.clients.iter_mut().find(|client| client.address == *from))
+            && let Some(client) = self.occupants.client_mut(from)
             && !client.bucket.take(rate, context.now)
         {
             let error = StanzaError::new(Condition::PolicyViolation)
