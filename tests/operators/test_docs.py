@@ -5,10 +5,12 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
+import time
 import unittest
 
-from servers import Balcony, Failed, free_port
+from servers import START_SECONDS, Balcony, Failed, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -20,7 +22,7 @@ def blocks(page):
     """The indented blocks of a page, each as one text, without the indentation."""
     text = page.read_text()
     return [re.sub(r"^    ", "", block, flags=re.M).strip("\n")
-            for block in re.findall(r"(?:^    .*\n(?:\n(?=    ))?)+", text, flags=re.M)]
+            for block in re.findall(r"(?:^    .*\n(?:\n+(?=    ))?)+", text, flags=re.M)]
 
 
 def commands(page):
@@ -76,7 +78,85 @@ listen = "127.0.0.1:{free_port()}"
         return self.run(*words, stdin=stdin)
 
 
+class Trial:
+    """`balcony run --dev`, in a network of its own where the system allows that: its ports are always the same."""
+
+    def __init__(self):
+        self.place = pathlib.Path(tempfile.mkdtemp(prefix="balcony-docs-"))
+        own = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"]
+        is_own = subprocess.run([*own, "true"], capture_output=True).returncode == 0
+        self.log = (self.place / "log").open("w+")
+        self.server = subprocess.Popen(
+            [*(own if is_own else []), str(Balcony.binary), "run", "--dev", "--data", "data"],
+            cwd=self.place, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
+        self.inside = f"nsenter --net --target {self.server.pid} " if is_own else ""
+        self.others = []
+
+    def __enter__(self):
+        said = self.wait(lambda: self.said(), "Stop: ")
+        self.words = dict(re.findall(r"(romeo|juliet)@localhost +password (\w+)", said))
+        self.words = {name.upper(): password for name, password in self.words.items()}
+        self.words["CERTIFICATE"] = re.search(r"^ +(/\S+\.pem)$", said, flags=re.M)[1]
+        return self
+
+    def __exit__(self, *_):
+        for process in [*self.others, self.server]:
+            process.terminate()
+            process.wait()
+        self.log.close()
+        shutil.rmtree(self.place, ignore_errors=True)
+
+    def said(self):
+        return (self.place / "log").read_text()
+
+    def wait(self, hear, what):
+        deadline = time.monotonic() + START_SECONDS
+        while what not in hear():
+            if time.monotonic() > deadline or self.server.poll() is not None:
+                raise Failed(f"{what!r} was not said:\n{hear()}\n{self.said()}")
+            time.sleep(0.05)
+        return hear()
+
+    def filled(self, line):
+        """A line of the page with what the server has printed."""
+        for word, value in self.words.items():
+            line = re.sub(rf"\b{word}\b", value, line)
+        return re.sub(r"\b(go-sendxmpp|python3)\b", lambda program: self.inside + (
+            sys.executable if program[0] == "python3" else program[0]), line)
+
+    def listen(self, line):
+        """Starts what listens until it is ended, and answers with how to read what it has said."""
+        heard = self.place / f"heard-{len(self.others)}"
+        with heard.open("w") as file:
+            self.others.append(subprocess.Popen(
+                ["bash", "-c", "exec env " + self.filled(line)], cwd=self.place, stdin=subprocess.DEVNULL, stdout=file,
+                stderr=subprocess.STDOUT))
+        return heard.read_text
+
+    def type(self, line):
+        done = subprocess.run(["bash", "-c", self.filled(line)], cwd=self.place, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=START_SECONDS)
+        if done.returncode:
+            raise Failed(f"{line}: {done.stdout}{done.stderr}\n{self.said()}")
+
+
 class Pages(unittest.TestCase):
+    def test_two_people_chat_as_the_quick_start_tells_it(self):
+        page = blocks(ROOT / "docs/quick-start.md")
+        program = next(block for block in page if block.startswith("import asyncio"))
+        lines = [line for block in page if block != program for line in block.splitlines()]
+        ways = {name: [line for line in lines if name in line] for name in ("go-sendxmpp", "chat.py")}
+        readme = [line for block in blocks(ROOT / "README.md") for line in block.splitlines() if "localhost" in line]
+        self.assertEqual(readme, ways["go-sendxmpp"])
+        with Trial() as trial:
+            (trial.place / "chat.py").write_text(program)
+            for listener, speaker in ways.values():
+                hear = trial.listen(listener)
+                trial.type(speaker)
+                # Who was not there yet gets it on arriving.
+                trial.wait(hear, "romeo@localhost: Good night!")
+                trial.others.pop().terminate()
+
     def test_a_real_domain_as_the_page_tells_it(self):
         page = ROOT / "docs/domain.md"
         lines = [line for line in commands(page) if line.startswith("balcony")]

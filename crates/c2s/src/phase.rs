@@ -90,7 +90,8 @@ pub(crate) struct Turn<'t, 'c> {
     pub(crate) context: &'t mut Context<'c, Settings>,
     pub(crate) wire: &'t mut Wire,
     pub(crate) out: &'t mut Output,
-    /// Whether bytes follow that came together with what is handled now.
+    /// Whether something follows that came together with what is handled now. White space is nothing: RFC 6120 §5.3.3
+    /// forbids it there, clients (go-xmpp) send a line feed, and nothing can be hidden in what is thrown away.
     pub(crate) more_follows: bool,
 }
 

@@ -261,7 +261,7 @@ impl Session {
             match self.phase {
                 Phase::Leaving(_) | Phase::Closed => return,
                 // What stood behind <starttls/> was looked at before TLS was agreed to; this came too late for that.
-                Phase::Handshake(_) if bytes.is_empty() => return,
+                Phase::Handshake(_) if bytes.trim_ascii().is_empty() => return,
                 Phase::Handshake(_) => return self.stop(plaintext_in_handshake(), context, out),
                 Phase::Header(_)
                 | Phase::Insecure(_)
@@ -289,7 +289,7 @@ impl Session {
                 Ok(Some(_)) if self.wire.framing == Framing::WebSocket && !bytes.is_empty() => {
                     return self.stop(StreamCondition::BadFormat.into(), context, out);
                 }
-                Ok(Some(frame)) => self.frame(frame, !bytes.is_empty(), context, out),
+                Ok(Some(frame)) => self.frame(frame, !bytes.trim_ascii().is_empty(), context, out),
                 Ok(None) if beyond.is_empty() => return,
                 Ok(None) => return self.stop(too_much_before_login(), context, out),
                 Err(fault) => return self.stop(Stop::Error(xml_fault(&fault)), context, out),
@@ -383,7 +383,7 @@ impl Session {
             context,
             wire: &mut self.wire,
             out,
-            more_follows: !self.kept.is_empty(),
+            more_follows: !self.kept.trim_ascii().is_empty(),
         };
         match take(phase, &mut turn) {
             Ok(phase) => self.phase = phase,

@@ -56,6 +56,8 @@ pub struct Framer {
     held: Vec<u8>,
     unfinished: Option<Box<Reader>>,
     failure: Option<XmlError>,
+    /// Whether the end of another stream may stand before this one.
+    is_restarted: bool,
 }
 
 impl fmt::Debug for Framer {
@@ -135,6 +137,7 @@ impl Framer {
             held: Vec::new(),
             unfinished: None,
             failure: None,
+            is_restarted: false,
         }
     }
 
@@ -154,10 +157,12 @@ impl Framer {
         Ok(frame)
     }
 
-    /// Forgets the stream (RFC 6120 §5.4.3.3 after STARTTLS, §6.4.6 after SASL): the next bytes begin a new one.
+    /// Forgets the stream (RFC 6120 §5.4.3.3 after STARTTLS, §6.4.6 after SASL): the next bytes begin a new one. White
+    /// space before them is the end of the old one: some clients (go-xmpp) close each element with a line feed.
     pub fn restart(&mut self) {
         let limits = std::mem::take(&mut self.limits);
         *self = Framer::with_backend(self.backend, self.framing, self.content, limits);
+        self.is_restarted = true;
     }
 
     /// Other limits from the next byte on.
@@ -207,7 +212,7 @@ impl Framer {
     fn skip_spaces(&mut self, input: &mut &[u8]) -> usize {
         let spaces = input.iter().take_while(|byte| is_space(**byte)).count();
         *input = &input[spaces..];
-        if spaces > 0 {
+        if spaces > 0 && !self.is_restarted {
             self.leave_start();
         }
         spaces

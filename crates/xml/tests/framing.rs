@@ -409,7 +409,11 @@ fn a_restarted_framer_begins_anew() {
     framer.restart();
     assert!(framer.is_between_frames());
     assert_eq!(framer.held_bytes(), 0);
-    let mut input = HEADER.as_bytes();
+    // What was sent behind the last element of the old stream.
+    let mut input = &b"\n"[..];
+    assert_eq!(framer.next(&mut input), Ok(None));
+    let declared = format!("\n{HEADER}");
+    let mut input = declared.as_bytes();
     assert!(matches!(framer.next(&mut input), Ok(Some(Frame::Open(_)))));
     let mut input = &b"\x01"[..];
     let error = framer.next(&mut input).unwrap_err();

@@ -215,6 +215,8 @@ fn what_a_pipelining_client_sends_waits_for_the_answer() {
     let all = [
         HEADER,
         &plain("romeo", "wherefore"),
+        // As go-xmpp closes its elements.
+        "\n",
         HEADER,
         super::world::BIND_ORCHARD,
         "<presence/>",

@@ -128,8 +128,20 @@ fn rfc6120_5_4_2_2_starttls_that_was_not_offered_fails_and_closes() {
 }
 
 #[test]
+fn rfc6120_5_3_3_a_line_feed_behind_an_element_that_restarts_the_stream_is_nothing() {
+    let mut world = World::new(Transport::Tcp, Encryption::Required);
+    world.talk(HEADER);
+    let proceed = world.talk(&format!("{STARTTLS}\n"));
+    assert!(proceed.starts_with("<proceed"), "{proceed}");
+    assert_eq!(world.talk("\n"), "");
+    world.establish_tls();
+    let answer = world.talk(HEADER);
+    assert!(answer.contains("<mechanisms"), "{answer}");
+}
+
+#[test]
 fn rfc6120_5_4_2_2_plaintext_behind_starttls_is_never_taken_for_something_inside_tls() {
-    for behind in [" ", "\n", "x", HEADER, "<auth/>", "</stream:stream>"] {
+    for behind in ["x", " x", "\0", HEADER, "<auth/>", "</stream:stream>"] {
         let mut world = World::new(Transport::Tcp, Encryption::Required);
         world.talk(HEADER);
         assert_eq!(

@@ -35,24 +35,27 @@ pub fn run_dev(data: Option<&Path>) -> Result<Exit, Report> {
         Some(data) => data.to_path_buf(),
         None => temporary()?,
     };
-    let configuration = configuration(&data)?;
+    let (configuration, certificate) = configuration(&data)?;
     let filter = std::env::var("BALCONY_LOG").ok();
     logging::start(&configuration.log, filter.as_deref())?;
-    serve(&configuration, None, |server| welcome(server, &data))
+    serve(&configuration, None, |server| {
+        welcome(server, &data, &certificate)
+    })
 }
 
 fn temporary() -> Result<PathBuf, Report> {
     Ok(std::env::temp_dir().join(format!("balcony-{}", std::process::id())))
 }
 
-fn configuration(data: &Path) -> Result<Configuration, Report> {
+/// What it is configured to, and the file of its certificate.
+fn configuration(data: &Path) -> Result<(Configuration, PathBuf), Report> {
     system::make_data_directory(data)?;
     let now = rustls_pki_types::UnixTime::now();
     let files = self_signed(data, &[HOST, ROOMS], now)
         .map_err(|error| Report::failed(error.to_string(), "Name another directory with --data."))?;
     let name = HostName::new(HOST).map_err(|error| Report::failed(error, ""))?;
     let host = Host {
-        certificate: Some(files.chain),
+        certificate: Some(files.chain.clone()),
         key: Some(files.key),
         ..Host::default()
     };
@@ -63,6 +66,8 @@ fn configuration(data: &Path) -> Result<Configuration, Report> {
     configuration.hosts.insert(name, host);
     let rooms = HostName::new(ROOMS).map_err(|error| Report::failed(error, ""))?;
     configuration.muc.services = vec![rooms];
+    // Any system allows that many open files.
+    configuration.limits.connections = 500;
     configuration.c2s.listen = loopback(5222);
     configuration.c2s.listen_tls = loopback(5223);
     configuration.s2s.listen = Vec::new();
@@ -70,7 +75,7 @@ fn configuration(data: &Path) -> Result<Configuration, Report> {
     configuration.http.listen = loopback(5280);
     configuration.http.listen_tls = loopback(5281);
     configuration.metrics.listen = OrOff::On(free_or_any(9568));
-    Ok(configuration)
+    Ok((configuration, files.chain))
 }
 
 /// This port of loopback, or any when somebody else has it: figures are no reason not to start.
@@ -92,13 +97,18 @@ fn loopback(port: u16) -> Vec<SocketAddr> {
 }
 
 /// Gives the two accounts new passwords, and says what to try.
-fn welcome(server: &Server, data: &Path) {
+fn welcome(server: &Server, data: &Path, certificate: &Path) {
     let router = Arc::clone(&server.router);
     let accounts: Vec<(String, String)> = ACCOUNTS
         .iter()
         .map(|name| (format!("{name}@{HOST}"), random_password(&server.system)))
         .collect();
     let data = data.display().to_string();
+    // A program that is started elsewhere finds it too.
+    let certificate = std::path::absolute(certificate)
+        .unwrap_or_else(|_| certificate.to_path_buf())
+        .display()
+        .to_string();
     let metrics = server
         .metrics
         .map(|address| address.to_string())
@@ -137,9 +147,10 @@ fn welcome(server: &Server, data: &Path) {
             say(format!("    {account:<18} password {password}"));
         }
         say(format!(
-            "\nConnect two clients to localhost, port 5222 (STARTTLS) or 5223 (TLS), and let them trust the\n\
-             self-signed certificate {data}/localhost.pem. Then write to each other.\n\
-             For a browser: wss://localhost:5281/xmpp-websocket\n\n\
+            "\nAny XMPP client will do: server localhost, port 5222 (STARTTLS) or 5223 (TLS); in a browser\n\
+             wss://localhost:5281/xmpp-websocket. Let it trust this self-signed certificate:\n\n\
+             \x20   {certificate}\n\n\
+             docs/quick-start.md shows two that chat from a terminal.\n\n\
              Figures:  curl http://{metrics}/metrics\n\
              Stop:     Ctrl-C. Data: {data}\n"
         ));
