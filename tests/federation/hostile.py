@@ -22,13 +22,26 @@ class Stranger:
         self.socket = socket.socket()
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.patience = patience
         self.socket.settimeout(patience)
         self.socket.bind((source, 0))
         self.socket.connect(target)
-        self.read = b""
+        self.read = self.waiting = b""
 
     def send(self, text):
         self.socket.sendall(text if isinstance(text, bytes) else text.encode())
+
+    def push(self, text):
+        """Puts text behind what waits, and sends what the other side takes now. Nothing is cut in the middle."""
+        self.waiting += text if isinstance(text, bytes) else text.encode()
+        self.socket.setblocking(False)
+        try:
+            while self.waiting:
+                self.waiting = self.waiting[self.socket.send(self.waiting[:16384]):]
+        except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            pass
+        finally:
+            self.socket.settimeout(self.patience)
 
     def until(self, pattern):
         """Reads until something matches, and gives what was read."""
@@ -52,7 +65,7 @@ class Stranger:
         except OSError:
             return False
         finally:
-            self.socket.settimeout(10)
+            self.socket.settimeout(self.patience)
 
     def close(self):
         self.socket.close()

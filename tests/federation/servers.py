@@ -4,12 +4,14 @@ All certificates come from one authority of the lab, unless a scenario wants oth
 a name server of the lab, or by routes; Prosody has a private hosts file beside it. Nobody asks the system's resolver.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -94,10 +96,10 @@ class Server:
     MANAGES_STREAMS = True
 
     def __init__(self, lab, domain, address, *, authority=None, require_tls=True, dialback=True, routes=False,
-                 exempt="127.0.0.0/8", log="debug", limits=""):
+                 exempt="127.0.0.0/8", log="debug", limits="", grace="10s"):
         self.lab, self.domain, self.address = lab, domain, address
         self.require_tls, self.dialback, self.has_routes = require_tls, dialback, routes
-        self.exempt, self.level, self.limits = exempt, log, limits
+        self.exempt, self.level, self.limits, self.grace = exempt, log, limits, grace
         self.directory = lab.directory / domain
         self.directory.mkdir()
         self.process = None
@@ -212,6 +214,8 @@ listen = []
 listen_tls = []
 [muc]
 services = ["rooms.{self.domain}"]
+[psa]
+s2s_grace = "{self.grace}"
 [metrics]
 listen = "{self.address}:{METRICS}"
 [limits]
@@ -237,6 +241,12 @@ stranger_subscriptions = "off"
         """The state of the link to this domain; None when there is none."""
         links = self.link("list")["links"]
         return next((link["state"] for link in links if link["remote"] == domain), None)
+
+    def keeps_presence_of(self, user):
+        """Whether it is on disk that others have seen this account, so that they are told should the server die."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.directory}/data/balcony.db?mode=ro", uri=True)) as database:
+            return database.execute("SELECT 1 FROM held_presence JOIN accounts ON accounts.id = account WHERE name = ?",
+                                    (user,)).fetchone() is not None
 
     @staticmethod
     def version():

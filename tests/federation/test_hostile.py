@@ -1,7 +1,7 @@
 """Hostile servers: whatever one address does, the server stays small and two people here talk undisturbed.
 
 Each test attacks with real sockets for a few seconds, from an address without exemption from limits, and prints what
-the attack cost. Limits are those of a server that nobody has configured.
+the attack cost. Limits are those of a server that nobody has configured, but for the queue, which would take long to fill.
 """
 
 import asyncio
@@ -15,11 +15,18 @@ from servers import Balcony, Lab, METRICS, S2S, S2S_TLS
 from wire import Client
 
 HERE, ATTACKER, ADDRESS = "montague.lit", "evil.lit", "127.0.7.66"
+STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 SECONDS = 2
+# Stanzas that may wait for one domain.
+QUEUE = 100
 HEADER = STREAM.format(ATTACKER, HERE).encode().replace(b" from=", b" " * 10_000 + b" from=")
 
 # Of a debug build too. The stated limits of one address allow for less than half of it.
 GROWTH_MIB = 24
+# So many messages at least are exchanged during an attack.
+MESSAGES = 10
+# How long a limit may take to be reached, or to be given back.
+PATIENCE = 60
 # The machine may be busy with other things; a server that is blocked takes for ever.
 LATENCY_SECONDS = 15
 
@@ -29,7 +36,8 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         asyncio.get_running_loop().set_debug(False)
         self.at = Lab()
         self.addCleanup(self.at.stop)
-        self.here = self.at.server(Balcony, HERE, "127.0.7.11", exempt="127.0.0.1/32", log="info")
+        self.here = self.at.server(Balcony, HERE, "127.0.7.11", exempt="127.0.0.1/32", log="info",
+                                   limits=f"s2s_queue_stanzas = {QUEUE}")
         self.certificates = self.at.directory / ATTACKER
         self.certificates.mkdir()
         self.at.authority.issue(ATTACKER, self.certificates)
@@ -39,6 +47,7 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         self.romeo = await Client("romeo", HERE, self.here.c2s).login()
         self.juliet = await Client("juliet", HERE, self.here.c2s, "balcony").login()
         self.opened, self.facts = [], {}
+        self.enough = multiprocessing.Event()
 
     def keep(self, connection):
         self.opened.append(connection)
@@ -47,18 +56,30 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
     def server(self, domain=ATTACKER, **options):
         return self.keep(Server(ADDRESS, self.target, domain, HERE, self.certificates, **options))
 
-    async def attack(self, name, what, growth=GROWTH_MIB):
-        """Runs `what(until)` in a process of its own while Romeo and Juliet talk."""
+    def stay_open(self, connections, most):
+        """How many of them the server leaves open, once there are no more than it may; it may be slow."""
+        deadline = time.monotonic() + PATIENCE
+        while (count := sum(connection.is_open() for connection in connections)) > most and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return count
+
+    async def attack(self, name, what, growth=GROWTH_MIB, until_reached=None):
+        """Runs `what(until)` in a process of its own while Romeo and Juliet talk: for some seconds, or until the limit is
+        reached that the attack is made for.
+        """
         await self.say("before")
         ours, theirs = multiprocessing.Pipe()
         fork = multiprocessing.get_context("fork")
         attack = fork.Process(target=lambda: theirs.send((what(until), self.facts)))
         meter = Meter(self.here.process.pid)
-        until = time.monotonic() + SECONDS
+        until = time.monotonic() + (PATIENCE if until_reached else SECONDS)
         attack.start()
         self.addCleanup(attack.kill)
         slowest, number = 0, 0
-        while not ours.poll() and attack.is_alive() or time.monotonic() < until:
+        while (not ours.poll() and attack.is_alive() or not self.enough.is_set() and time.monotonic() < until
+               or number < MESSAGES):
+            if until_reached and await until_reached():
+                self.enough.set()
             number += 1
             slowest = max(slowest, await self.say(f"number {number}"))
             meter.look()
@@ -70,11 +91,30 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         self.assertLess(meter.grown, growth)
         self.assertLess(slowest, LATENCY_SECONDS)
 
+    def answer_to(self, text):
+        """How a stream ends on which this is said. Connections that were just closed count until that is seen: then it is
+        tried again.
+        """
+        deadline, answer = time.monotonic() + PATIENCE, "resource-constraint"
+        while "resource-constraint" in answer and time.monotonic() < deadline:
+            try:
+                connection = self.server().login()
+                connection.send(text)
+                answer = connection.until(b"</stream:stream>")
+            except (OSError, Refused):
+                # Few enough to be no attack of another kind.
+                time.sleep(1)
+        return answer
+
     async def say(self, body):
         started = time.monotonic()
         self.romeo.chat(self.juliet.jid, body)
         await self.juliet.hears_body(body, self.romeo.bare)
         return time.monotonic() - started
+
+    def bounced(self):
+        """What came back to Romeo because too much waits."""
+        return [s for s in self.romeo.heard if s.get("type") == "error" and s.find(f".//{STANZAS}resource-constraint") is not None]
 
     async def metric(self, name, **labels):
         """The sum of a metric's rows that have these labels."""
@@ -100,8 +140,7 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
                         dribbling[connection] += 1
                     except OSError:
                         del dribbling[connection]
-            time.sleep(0.2)
-            self.facts["open"] = sum(connection.is_open() for connection in self.opened)
+            self.facts["open"] = self.stay_open(self.opened, 32)
             return f"{came} connections, {self.facts['open']} stay open"
 
         await self.attack("connections and dribbled headers", flood)
@@ -118,8 +157,7 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
                 if port == S2S_TLS:
                     # A record of TLS that promises more than ever comes.
                     connection.send(b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc")
-            time.sleep(0.2)
-            self.facts["open"] = sum(connection.is_open() for connection in self.opened)
+            self.facts["open"] = self.stay_open(self.opened, 32)
             return f"{came} connections, {self.facts['open']} stay open"
 
         await self.attack("half-open connections", stop_half_way)
@@ -157,18 +195,15 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
             connections = [self.server().login() for _ in range(4)]
             for connection in connections[:2]:
                 connection.send("<enable xmlns='urn:xmpp:sm:3'/>")
-            for connection in connections:
-                connection.socket.settimeout(0.01)
             while time.monotonic() < until:
                 for number, connection in enumerate(connections):
-                    try:
-                        connection.send(requests if number < 2 else flood_of)
+                    if len(connection.waiting) < 65536:
+                        connection.push(requests if number < 2 else flood_of)
                         came += 50
-                        connection.socket.recv(65536)
-                    except TimeoutError:
-                        pass
-                    except OSError:
-                        return f"{came} written, and a connection was closed"
+                    else:
+                        connection.push("")
+                    connection.is_open()
+            self.facts["open"] = sum(connection.is_open() for connection in connections)
             return f"{came} elements written"
 
         before = await self.metric("xmpp_stanzas_total", direction="in", scope="remote")
@@ -178,6 +213,7 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         seconds = time.monotonic() - started
         print(f"      {taken:.0f} stanzas were taken in {seconds:.1f} s", flush=True)
         self.assertGreater(taken, 0)
+        self.assertEqual(self.facts["open"], 4, "they are read more slowly, and not closed")
         # 2,000 a second and one second's burst, and what one read brings on each connection.
         self.assertLess(taken, 2_000 * (seconds + 1) + 4 * 1_000)
 
@@ -193,18 +229,24 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
                 connection = self.server(receive_buffer=4096)
                 connection.send("<bidi xmlns='urn:xmpp:bidi'/>")
                 connections.append(connection.login())
-            for connection in connections:
-                connection.socket.settimeout(0.01)
-            while time.monotonic() < until:
+            while time.monotonic() < until and not self.enough.is_set():
                 for connection in connections:
-                    try:
-                        connection.send(ask)
+                    if len(connection.waiting) < len(ask):
+                        connection.push(ask)
                         came += 50
-                    except OSError:
-                        pass
+                    else:
+                        connection.push("")
+                time.sleep(0.01)
             return f"{came} questions"
 
-        await self.attack("answers that nobody reads", ask_without_end)
+        async def answers_are_dropped():
+            return await self.metric("xmpp_router_dropped_total", reason="answer") > 0
+
+        await self.attack("answers that nobody reads", ask_without_end, until_reached=answers_are_dropped)
+        self.assertTrue(await answers_are_dropped(), "limits.s2s_answers_bytes was never reached")
+        waiting = self.here.link("list")["links"]
+        # What one stream had begun to write comes back and waits in addition, once it ends.
+        self.assertLessEqual(sum(link["waiting_bytes"] for link in waiting), (256 + 64) << 10)
 
     async def test_huge_and_unfinished_stanzas(self):
         def huge(until):
@@ -221,16 +263,10 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
                         time.sleep(0.05)
                 except (OSError, Refused):
                     refused += 1
-            self.facts["open"] = sum(connection.is_open() for connection in unfinished)
+            self.facts["open"] = self.stay_open(unfinished, 22)
             for connection in unfinished:
                 connection.close()
-            time.sleep(0.5)
-            whole = self.server().login()
-            try:
-                whole.send(begin + body * 2)
-                self.facts["answer"] = whole.until(b"</stream:stream>")
-            except OSError:
-                self.facts["answer"] = "policy-violation"
+            self.facts["answer"] = self.answer_to(begin + body * 2)
             return f"{len(unfinished)} stanzas of 200 KiB without an end, {self.facts['open']} connections stay open"
 
         await self.attack("unfinished stanzas", huge)
@@ -240,14 +276,28 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
     async def test_a_server_that_takes_nothing_does_not_hold_up_who_writes_to_it(self):
         """Romeo writes to a domain whose server accepts connections and says nothing, and to Juliet."""
         silent = socket.create_server((ADDRESS, S2S), backlog=100)
+        silent.settimeout(PATIENCE)
         self.addCleanup(silent.close)
 
-        def write(until):
-            return "Romeo wrote to them"
+        def take(until):
+            visitor, _ = silent.accept()
+            with visitor:
+                self.facts["greeting"] = visitor.recv(65536)
+                while time.monotonic() < until and not self.enough.is_set():
+                    time.sleep(0.01)
+            return "a visitor was left without an answer"
 
-        for number in range(500):
+        written = QUEUE + 50
+        for number in range(written):
             self.romeo.chat(f"a@{ATTACKER}", f"into the dark {number} " + "x" * 1000)
-        await self.attack("a peer that says nothing", write)
+
+        async def queue_is_full():
+            return len(self.bounced()) >= written - QUEUE
+
+        await self.attack("a peer that says nothing", take, until_reached=queue_is_full)
+        self.assertIn(b"<stream:stream", self.facts["greeting"])
+        self.assertEqual(len(self.bounced()), written - QUEUE)
+        self.assertEqual([link["waiting"] for link in self.here.link("list")["links"]], [QUEUE])
 
 
 if __name__ == "__main__":

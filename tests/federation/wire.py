@@ -188,9 +188,18 @@ class Component:
         self.echoing = asyncio.ensure_future(self._echo())
         return self
 
-    def leave(self):
+    async def leave(self):
+        """Ends the stream in order (RFC 6120 §4.4): when this is over, the server knows that it is gone."""
         self.echoing.cancel()
+        self.writer.write(b"</stream:stream>")
+        while await asyncio.wait_for(self.reader.read(65536), PATIENCE):
+            pass
         self.writer.close()
+
+    def drop(self):
+        """Ends the connection, whatever is on its way."""
+        self.echoing.cancel()
+        self.writer.transport.abort()
 
     def chat(self, sender, to, body):
         self.writer.write(f"<message from={quoteattr(sender)} to={quoteattr(to)} type='chat'>"

@@ -528,6 +528,8 @@ pub enum DropReason {
     Privacy,
     /// Strangers have asked too often (`limits.subscriptions_from_strangers`).
     Strangers,
+    /// An answer or an error for another domain, which cannot be reached or does not read them (`limits.s2s_answers_bytes`).
+    Answer,
 }
 
 /// An answer to an operator, given when everything before it is durable.

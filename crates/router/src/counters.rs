@@ -88,7 +88,7 @@ const KINDS: usize = 3;
 const DIRECTIONS: usize = 2;
 const SCOPES: usize = 3;
 const CONDITIONS: usize = Condition::ALL.len();
-const REASONS: usize = 3;
+const REASONS: usize = 4;
 const DROPPED_AT: usize = KINDS * CONDITIONS;
 const PRESENCE_AT: usize = DROPPED_AT + REASONS;
 const PRIVACY_AT: usize = PRESENCE_AT + PresenceCount::ALL.len();
@@ -383,6 +383,7 @@ fn index(counter: Counter) -> usize {
         Counter::Dropped(DropReason::DeliveryRule) => DROPPED_AT,
         Counter::Dropped(DropReason::Privacy) => DROPPED_AT + 1,
         Counter::Dropped(DropReason::Strangers) => DROPPED_AT + 2,
+        Counter::Dropped(DropReason::Answer) => DROPPED_AT + 3,
         Counter::Presence(count) => PRESENCE_AT + count as usize,
         Counter::Privacy(tally) => PRIVACY_AT + tally.index(),
         Counter::Roster(operation) => ROSTER_AT + operation.index(),
@@ -403,6 +404,7 @@ mod tests {
             Counter::Dropped(DropReason::DeliveryRule),
             Counter::Dropped(DropReason::Privacy),
             Counter::Dropped(DropReason::Strangers),
+            Counter::Dropped(DropReason::Answer),
         ];
         all.extend(PresenceCount::ALL.map(Counter::Presence));
         all.extend(PrivacyTally::ALL.map(Counter::Privacy));

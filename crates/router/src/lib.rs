@@ -21,8 +21,8 @@ mod world;
 
 pub use counters::{Counter, Counters, Direction, PROCESSING_SECONDS, STANZA_BYTES, Scope};
 pub use federation::{
-    Federation, HANDSHAKE_SECONDS, HandshakeTimes, LinkFigures, LinkSlot, Network, Order, PeerFigures,
-    StreamHandle, StreamOrders,
+    Durations, Exchange, Federation, HANDSHAKE_SECONDS, LinkFigures, LinkSlot, Network, Order, PeerFigures,
+    ROUND_TRIP_SECONDS, StreamHandle, StreamOrders,
 };
 pub use hosts::{Host, Hosts};
 pub use passwords::PasswordWork;

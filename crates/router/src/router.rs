@@ -141,6 +141,11 @@ impl Router {
         self.surroundings.now()
     }
 
+    /// What the calendar says.
+    pub fn wall(&self) -> machine::Timestamp {
+        self.surroundings.wall()
+    }
+
     /// What was counted.
     pub fn counters(&self) -> &Counters {
         &self.counters

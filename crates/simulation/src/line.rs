@@ -160,7 +160,7 @@ impl End {
         }
         let mut busy = false;
         while let Some(order) = self.next_order() {
-            failures.extend(self.input(office, input_of(order)));
+            failures.extend(self.input(office, order.into()));
             busy = true;
         }
         if self
@@ -259,25 +259,5 @@ impl End {
             }
         });
         failure
-    }
-}
-
-fn input_of(order: Order) -> Input<'static> {
-    match order {
-        Order::Authorize(pair) => Input::Authorize(pair),
-        Order::Verify(verification) => Input::Verify(verification),
-        Order::Verified {
-            verification,
-            verdict,
-        } => Input::Verified {
-            verification,
-            verdict,
-        },
-        Order::Resumption(found) => Input::Resumption(found),
-        Order::Superseded => Input::Superseded,
-        Order::Check => Input::Check,
-        Order::Answered => Input::Answered,
-        Order::Close => Input::Close,
-        Order::End(error) => Input::End(error),
     }
 }

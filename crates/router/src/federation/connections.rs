@@ -11,7 +11,8 @@ use s2s::{Method, Pair, Side, Suspended, Verification, Ways};
 use stanza::Address;
 use stream_management::Mailbox;
 
-use super::StreamOrders;
+use super::pulse::{Exchange, Pulse};
+use super::{StreamHandle, StreamOrders};
 
 /// Broken connections of one pair of domains that are waited for at the same time; for one more, the oldest is given up.
 const BROKEN_MAX: usize = 4;
@@ -40,6 +41,7 @@ pub(crate) struct Live {
     /// By what.
     pub(crate) methods: BTreeMap<Pair, Method>,
     pub(crate) mailbox: Option<Arc<Mailbox>>,
+    pub(crate) pulse: Arc<Pulse>,
     /// Under which identifier it can be resumed (XEP-0198 §3).
     resumable: Option<String>,
     /// Pairs that it was asked for beside its errand.
@@ -60,23 +62,25 @@ pub(crate) enum Sought {
 
 impl Connections {
     /// A new connection.
-    pub(crate) fn open(&mut self, side: Side, orders: Arc<dyn StreamOrders>) -> StreamId {
+    pub(crate) fn open(&mut self, side: Side, orders: Arc<dyn StreamOrders>) -> StreamHandle {
         self.next += 1;
-        let stream = StreamId(self.next);
+        let id = StreamId(self.next);
+        let pulse = Arc::<Pulse>::default();
         self.live.insert(
-            stream,
+            id,
             Live {
                 side,
                 orders,
                 pairs: BTreeMap::new(),
                 methods: BTreeMap::new(),
                 mailbox: None,
+                pulse: Arc::clone(&pulse),
                 resumable: None,
                 piggybacked: BTreeSet::new(),
                 successor: None,
             },
         );
-        stream
+        StreamHandle { id, pulse }
     }
 
     pub(crate) fn get_mut(&mut self, stream: StreamId) -> Option<&mut Live> {
@@ -99,6 +103,16 @@ impl Connections {
     pub(crate) fn methods(&self) -> BTreeMap<Pair, Method> {
         let all = self.live.values().flat_map(|live| &live.methods);
         all.map(|(pair, method)| (pair.clone(), *method)).collect()
+    }
+
+    /// Adds what the connections know of the links that they carry.
+    pub(crate) fn add_exchanges(&self, all: &mut BTreeMap<Pair, Exchange>) {
+        for live in self.live.values() {
+            let exchange = live.pulse.look();
+            for pair in live.pairs.keys() {
+                all.entry(pair.clone()).or_default().join(exchange);
+            }
+        }
     }
 
     /// How many there are: from other servers, to other servers, broken.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use machine::Moment;
+use machine::{Moment, Timestamp};
 use s2s::explain::{Attempt, DnsFault};
 use s2s::link::StateName;
 use s2s::{Ending, Method, Side, Step};
@@ -16,6 +16,18 @@ const PEERS_MAX: usize = 500;
 /// Upper bounds of the buckets in which the time from a connection to an authenticated pair is counted, in seconds.
 pub const HANDSHAKE_SECONDS: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
 
+/// The same for the time from a question between servers to its answer.
+pub const ROUND_TRIP_SECONDS: [f64; 8] = [0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0];
+
+/// Durations in nine buckets, the last of which has no end.
+#[derive(Debug, Clone, Default)]
+pub struct Durations {
+    /// How many in each bucket, each for itself, and beyond.
+    pub counts: [u64; 9],
+    /// Of all of them.
+    pub sum: Duration,
+}
+
 /// What was counted of all links since the start.
 #[derive(Debug, Clone, Default)]
 pub struct LinkFigures {
@@ -26,7 +38,7 @@ pub struct LinkFigures {
     /// Of each domain that a link was up with, and of all others together.
     pub peers: BTreeMap<Option<Address>, PeerFigures>,
     /// `xmpp_s2s_handshake_seconds{direction, auth}`.
-    pub handshakes: BTreeMap<(&'static str, &'static str), HandshakeTimes>,
+    pub handshakes: BTreeMap<(&'static str, &'static str), Durations>,
 }
 
 /// What was counted of one domain.
@@ -36,15 +48,10 @@ pub struct PeerFigures {
     pub attempts: BTreeMap<(&'static str, &'static str), u64>,
     /// `xmpp_s2s_unavailable_seconds_total`: outages of all our domains with it, from the loss to the return.
     pub unavailable: Duration,
-}
-
-/// How long it took until a pair was authenticated.
-#[derive(Debug, Clone, Default)]
-pub struct HandshakeTimes {
-    /// How many in each bucket of [`HANDSHAKE_SECONDS`], each for itself, and beyond.
-    pub counts: [u64; HANDSHAKE_SECONDS.len() + 1],
-    /// Of all of them.
-    pub sum: Duration,
+    /// `xmpp_s2s_rtt_seconds`: from what is sent to its acknowledgement, from a ping to its answer.
+    pub round_trips: Durations,
+    /// `xmpp_s2s_last_exchange_timestamp_seconds`.
+    pub heard: Option<Timestamp>,
 }
 
 impl LinkFigures {
@@ -76,7 +83,7 @@ impl LinkFigures {
             self.handshakes
                 .entry((direction, auth(method)))
                 .or_default()
-                .observe(last.took);
+                .observe(last.took, &HANDSHAKE_SECONDS);
         }
         // What came to us is an attempt of theirs; and a connection that only asked for a key says nothing of a way.
         let only_asked = record.is_some_and(|record| {
@@ -89,6 +96,17 @@ impl LinkFigures {
         }
     }
 
+    /// The other server has answered.
+    pub(crate) fn round_trip(&mut self, remote: &Address, took: Duration) {
+        self.peer(remote).round_trips.observe(took, &ROUND_TRIP_SECONDS);
+    }
+
+    /// Something came from a domain.
+    pub(crate) fn heard(&mut self, remote: &Address, at: Option<Timestamp>) {
+        let peer = self.peer(remote);
+        peer.heard = peer.heard.max(at);
+    }
+
     fn peer(&mut self, remote: &Address) -> &mut PeerFigures {
         let key = Some(remote.clone());
         let key = key.filter(|_| self.peers.contains_key(&Some(remote.clone())));
@@ -96,13 +114,10 @@ impl LinkFigures {
     }
 }
 
-impl HandshakeTimes {
-    fn observe(&mut self, took: Duration) {
+impl Durations {
+    fn observe(&mut self, took: Duration, bounds: &[f64; 8]) {
         let seconds = took.as_secs_f64();
-        let bucket = HANDSHAKE_SECONDS
-            .iter()
-            .take_while(|bound| seconds > **bound)
-            .count();
+        let bucket = bounds.iter().take_while(|bound| seconds > **bound).count();
         self.sum += took;
         if let Some(count) = self.counts.get_mut(bucket) {
             *count += 1;
@@ -146,7 +161,6 @@ pub(crate) type Loss = (Moment, bool);
 
 #[cfg(test)]
 mod tests {
-    use machine::Timestamp;
     use s2s::explain::{Dns, TcpFault, Try};
     use s2s::{Pair, Record, Transport};
 

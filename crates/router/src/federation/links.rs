@@ -1,10 +1,11 @@
 //! The router as the world of links: where they are, what they send, whom they tell.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
-use account::Suppression;
+use account::{DropReason, Suppression};
 use machine::{Context, Moment};
 use papaya::HashMap;
 use parking_lot::Mutex;
@@ -16,7 +17,8 @@ use turns::{CommitId, Death, Gone, Limits, Priority, Refusal, Slot, Worker, Worl
 
 use super::Order;
 use super::figures::{LinkFigures, Loss};
-use crate::counters::{Direction, Scope};
+use super::pulse::{Exchange, Past};
+use crate::counters::{Counter, Direction, Scope};
 use crate::router::{Destination, Router, settle};
 use crate::surroundings::Alarm;
 use crate::trace::Border;
@@ -31,6 +33,7 @@ pub(crate) struct Links {
     slots: HashMap<Pair, Arc<LinkSlot>>,
     figures: Mutex<LinkFigures>,
     lost: Mutex<BTreeMap<Pair, Loss>>,
+    past: Past,
 }
 
 impl Router {
@@ -44,6 +47,7 @@ impl Router {
 
     /// What was counted of links.
     pub fn link_figures(&self) -> LinkFigures {
+        let exchanges = self.exchanges();
         let mut figures = self.links.figures.lock().clone();
         let now = self.surroundings.now();
         // Outages count while they last.
@@ -52,12 +56,42 @@ impl Router {
                 figures.lost(&pair.remote, now.since(*since));
             }
         }
+        for (pair, exchange) in exchanges {
+            figures.heard(&pair.remote, exchange.heard);
+        }
         figures
+    }
+
+    /// When something came last through each link, and how long its last round trip took.
+    pub fn exchanges(&self) -> BTreeMap<Pair, Exchange> {
+        let mut all = self.links.past.all();
+        self.connections.lock().add_exchanges(&mut all);
+        all
     }
 
     /// Counts an attempt that is over.
     pub(crate) fn count_attempt(&self, attempt: &s2s::explain::Attempt) {
         self.links.figures.lock().attempted(attempt);
+    }
+
+    /// Counts a round trip on a connection that carries these pairs.
+    pub(crate) fn count_round_trip(&self, pairs: &[Pair], took: Duration) {
+        let remotes: BTreeSet<&Address> = pairs.iter().map(|pair| &pair.remote).collect();
+        let mut figures = self.links.figures.lock();
+        for remote in remotes {
+            figures.round_trip(remote, took);
+        }
+    }
+
+    /// A connection that carried these links is over.
+    pub(crate) fn keep_exchange<'p>(&self, pairs: impl Iterator<Item = &'p Pair>, exchange: Exchange) {
+        let mut figures = self.links.figures.lock();
+        for pair in pairs {
+            figures.heard(&pair.remote, exchange.heard);
+            if self.link_in_memory(pair).is_some() {
+                self.links.past.keep(pair, exchange);
+            }
+        }
     }
 
     /// An operator wants a connection now.
@@ -216,6 +250,7 @@ impl Router {
 
     fn forget_link(&self, slot: &Arc<LinkSlot>) {
         self.links.lost.lock().remove(slot.key());
+        self.links.past.forget(slot.key());
         let _ = self
             .links
             .slots
@@ -225,12 +260,16 @@ impl Router {
 
     /// A stanza for another domain will not be delivered.
     fn hand_back(self: &Arc<Self>, entry: Entry, fate: Fate, worker: &mut Worker) {
-        if let Fate::Bounced(error) = fate {
-            let condition = error.condition.as_str();
-            *self.links.figures.lock().bounced.entry(condition).or_default() += 1;
-            self.undeliverable(entry.parcel, error, entry.receipt, worker);
-        } else {
-            settle(entry.receipt);
+        match fate {
+            Fate::Bounced(error) => {
+                let condition = error.condition.as_str();
+                *self.links.figures.lock().bounced.entry(condition).or_default() += 1;
+                self.undeliverable(entry.parcel, error, entry.receipt, worker);
+            }
+            Fate::Dropped => {
+                self.counters.add(Counter::Dropped(DropReason::Answer), 1);
+                settle(entry.receipt);
+            }
         }
     }
 

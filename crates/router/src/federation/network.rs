@@ -6,9 +6,12 @@ use std::sync::Arc;
 use machine::Rate;
 use s2s::link::StreamId;
 use s2s::{
-    Admission, Certificates, Errand, Limits, Pair, Policies, Secret, Suspended, Times, Verdict, Verification,
+    Admission, Certificates, Errand, Input, Limits, Pair, Policies, Secret, Suspended, Times, Verdict,
+    Verification,
 };
 use stanza::{Address, StreamError};
+
+use super::pulse::Pulse;
 
 /// What the router and the connections read of the configuration about other domains.
 #[derive(Debug, Clone)]
@@ -72,13 +75,31 @@ pub enum Order {
 }
 
 /// One connection between servers, as its owner holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamHandle(pub(crate) StreamId);
+#[derive(Debug, Clone)]
+pub struct StreamHandle {
+    pub(crate) id: StreamId,
+    pub(crate) pulse: Arc<Pulse>,
+}
 
-impl StreamHandle {
-    /// Its name.
-    pub fn id(&self) -> StreamId {
-        self.0
+impl From<Order> for Input<'static> {
+    fn from(order: Order) -> Input<'static> {
+        match order {
+            Order::Authorize(pair) => Input::Authorize(pair),
+            Order::Verify(verification) => Input::Verify(verification),
+            Order::Verified {
+                verification,
+                verdict,
+            } => Input::Verified {
+                verification,
+                verdict,
+            },
+            Order::Resumption(found) => Input::Resumption(found),
+            Order::Superseded => Input::Superseded,
+            Order::Check => Input::Check,
+            Order::Answered => Input::Answered,
+            Order::Close => Input::Close,
+            Order::End(error) => Input::End(error),
+        }
     }
 }
 

@@ -27,7 +27,7 @@ impl Router {
 
     /// A connection from or to another server is there.
     pub fn stream_opened(&self, side: Side, orders: Arc<dyn StreamOrders>) -> StreamHandle {
-        StreamHandle(self.connections.lock().open(side, orders))
+        self.connections.lock().open(side, orders)
     }
 
     /// A connection wants something to happen. `mailbox` is what it drains now.
@@ -38,7 +38,7 @@ impl Router {
         mailbox: Option<&Arc<Mailbox>>,
         worker: &mut Worker,
     ) {
-        let stream = handle.id();
+        let stream = handle.id;
         match effect {
             // The connection itself does these.
             Effect::StartTls | Effect::Unsolicited(_) => {}
@@ -88,7 +88,14 @@ impl Router {
                     self.tell_link(&pair, Input::Alive(stream), worker);
                 }
             }
-            Effect::Route { stanza, receipt } => self.from_elsewhere(stanza, receipt, worker),
+            Effect::RoundTrip(took) => {
+                handle.pulse.answered(took, self.surroundings.wall());
+                self.count_round_trip(&self.pairs_of(stream), took);
+            }
+            Effect::Route { stanza, receipt } => {
+                handle.pulse.heard(self.surroundings.wall());
+                self.from_elsewhere(stanza, receipt, worker);
+            }
             Effect::Reply(stanza) => self.route(Parcel::new(stanza), None, worker),
             Effect::Close(close) => self.stream_closed(stream, *close, worker),
         }
@@ -353,6 +360,7 @@ impl Router {
             self.verified(verification, verdict_of(cause));
         }
         let Some(live) = live else { return };
+        self.keep_exchange(live.pairs.keys(), live.pulse.look());
         // It may have ended before it heard of these.
         for pair in &live.piggybacked {
             self.attempt_failed(pair, cause, worker);

@@ -13,6 +13,8 @@ pub(crate) struct Liveness {
     until: Option<Moment>,
     /// Somebody waits to hear that it is there.
     wanted: bool,
+    /// When it was last sent a ping, until the answer comes.
+    pinged: Option<Moment>,
 }
 
 /// What is to be done about a silent peer.
@@ -42,6 +44,17 @@ impl Liveness {
     /// The peer has been asked.
     pub(crate) fn asked(&mut self, now: Moment, answer: Duration) {
         self.until.get_or_insert(now + answer);
+    }
+
+    /// The peer has been asked with a ping.
+    pub(crate) fn pinged(&mut self, now: Moment, answer: Duration) {
+        self.asked(now, answer);
+        self.pinged = Some(now);
+    }
+
+    /// The ping is answered, on whatever connection. Gives how long that took.
+    pub(crate) fn answered(&mut self, now: Moment) -> Option<Duration> {
+        self.pinged.take().map(|pinged| now.since(pinged))
     }
 
     /// The peer cannot be asked; the transport will notice.

@@ -204,7 +204,11 @@ impl Open {
         let handled = count(element)?;
         self.mailbox.acknowledge(handled).map_err(too_high)?;
         let unacknowledged = self.mailbox.unacknowledged();
-        if counting.requests.answered(unacknowledged, turn.context.now) == Request::Now {
+        let now = turn.context.now;
+        if let Some(asked) = counting.requests.open_since() {
+            turn.effect(Effect::RoundTrip(now.since(asked)));
+        }
+        if counting.requests.answered(unacknowledged, now) == Request::Now {
             write_request(turn);
         }
         Ok(())

@@ -1,5 +1,7 @@
 //! What a connection between servers wants to happen, and how it ends.
 
+use std::time::Duration;
+
 use stanza::{Stanza, StreamError};
 use stream_management::Receipt;
 
@@ -69,6 +71,8 @@ pub enum Effect {
     Silent(Pair),
     /// The peer said something after [`Input::Check`](crate::Input::Check).
     Alive,
+    /// It took so long until the peer acknowledged what it was sent, or answered a ping; its own time is in it.
+    RoundTrip(Duration),
     /// Carry a stanza on. Its sender's domain is authenticated on this stream, its recipient's is ours.
     Route {
         /// The stanza.

@@ -148,6 +148,7 @@ impl Unanswered {
             | Effect::NotResumed(_)
             | Effect::Silent(_)
             | Effect::Alive
+            | Effect::RoundTrip(_)
             | Effect::Route { .. }
             | Effect::Reply(_)
             | Effect::Close(_) => {}

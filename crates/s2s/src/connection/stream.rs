@@ -125,7 +125,7 @@ impl Stream {
                 Ok(())
             }),
             Input::Check => self.check(context, out),
-            Input::Answered => self.alive(context.now, out),
+            Input::Answered => self.answered(context.now, out),
             Input::Wake => self.wake(context, out),
             Input::PeerClosed => self.lost(context, out),
             Input::Close => self.close_in_order(context, out),
@@ -459,6 +459,12 @@ impl Stream {
         }
     }
 
+    fn answered(&mut self, now: Moment, out: &mut Output) {
+        let took = self.wire.liveness.answered(now);
+        out.effects.extend(took.map(Effect::RoundTrip));
+        self.alive(now, out);
+    }
+
     fn check(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
         if matches!(self.phase, Phase::Open(_)) {
             self.wire.liveness.want();
@@ -479,7 +485,7 @@ impl Stream {
             self.wire.liveness.asked(now, answer);
         } else if let Some(pair) = sending {
             out.effects.push(Effect::Silent(pair));
-            self.wire.liveness.asked(now, answer);
+            self.wire.liveness.pinged(now, answer);
         } else {
             self.wire.liveness.cannot_ask(now);
         }

@@ -23,6 +23,12 @@ pub struct Link {
     pub waiting: usize,
     /// Bytes of them.
     pub waiting_bytes: usize,
+    /// How long ago something came from the domain.
+    #[serde(default)]
+    pub last_exchange_seconds: Option<u64>,
+    /// How long it took last until the domain's server acknowledged what it was sent, or answered a ping.
+    #[serde(default)]
+    pub rtt_microseconds: Option<u64>,
     /// How many accounts and rooms want to know of its state.
     pub watchers: usize,
     /// Whether they have been told that the domain may not be reached.

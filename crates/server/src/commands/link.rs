@@ -76,6 +76,12 @@ fn line(link: &Link) -> String {
     if !ways.is_empty() {
         parts.push(format!("streams: {}", ways.join(", ")));
     }
+    if let Some(seconds) = link.last_exchange_seconds {
+        parts.push(format!("last heard {} ago", span(seconds)));
+    }
+    if let Some(micros) = link.rtt_microseconds {
+        parts.push(format!("round trip {}.{} ms", micros / 1000, micros % 1000 / 100));
+    }
     if link.connecting {
         parts.push(String::from("connecting"));
     }
@@ -159,6 +165,8 @@ mod tests {
             retry_in_seconds: Some(20),
             waiting: 3,
             waiting_bytes: 900,
+            last_exchange_seconds: None,
+            rtt_microseconds: None,
             watchers: 1,
             announced: true,
             streams: Vec::new(),
@@ -196,6 +204,8 @@ mod tests {
             cause: None,
             retry_in_seconds: None,
             waiting: 0,
+            last_exchange_seconds: Some(5),
+            rtt_microseconds: Some(1_290),
             streams: vec![LinkStream {
                 ways: String::from("both"),
                 broken: false,
@@ -204,7 +214,7 @@ mod tests {
         };
         assert_eq!(
             line(&up),
-            "montague.lit - capulet.lit  up for 2 min; streams: both"
+            "montague.lit - capulet.lit  up for 2 min; streams: both; last heard 5 s ago; round trip 1.2 ms"
         );
     }
 

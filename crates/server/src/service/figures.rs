@@ -84,6 +84,7 @@ fn stanzas(families: &mut Families, router: &Router) {
         (DropReason::DeliveryRule, "delivery_rule"),
         (DropReason::Privacy, "privacy"),
         (DropReason::Strangers, "strangers"),
+        (DropReason::Answer, "answer"),
     ] {
         rows.row(&[("reason", name)], counters.get(Counter::Dropped(reason)));
     }

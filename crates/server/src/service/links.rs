@@ -1,9 +1,10 @@
 //! What an operator asks about other domains, answered by the running server.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use router::Router;
+use router::{Exchange, Router};
 use s2s::explain::{self, DnsFault, TcpFault, TlsFault};
 use s2s::link::{Path, View};
 use s2s::{Method, Pair, Record, Side, Step, TlsVersion, Transport, Ways};
@@ -20,8 +21,10 @@ const EXPLAIN_PAUSE: Duration = Duration::from_millis(50);
 
 /// Links to a domain, or all.
 pub(super) fn list(router: &Arc<Router>, domain: Option<&HostName>) -> Outcome {
-    let links = views(router, domain).into_iter().map(|view| link(router, &view));
-    let links = links
+    let exchanges = router.exchanges();
+    let links = views(router, domain)
+        .into_iter()
+        .map(|view| link(router, &view, &exchanges))
         .map(|link| admin::Link {
             attempts: Vec::new(),
             ..link
@@ -52,8 +55,9 @@ pub(super) async fn explain(router: &Arc<Router>, domain: &HostName) -> Outcome 
             views = self::views(router, Some(domain));
         }
     }
+    let exchanges = router.exchanges();
     Ok(Reply::Links {
-        links: views.iter().map(|view| link(router, view)).collect(),
+        links: views.iter().map(|view| link(router, view, &exchanges)).collect(),
     })
 }
 
@@ -114,8 +118,9 @@ fn usual_pair(router: &Router, domain: &HostName) -> Result<Pair, Refusal> {
     Ok(Pair { local, remote })
 }
 
-fn link(router: &Router, view: &View) -> admin::Link {
+fn link(router: &Router, view: &View, exchanges: &BTreeMap<Pair, Exchange>) -> admin::Link {
     let now = router.now();
+    let exchange = exchanges.get(&view.pair).copied().unwrap_or_default();
     admin::Link {
         local: view.pair.local.to_string(),
         remote: view.pair.remote.to_string(),
@@ -130,6 +135,10 @@ fn link(router: &Router, view: &View) -> admin::Link {
             .map(|at| at.since(now).as_secs()),
         waiting: view.waiting.0,
         waiting_bytes: view.waiting.1,
+        last_exchange_seconds: exchange.heard.map(|heard| router.wall().since(heard).as_secs()),
+        rtt_microseconds: exchange
+            .round_trip
+            .map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
         watchers: view.watchers,
         announced: view.path != Path::Clear,
         streams: view

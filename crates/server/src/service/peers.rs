@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::Mutex;
-use router::{HANDSHAKE_SECONDS, HandshakeTimes, PeerFigures, Router};
+use router::{Durations, HANDSHAKE_SECONDS, PeerFigures, ROUND_TRIP_SECONDS, Router};
 use s2s::link::{StateName, View};
 use s2s::{Method, Pair};
 use stanza::{Address, Condition};
@@ -94,6 +94,7 @@ pub(super) fn rows(families: &mut Families, router: &Router, peers_told: &Mutex<
         rows.row(&[("condition", condition)], count);
     }
     reach(families, &figures.peers, named);
+    exchanges(families, &figures.peers, named);
     handshakes(families, &figures.handshakes);
 }
 
@@ -126,7 +127,46 @@ fn reach(families: &mut Families, peers: &BTreeMap<Option<Address>, PeerFigures>
     }
 }
 
-fn handshakes(families: &mut Families, times: &BTreeMap<(&'static str, &'static str), HandshakeTimes>) {
+/// When each domain was heard last, and how fast its server answers.
+fn exchanges(
+    families: &mut Families,
+    peers: &BTreeMap<Option<Address>, PeerFigures>,
+    named: &BTreeSet<String>,
+) {
+    let of_named = || {
+        let known = peers
+            .iter()
+            .filter_map(|(domain, figures)| Some((domain.as_ref()?, figures)));
+        let known = known.map(|(domain, figures)| (domain.as_str(), figures));
+        known.filter(|(domain, _)| named.contains(*domain))
+    };
+    let mut rows = families.gauge(
+        "xmpp_s2s_last_exchange_timestamp_seconds",
+        "When a stanza, an acknowledgement or the answer to a ping came last from this domain.",
+    );
+    for (domain, figures) in of_named() {
+        if let Some(heard) = figures.heard {
+            rows.row(&[("peer", domain)], heard.as_unix_micros() as f64 / 1e6);
+        }
+    }
+    let mut rows = families.histogram(
+        "xmpp_s2s_rtt_seconds",
+        "Until a server acknowledged what it was sent, or answered a ping; its own time is in it.",
+    );
+    for (domain, figures) in of_named() {
+        let times = &figures.round_trips;
+        rows.observations(
+            &[("peer", domain)],
+            Histogram {
+                bounds: &ROUND_TRIP_SECONDS,
+                counts: &times.counts,
+                sum: times.sum.as_secs_f64(),
+            },
+        );
+    }
+}
+
+fn handshakes(families: &mut Families, times: &BTreeMap<(&'static str, &'static str), Durations>) {
     let mut rows = families.histogram(
         "xmpp_s2s_handshake_seconds",
         "From the connection to a domain that is authenticated.",

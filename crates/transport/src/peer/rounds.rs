@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use machine::Moment;
-use router::Order;
 use s2s::Input;
 use stanza::{StreamCondition, StreamError};
 
@@ -38,6 +37,18 @@ impl Peer {
                 }
                 busy = true;
             }
+            // Before anything is written: nothing is given to a peer that has left already, as far as can be known.
+            if !nothing_to_read && self.reads(round) {
+                match self.poll_read(context, round) {
+                    Read::Some => busy = true,
+                    Read::Nothing => nothing_to_read = true,
+                    Read::Ended => {
+                        self.input(round, Input::PeerClosed);
+                        busy = true;
+                    }
+                    Read::Failed => return self.lost(round),
+                }
+            }
             let calls = self.poll_mailbox(context, round);
             if calls {
                 busy |= self.take_signals(round);
@@ -52,17 +63,6 @@ impl Peer {
                     Wants::Nothing => {}
                     Wants::Tls => return Poll::Ready(Step::Secure),
                     Wants::Close => return Poll::Ready(Step::End),
-                }
-            }
-            if !nothing_to_read && self.reads(round) {
-                match self.poll_read(context, round) {
-                    Read::Some => busy = true,
-                    Read::Nothing => nothing_to_read = true,
-                    Read::Ended => {
-                        self.input(round, Input::PeerClosed);
-                        busy = true;
-                    }
-                    Read::Failed => return self.lost(round),
                 }
             }
             if !busy {
@@ -132,24 +132,7 @@ impl Peer {
         let orders = Arc::clone(&self.orders);
         let mut some = false;
         while let Poll::Ready(order) = orders.poll_next(context) {
-            let input = match order {
-                Order::Authorize(pair) => Input::Authorize(pair),
-                Order::Verify(verification) => Input::Verify(verification),
-                Order::Verified {
-                    verification,
-                    verdict,
-                } => Input::Verified {
-                    verification,
-                    verdict,
-                },
-                Order::Resumption(found) => Input::Resumption(found),
-                Order::Superseded => Input::Superseded,
-                Order::Check => Input::Check,
-                Order::Answered => Input::Answered,
-                Order::Close => Input::Close,
-                Order::End(error) => Input::End(error),
-            };
-            self.input(round, input);
+            self.input(round, order.into());
             some = true;
         }
         some

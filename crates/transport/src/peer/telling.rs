@@ -125,11 +125,11 @@ impl Peer {
     /// Tells the router that this connection exists, if it does not know.
     pub(super) fn open(&mut self) -> StreamHandle {
         if let Some(handle) = &self.told.handle {
-            return *handle;
+            return handle.clone();
         }
         let orders = Arc::clone(&self.orders) as Arc<dyn StreamOrders>;
         let handle = self.servers.router().stream_opened(self.stream.side(), orders);
-        self.told.handle = Some(handle);
+        self.told.handle = Some(handle.clone());
         handle
     }
 

@@ -1,5 +1,7 @@
 //! Silent peers: asked after thirty seconds, given up after forty-five (clauses.md §4.6).
 
+use std::time::Duration;
+
 use super::world::*;
 use crate::{Ending, Input};
 
@@ -58,6 +60,29 @@ fn a_stream_that_is_not_counted_asks_for_a_ping() {
     assert_eq!(world.noted().len(), 1);
     world.pass(15);
     assert_eq!(world.ending(), Some(&Ending::Silent));
+}
+
+#[test]
+fn a_round_trip_ends_with_the_acknowledgement_or_the_answer_to_the_ping() {
+    let mut world = World::logged_in(settings(), "");
+    world.send("<enable xmlns='urn:xmpp:sm:3'/>");
+    world.pass(30);
+    assert_eq!(world.heard(), "<enabled xmlns='urn:xmpp:sm:3'/>".to_owned() + ASK);
+    world.pass(4);
+    world.send(" ");
+    assert_eq!(world.round_trips, [], "a sign of life, not an answer");
+    world.pass(3);
+    world.send("<a xmlns='urn:xmpp:sm:3' h='0'/>");
+    world.send("<a xmlns='urn:xmpp:sm:3' h='0'/>");
+    assert_eq!(world.round_trips, [Duration::from_secs(7)]);
+
+    let mut world = World::accepted(errand(), settings(), "");
+    world.pass(30);
+    world.input(Input::Check);
+    world.pass(2);
+    world.input(Input::Answered);
+    world.input(Input::Answered);
+    assert_eq!(world.round_trips, [Duration::from_secs(2)]);
 }
 
 #[test]

@@ -177,6 +177,7 @@ pub(crate) struct World {
     pub(crate) answered: Vec<(Verification, Verdict)>,
     pub(crate) routed: Vec<(Stanza, Option<Receipt>)>,
     pub(crate) replies: Vec<Stanza>,
+    pub(crate) round_trips: Vec<Duration>,
     /// Everything else, in words.
     pub(crate) notes: Vec<String>,
     pub(crate) closed: Option<Close>,
@@ -195,6 +196,7 @@ impl World {
             answered: Vec::new(),
             routed: Vec::new(),
             replies: Vec::new(),
+            round_trips: Vec::new(),
             notes: Vec::new(),
             closed: None,
         };
@@ -292,6 +294,7 @@ impl World {
             Effect::Resumed(id) => self.notes.push(format!("resumed {id}")),
             Effect::NotResumed(id) => self.notes.push(format!("not resumed {id}")),
             Effect::Silent(pair) => self.notes.push(format!("silent {pair:?}")),
+            Effect::RoundTrip(took) => self.round_trips.push(took),
             Effect::Alive => self.notes.push("alive".into()),
             Effect::Route { stanza, receipt } => self.routed.push((stanza, receipt)),
             Effect::Reply(stanza) => self.replies.push(stanza),
