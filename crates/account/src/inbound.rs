@@ -39,7 +39,7 @@ impl Account {
                     refused.parcel.stanza().kind(),
                     Kind::Iq(IqType::Get | IqType::Set)
                 ) {
-                    poke::count_between_clients(&refused.parcel, IqPoke::Forbidden, out);
+                    poke::count_between_clients(&refused.parcel, |_| IqPoke::Forbidden, out);
                 }
                 let error = self.answer_to(&refused.parcel, refused.denial);
                 if error.is_none() {
@@ -370,7 +370,7 @@ impl Account {
 
     /// RFC 6121 §8.5.3.1, §8.5.3.2.3: whoever may not see the user's presence hears the same of every resource.
     fn withhold(&self, parcel: &Passed, out: &mut Out) {
-        poke::count_between_clients(parcel.parcel(), IqPoke::NoResource, out);
+        poke::count_between_clients(parcel.parcel(), |_| IqPoke::NoResource, out);
         let is_contact = parcel
             .parcel()
             .from()

@@ -149,8 +149,7 @@ impl Account {
         }
         if let Some(parcel) = self.may_leave(context, id, Parcel::new(stanza), out) {
             if matches!(kind, IqType::Result | IqType::Error) {
-                let outcome = poke::outcome_between_clients(parcel.parcel().stanza());
-                poke::count_between_clients(parcel.parcel(), outcome, out);
+                poke::count_between_clients(parcel.parcel(), poke::outcome_between_clients, out);
             }
             out.effects.push(Effect::Route {
                 parcel,

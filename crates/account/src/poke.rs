@@ -299,9 +299,10 @@ fn answered(count: PresenceCount, now: Moment, request: &Request, out: &mut Out)
 }
 
 /// A poke between two clients ends with this request or answer (POKE-30).
-pub(crate) fn count_between_clients(parcel: &Parcel, outcome: IqPoke, out: &mut Out) {
-    if matches!(parcel.stanza().kind(), Kind::Iq(_)) && Poke::of(parcel.stanza()).is_some() {
-        out.effects.push(Effect::Count(Tally::PokeByIq(outcome)));
+pub(crate) fn count_between_clients(parcel: &Parcel, outcome: impl FnOnce(&Stanza) -> IqPoke, out: &mut Out) {
+    let stanza = parcel.stanza();
+    if matches!(stanza.kind(), Kind::Iq(_)) && Poke::of(stanza).is_some() {
+        out.effects.push(Effect::Count(Tally::PokeByIq(outcome(stanza))));
     }
 }
 

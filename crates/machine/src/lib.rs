@@ -6,10 +6,12 @@
 
 mod context;
 mod decision;
+mod distribution;
 mod rate;
 mod time;
 
 pub use context::{Context, Random, random_token};
 pub use decision::{Decision, Machine};
+pub use distribution::{Distribution, Observed};
 pub use rate::{Bucket, Rate};
 pub use time::{Moment, Timestamp};

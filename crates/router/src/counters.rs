@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use account::{DropReason, PresenceCount, PrivacyTally, RosterOperation};
-use machine::Moment;
+use machine::{Distribution, Moment, Observed};
 use stanza::{Condition, Kind};
 use thread_local::ThreadLocal;
 
@@ -54,7 +54,7 @@ pub enum Counter {
 }
 
 /// The upper bounds of the buckets of the sizes of stanzas, in bytes.
-pub const STANZA_BYTES: [f64; 8] = [
+const STANZA_BYTES: [f64; 8] = [
     64.0,
     256.0,
     1024.0,
@@ -66,18 +66,9 @@ pub const STANZA_BYTES: [f64; 8] = [
 ];
 
 /// The upper bounds of the buckets of the time that a stanza takes through the server, in seconds.
-pub const PROCESSING_SECONDS: [f64; 9] = [
+const PROCESSING_SECONDS: [f64; 9] = [
     0.000_002, 0.000_005, 0.000_01, 0.000_025, 0.000_1, 0.000_5, 0.002_5, 0.01, 0.1,
 ];
-
-/// A distribution, added up over all threads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Observed<const BUCKETS: usize> {
-    /// How often in each bucket, for itself alone.
-    pub counts: [u64; BUCKETS],
-    /// The sum: bytes, or microseconds.
-    pub sum: u64,
-}
 
 /// At most so many hosts have rows of their own; all others share `vhost="other"`.
 const HOSTS_MAX: usize = 64;
@@ -96,8 +87,6 @@ const ROSTER_AT: usize = PRIVACY_AT + PrivacyTally::ALL.len();
 const COUNTERS: usize = ROSTER_AT + RosterOperation::ALL.len();
 
 const OF_HOST: usize = SCOPES * DIRECTIONS * KINDS;
-const SIZES: usize = STANZA_BYTES.len() + 1;
-const TIMES: usize = PROCESSING_SECONDS.len() + 1;
 
 /// The counters of one server.
 #[derive(Default)]
@@ -127,9 +116,9 @@ struct Shard {
     /// Stanzas of each host, and of all others at the end.
     hosts: Box<[[AtomicU64; OF_HOST]]>,
     /// By direction and kind.
-    sizes: [[Cells<SIZES>; KINDS]; DIRECTIONS],
+    sizes: [[Distribution<{ STANZA_BYTES.len() }>; KINDS]; DIRECTIONS],
     /// By kind.
-    times: [Cells<TIMES>; KINDS],
+    times: [Distribution<{ PROCESSING_SECONDS.len() }>; KINDS],
     /// How many stanzas until the next one has its time taken.
     until_sample: AtomicU64,
     /// When the stanza came in whose time is taken, in microseconds, and one more; 0 while there is none.
@@ -138,43 +127,13 @@ struct Shard {
     sampled_kind: AtomicU64,
 }
 
-struct Cells<const BUCKETS: usize> {
-    counts: [AtomicU64; BUCKETS],
-    sum: AtomicU64,
-}
-
-impl<const BUCKETS: usize> Default for Cells<BUCKETS> {
-    fn default() -> Self {
-        Cells {
-            counts: zeros(),
-            sum: AtomicU64::new(0),
-        }
-    }
-}
-
-impl<const BUCKETS: usize> Cells<BUCKETS> {
-    fn observe(&self, bucket: usize, amount: u64) {
-        if let Some(count) = self.counts.get(bucket) {
-            grow(count, 1);
-        }
-        grow(&self.sum, amount);
-    }
-
-    fn add_to(&self, all: &mut Observed<BUCKETS>) {
-        for (sum, count) in all.counts.iter_mut().zip(&self.counts) {
-            *sum += count.load(Ordering::Relaxed);
-        }
-        all.sum += self.sum.load(Ordering::Relaxed);
-    }
-}
-
 impl Default for Shard {
     fn default() -> Self {
         Shard {
             counters: zeros(),
             hosts: (0..=HOSTS_MAX).map(|_| zeros()).collect(),
-            sizes: Default::default(),
-            times: Default::default(),
+            sizes: std::array::from_fn(|_| std::array::from_fn(|_| Distribution::of_amounts(&STANZA_BYTES))),
+            times: std::array::from_fn(|_| Distribution::of_times(&PROCESSING_SECONDS)),
             until_sample: AtomicU64::new(0),
             sampled_at: AtomicU64::new(0),
             sampled_kind: AtomicU64::new(0),
@@ -239,7 +198,7 @@ impl Counters {
             .get(direction as usize)
             .and_then(|kinds| kinds.get(kind_index(kind)))
         {
-            cells.observe(size_bucket(bytes), bytes as u64);
+            cells.observe_alone(size_bucket(bytes), bytes as u64);
         }
         shard
     }
@@ -255,32 +214,23 @@ impl Counters {
     }
 
     /// The sizes of the stanzas that have passed.
-    pub fn sizes(&self, direction: Direction, kind: Kind) -> Observed<SIZES> {
-        let mut all = Observed {
-            counts: [0; SIZES],
-            sum: 0,
-        };
+    pub fn sizes(&self, direction: Direction, kind: Kind) -> Observed {
+        let mut all = Distribution::of_amounts(&STANZA_BYTES).observed();
         for shard in &self.shards {
-            if let Some(cells) = shard
-                .sizes
-                .get(direction as usize)
-                .and_then(|kinds| kinds.get(kind_index(kind)))
-            {
-                cells.add_to(&mut all);
+            let kinds = shard.sizes.get(direction as usize);
+            if let Some(sizes) = kinds.and_then(|kinds| kinds.get(kind_index(kind))) {
+                all.add(&sizes.observed());
             }
         }
         all
     }
 
     /// The times that stanzas of clients took from their entry to the first mailbox: of one in [`SAMPLED`].
-    pub fn times(&self, kind: Kind) -> Observed<TIMES> {
-        let mut all = Observed {
-            counts: [0; TIMES],
-            sum: 0,
-        };
+    pub fn times(&self, kind: Kind) -> Observed {
+        let mut all = Distribution::of_times(&PROCESSING_SECONDS).observed();
         for shard in &self.shards {
-            if let Some(cells) = shard.times.get(kind_index(kind)) {
-                cells.add_to(&mut all);
+            if let Some(times) = shard.times.get(kind_index(kind)) {
+                all.add(&times.observed());
             }
         }
         all
@@ -313,12 +263,7 @@ impl Counters {
         let micros = now().as_micros().saturating_sub(since - 1);
         let kind = usize::try_from(shard.sampled_kind.load(Ordering::Relaxed)).unwrap_or(0);
         if let Some(cells) = shard.times.get(kind) {
-            let seconds = micros as f64 / 1e6;
-            let bucket = PROCESSING_SECONDS
-                .iter()
-                .take_while(|bound| seconds > **bound)
-                .count();
-            cells.observe(bucket, micros);
+            cells.observe_alone(cells.bucket(micros), micros);
         }
     }
 
@@ -362,7 +307,7 @@ fn zeros<const CELLS: usize>() -> [AtomicU64; CELLS] {
 fn size_bucket(bytes: usize) -> usize {
     let above = bytes.saturating_sub(1) / 64;
     let bits = usize::BITS - above.leading_zeros();
-    (bits as usize).div_ceil(2).min(SIZES - 1)
+    (bits as usize).div_ceil(2).min(STANZA_BYTES.len())
 }
 
 fn of_host(scope: Scope, direction: Direction, kind: Kind) -> usize {
@@ -489,7 +434,7 @@ mod tests {
         let counters = Counters::default();
         counters.pass("host.lit", Scope::Local, Direction::In, CHAT, 65);
         let sizes = counters.sizes(Direction::In, CHAT);
-        assert_eq!((sizes.counts[1], sizes.sum), (1, 65));
+        assert_eq!((sizes.counts[1], sizes.sum as u64), (1, 65));
     }
 
     #[test]
@@ -501,10 +446,8 @@ mod tests {
             counters.worked();
         }
         let times = counters.times(CHAT);
-        assert_eq!(
-            (times.counts[2], times.counts.iter().sum::<u64>(), times.sum),
-            (2, 2, 14)
-        );
+        assert_eq!((times.counts[2], times.count()), (2, 2));
+        assert!((times.sum - 0.000_014).abs() < 1e-9);
     }
 
     #[test]
@@ -513,6 +456,6 @@ mod tests {
         counters.entered("host.lit", CHAT, 100, || Moment::from_micros(100));
         counters.worked();
         counters.arrived("host.lit", CHAT, 100, || Moment::from_micros(1_000_000));
-        assert_eq!(counters.times(CHAT).sum, 0);
+        assert_eq!(counters.times(CHAT).count(), 0);
     }
 }

@@ -15,21 +15,19 @@ mod router;
 mod sessions;
 mod store;
 mod surroundings;
+mod tallies;
 mod trace;
 mod vanished;
 mod world;
 
-pub use counters::{Counter, Counters, Direction, PROCESSING_SECONDS, STANZA_BYTES, Scope};
+pub use counters::{Counter, Counters, Direction, Scope};
 pub use federation::{
-    Durations, Exchange, Federation, HANDSHAKE_SECONDS, LinkFigures, LinkSlot, Network, Order, PeerFigures,
-    ROUND_TRIP_SECONDS, StreamHandle, StreamOrders,
+    Exchange, Federation, LinkFigures, LinkSlot, Network, Order, PeerFigures, StreamHandle, StreamOrders,
 };
 pub use hosts::{Host, Hosts};
 pub use passwords::PasswordWork;
-pub use presence_figures::{
-    ANNOTATION_SECONDS, AUDIENCE, Distribution, POKE_SECONDS, POKED_CLIENTS, PresenceFigures, Trigger,
-};
-pub use resumption::{PAUSE_SECONDS, PauseTimes, ResumeResult, Resumptions};
+pub use presence_figures::{AUDIENCE, PresenceFigures, Trigger};
+pub use resumption::{ResumeResult, Resumptions};
 pub use rooms::{RoomFigures, RoomSlot};
 pub use router::{AccountSlot, Destination, HostSessions, Router, Settings};
 pub use sessions::SessionHandle;

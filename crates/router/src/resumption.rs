@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use account::{AdminRequest, Input, KeptSession, PauseCause, PauseEnd, Redelivered, Tally};
+use account::{AdminRequest, Input, KeptSession, PauseCause, PauseEnd, Redelivered};
+use machine::{Distribution, Observed};
 use parking_lot::Mutex;
 use stanza::Address;
 use stream_management::{Mailbox, NotResumed, Signal};
@@ -20,7 +21,7 @@ use crate::sessions::SessionHandle;
 const FORMER_MAX: usize = 4_096;
 
 /// Upper bounds of the buckets in which pauses are counted, in seconds.
-pub const PAUSE_SECONDS: [f64; 9] = [1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0];
+const PAUSE_SECONDS: [f64; 9] = [1.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 3600.0];
 
 /// What became of a wish to resume; a label of `xmpp_sm_resume_total`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,22 +36,23 @@ pub enum ResumeResult {
     Auth,
 }
 
-/// How long pauses lasted that ended in one way.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct PauseTimes {
-    /// How many in each bucket of [`PAUSE_SECONDS`], each for itself, and beyond.
-    pub counts: [u64; PAUSE_SECONDS.len() + 1],
-    /// Of all of them.
-    pub sum: Duration,
-}
-
 /// What is known of sessions that went on or did not.
-#[derive(Default)]
 pub struct Resumptions {
     former: Mutex<Former>,
     results: [AtomicU64; 4],
     redelivered: [AtomicU64; 3],
-    pauses: [Mutex<PauseTimes>; 3],
+    pauses: [Distribution<{ PAUSE_SECONDS.len() }>; 3],
+}
+
+impl Default for Resumptions {
+    fn default() -> Self {
+        Resumptions {
+            former: Mutex::default(),
+            results: Default::default(),
+            redelivered: Default::default(),
+            pauses: std::array::from_fn(|_| Distribution::of_times(&PAUSE_SECONDS)),
+        }
+    }
 }
 
 /// Sessions that are over, by the names under which they could be resumed.
@@ -77,53 +79,23 @@ impl Resumptions {
     }
 
     /// How long pauses lasted that ended so.
-    pub fn pauses(&self, end: PauseEnd) -> PauseTimes {
-        self.pauses
-            .get(end as usize)
-            .map(|times| times.lock().clone())
-            .unwrap_or_default()
+    pub fn pauses(&self, end: PauseEnd) -> Option<Observed> {
+        self.pauses.get(end as usize).map(Distribution::observed)
     }
 
-    pub(crate) fn count(&self, tally: &Tally) {
-        match *tally {
-            // The gauge of sessions shows it.
-            Tally::Paused => {}
-            // Others count these.
-            Tally::Presence(_)
-            | Tally::Error(..)
-            | Tally::Suppressed(..)
-            | Tally::LinkAnnotated(_)
-            | Tally::PauseAnnotated(..)
-            | Tally::Update(_)
-            | Tally::Broadcast(_)
-            | Tally::PokeAsked(_)
-            | Tally::PokeAnswered(..)
-            | Tally::PokeByIq(_)
-            | Tally::Decloak(..)
-            | Tally::SelfPing(_)
-            | Tally::Privacy(..)
-            | Tally::Roster(_) => {}
-            Tally::PauseEnded(end, lasted) => {
-                if let Some(times) = self.pauses.get(end as usize) {
-                    let seconds = lasted.as_secs_f64();
-                    let bucket = PAUSE_SECONDS.iter().take_while(|bound| seconds > **bound).count();
-                    let mut times = times.lock();
-                    times.sum += lasted;
-                    if let Some(count) = times.counts.get_mut(bucket) {
-                        *count += 1;
-                    }
-                }
-            }
-            Tally::Resumed => self.note(ResumeResult::Ok),
-            Tally::Redelivered(whereto, stanzas) => {
-                if let Some(count) = self.redelivered.get(whereto as usize) {
-                    count.fetch_add(stanzas as u64, Ordering::Relaxed);
-                }
-            }
+    pub(crate) fn pause_ended(&self, end: PauseEnd, lasted: Duration) {
+        if let Some(times) = self.pauses.get(end as usize) {
+            times.took(lasted);
         }
     }
 
-    fn note(&self, result: ResumeResult) {
+    pub(crate) fn sent_again(&self, whereto: Redelivered, stanzas: usize) {
+        if let Some(count) = self.redelivered.get(whereto as usize) {
+            count.fetch_add(stanzas as u64, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn note(&self, result: ResumeResult) {
         if let Some(count) = self.results.get(result as usize) {
             count.fetch_add(1, Ordering::Relaxed);
         }

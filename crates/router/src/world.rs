@@ -2,15 +2,13 @@
 
 use std::sync::{Arc, Weak};
 
-use account::{Account, Change, Effect, Input, Key, Loaded, Suppression, Tally, Unavailable};
+use account::{Account, Change, Effect, Input, Key, Loaded, Suppression, Unavailable};
 use machine::{Context, Random};
-use s2s::Pair;
 use stanza::{Condition, ErrorKind, IqType, Kind, Parcel, Stanza, StanzaError};
 use stream_management::{Copies, Entry, Receipt, Released, Signal};
 use turns::{CommitFailed, CommitId, Death, Limits, Priority, Refusal, Worker, World};
 
 use crate::counters::Counter;
-use crate::presence_figures::Trigger;
 use crate::resumption;
 use crate::router::{AccountSlot, Router, settle};
 use crate::surroundings::{Alarm, Surroundings};
@@ -124,24 +122,7 @@ impl World<Account> for Router {
                 let answer = self.resumptions.not_here(slot.key(), &id);
                 mailbox.signal(Signal::NotResumed(answer));
             }
-            Effect::Count(Tally::Presence(count)) => self.counters.add(Counter::Presence(count), 1),
-            Effect::Count(Tally::Error(kind, condition)) => {
-                self.counters.add(Counter::Errors(kind, condition), 1);
-            }
-            Effect::Count(Tally::Privacy(tally, count)) => {
-                self.counters.add(Counter::Privacy(tally), count.into());
-            }
-            Effect::Count(Tally::Roster(operation)) => self.counters.add(Counter::Roster(operation), 1),
-            Effect::Count(Tally::LinkAnnotated(domain)) => {
-                if let Some(lost) = self.links.lost_at(&Pair::of(slot.key(), &domain)) {
-                    let waited = self.surroundings.now().since(lost);
-                    self.presence_figures.annotated(Trigger::Link, waited);
-                }
-            }
-            Effect::Count(tally) => {
-                self.presence_figures.count(slot.key(), &tally);
-                self.resumptions.count(&tally);
-            }
+            Effect::Count(tally) => self.tally(slot.key(), tally),
             Effect::Dropped(reason) => self.counters.add(Counter::Dropped(reason), 1),
             Effect::Answer(answer) => answer.give(),
             Effect::Watch(domain) => router.watch(slot.key(), &domain, worker),

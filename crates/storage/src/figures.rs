@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use machine::{Distribution, Observed};
+
 /// What took its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
@@ -60,32 +62,22 @@ impl Operation {
     }
 }
 
-/// Upper ends of the buckets in microseconds; one more bucket has no end.
-pub const BUCKET_MICROS: [u64; 12] = [
-    100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 100_000, 500_000, 2_500_000, 10_000_000,
+/// Upper bounds of the buckets of `xmpp_storage_operation_seconds`.
+const OPERATION_SECONDS: [f64; 12] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0,
 ];
 
 /// What one kind of operation took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Times {
-    /// How many took at most as long as the bucket of the same place says, and longer than the one before; the last one
-    /// counts those beyond all ends.
-    pub buckets: [u64; BUCKET_MICROS.len() + 1],
-    /// All of them together, in microseconds.
-    pub sum_micros: u64,
+    /// How long they took.
+    pub took: Observed,
     /// How many of them failed.
     pub errors: u64,
 }
 
-impl Times {
-    /// How many there were.
-    pub fn count(&self) -> u64 {
-        self.buckets.iter().sum()
-    }
-}
-
 /// What a store has done since it was opened.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Figures {
     /// The label `backend`.
     pub backend: &'static str,
@@ -99,8 +91,13 @@ pub struct Figures {
 
 impl Figures {
     /// What this kind of operation took.
-    pub fn times(&self, operation: Operation) -> Times {
-        self.times.get(operation as usize).copied().unwrap_or_default()
+    pub fn times(&self, operation: Operation) -> Option<&Times> {
+        self.times.get(operation as usize)
+    }
+
+    /// How many of this kind there were.
+    pub fn count(&self, operation: Operation) -> u64 {
+        self.times(operation).map_or(0, |times| times.took.count())
     }
 }
 
@@ -108,34 +105,32 @@ impl Figures {
 #[derive(Debug, Default)]
 pub(crate) struct Counters([Counter; Operation::ALL.len()]);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counter {
-    buckets: [AtomicU64; BUCKET_MICROS.len() + 1],
-    sum_micros: AtomicU64,
+    took: Distribution<{ OPERATION_SECONDS.len() }>,
     errors: AtomicU64,
+}
+
+impl Default for Counter {
+    fn default() -> Self {
+        Counter {
+            took: Distribution::of_times(&OPERATION_SECONDS),
+            errors: AtomicU64::new(0),
+        }
+    }
 }
 
 impl Counters {
     pub(crate) fn record(&self, operation: Operation, took: Duration, failed: bool) {
-        let Some(counter) = self.0.get(operation as usize) else {
-            return;
-        };
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bucket = BUCKET_MICROS.partition_point(|&end| end < micros);
-        if let Some(bucket) = counter.buckets.get(bucket) {
-            bucket.fetch_add(1, Ordering::Relaxed);
+        if let Some(counter) = self.0.get(operation as usize) {
+            counter.took.took(took);
+            counter.errors.fetch_add(u64::from(failed), Ordering::Relaxed);
         }
-        counter.sum_micros.fetch_add(micros, Ordering::Relaxed);
-        counter.errors.fetch_add(u64::from(failed), Ordering::Relaxed);
     }
 
     pub(crate) fn read(&self) -> [Times; Operation::ALL.len()] {
         self.0.each_ref().map(|counter| Times {
-            buckets: counter
-                .buckets
-                .each_ref()
-                .map(|bucket| bucket.load(Ordering::Relaxed)),
-            sum_micros: counter.sum_micros.load(Ordering::Relaxed),
+            took: counter.took.observed(),
             errors: counter.errors.load(Ordering::Relaxed),
         })
     }
@@ -146,24 +141,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_counts_in_the_first_bucket_that_is_not_too_short() {
+    fn what_failed_took_its_time_too() {
         let counters = Counters::default();
-        for (micros, failed) in [(0, false), (100, false), (101, true), (20_000_000, false)] {
+        for (micros, failed) in [(100, false), (101, true), (20_000_000, false)] {
             counters.record(Operation::Login, Duration::from_micros(micros), failed);
         }
-        let times = counters.read()[Operation::Login as usize];
-        assert_eq!(
-            (
-                times.buckets[0],
-                times.buckets[1],
-                times.buckets[BUCKET_MICROS.len()]
-            ),
-            (2, 1, 1)
-        );
-        assert_eq!(
-            (times.count(), times.sum_micros, times.errors),
-            (4, 20_000_201, 1)
-        );
+        let [times, others] =
+            [Operation::Login, Operation::Commit].map(|one| counters.read()[one as usize].clone());
+        assert_eq!((times.took.count(), times.errors), (3, 1));
+        assert_eq!((times.took.counts[0], times.took.counts[1]), (1, 1));
+        assert_eq!(others.took.count(), 0);
     }
 
     #[test]

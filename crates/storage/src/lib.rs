@@ -31,7 +31,7 @@ mod writer;
 pub use database::{Database, Durability, OpenError, Settings};
 pub use examine::examine;
 pub use faults::Faults;
-pub use figures::{BUCKET_MICROS, Figures, Operation, Times};
+pub use figures::{Figures, Operation, Times};
 pub use memory::{Executor, Memory};
 pub use migrations::SchemaError;
 pub use secrets::Secret;

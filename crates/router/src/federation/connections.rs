@@ -115,16 +115,6 @@ impl Connections {
         }
     }
 
-    /// How many there are: from other servers, to other servers, broken.
-    pub(crate) fn counts(&self) -> (usize, usize, usize) {
-        let inbound = self
-            .live
-            .values()
-            .filter(|live| live.side == Side::Inbound)
-            .count();
-        (inbound, self.live.len() - inbound, self.broken.len())
-    }
-
     /// A connection is over, and with it all that it asked.
     pub(crate) fn remove(&mut self, stream: StreamId) -> Option<Live> {
         self.verifications.retain(|(_, asker)| *asker != stream);

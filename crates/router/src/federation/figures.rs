@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use machine::{Moment, Timestamp};
+use machine::{Distribution, Moment, Timestamp};
 use s2s::explain::{Attempt, DnsFault};
 use s2s::link::StateName;
 use s2s::{Ending, Method, Side, Step};
@@ -14,19 +14,10 @@ use stanza::Address;
 const PEERS_MAX: usize = 500;
 
 /// Upper bounds of the buckets in which the time from a connection to an authenticated pair is counted, in seconds.
-pub const HANDSHAKE_SECONDS: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
+const HANDSHAKE_SECONDS: [f64; 8] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
 
 /// The same for the time from a question between servers to its answer.
-pub const ROUND_TRIP_SECONDS: [f64; 8] = [0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0];
-
-/// Durations in nine buckets, the last of which has no end.
-#[derive(Debug, Clone, Default)]
-pub struct Durations {
-    /// How many in each bucket, each for itself, and beyond.
-    pub counts: [u64; 9],
-    /// Of all of them.
-    pub sum: Duration,
-}
+const ROUND_TRIP_SECONDS: [f64; 8] = [0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 15.0];
 
 /// What was counted of all links since the start.
 #[derive(Debug, Clone, Default)]
@@ -38,20 +29,31 @@ pub struct LinkFigures {
     /// Of each domain that a link was up with, and of all others together.
     pub peers: BTreeMap<Option<Address>, PeerFigures>,
     /// `xmpp_s2s_handshake_seconds{direction, auth}`.
-    pub handshakes: BTreeMap<(&'static str, &'static str), Durations>,
+    pub handshakes: BTreeMap<(&'static str, &'static str), Distribution<{ HANDSHAKE_SECONDS.len() }>>,
 }
 
 /// What was counted of one domain.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct PeerFigures {
     /// `xmpp_s2s_connect_attempts_total{result, step}`: connections that we tried to open, and how far they came.
     pub attempts: BTreeMap<(&'static str, &'static str), u64>,
     /// `xmpp_s2s_unavailable_seconds_total`: outages of all our domains with it, from the loss to the return.
     pub unavailable: Duration,
     /// `xmpp_s2s_rtt_seconds`: from what is sent to its acknowledgement, from a ping to its answer.
-    pub round_trips: Durations,
+    pub round_trips: Distribution<{ ROUND_TRIP_SECONDS.len() }>,
     /// `xmpp_s2s_last_exchange_timestamp_seconds`.
     pub heard: Option<Timestamp>,
+}
+
+impl Default for PeerFigures {
+    fn default() -> Self {
+        PeerFigures {
+            attempts: BTreeMap::new(),
+            unavailable: Duration::ZERO,
+            round_trips: Distribution::of_times(&ROUND_TRIP_SECONDS),
+            heard: None,
+        }
+    }
 }
 
 impl LinkFigures {
@@ -82,8 +84,8 @@ impl LinkFigures {
             };
             self.handshakes
                 .entry((direction, auth(method)))
-                .or_default()
-                .observe(last.took, &HANDSHAKE_SECONDS);
+                .or_insert_with(|| Distribution::of_times(&HANDSHAKE_SECONDS))
+                .took(last.took);
         }
         // What came to us is an attempt of theirs; and a connection that only asked for a key says nothing of a way.
         let only_asked = record.is_some_and(|record| {
@@ -98,7 +100,7 @@ impl LinkFigures {
 
     /// The other server has answered.
     pub(crate) fn round_trip(&mut self, remote: &Address, took: Duration) {
-        self.peer(remote).round_trips.observe(took, &ROUND_TRIP_SECONDS);
+        self.peer(remote).round_trips.took(took);
     }
 
     /// Something came from a domain.
@@ -111,17 +113,6 @@ impl LinkFigures {
         let key = Some(remote.clone());
         let key = key.filter(|_| self.peers.contains_key(&Some(remote.clone())));
         self.peers.entry(key).or_default()
-    }
-}
-
-impl Durations {
-    fn observe(&mut self, took: Duration, bounds: &[f64; 8]) {
-        let seconds = took.as_secs_f64();
-        let bucket = bounds.iter().take_while(|bound| seconds > **bound).count();
-        self.sum += took;
-        if let Some(count) = self.counts.get_mut(bucket) {
-            *count += 1;
-        }
     }
 }
 
@@ -208,8 +199,8 @@ mod tests {
         assert_eq!(of_capulet[&("ok", "established")], 1);
         assert_eq!(of_capulet[&("failed", "tcp")], 1);
         assert_eq!(figures.peers[&None].attempts[&("failed", "tcp")], 1000);
-        assert_eq!(figures.handshakes[&("out", "external")].counts[3], 1);
-        assert_eq!(figures.handshakes[&("in", "external")].counts[3], 1);
+        assert_eq!(figures.handshakes[&("out", "external")].observed().counts[3], 1);
+        assert_eq!(figures.handshakes[&("in", "external")].observed().counts[3], 1);
         figures.lost(&capulet, Duration::from_secs(20));
         assert_eq!(figures.peers[&Some(capulet)].unavailable, Duration::from_secs(20));
     }

@@ -11,7 +11,7 @@ mod pulse;
 mod streams;
 
 pub(crate) use connections::Connections;
-pub use figures::{Durations, HANDSHAKE_SECONDS, LinkFigures, PeerFigures, ROUND_TRIP_SECONDS};
+pub use figures::{LinkFigures, PeerFigures};
 pub use links::LinkSlot;
 pub(crate) use links::Links;
 pub(crate) use network::Attached;

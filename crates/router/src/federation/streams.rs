@@ -132,11 +132,6 @@ impl Router {
         self.connections.lock().methods()
     }
 
-    /// Connections from other servers, to other servers, and broken ones that may be resumed.
-    pub fn stream_counts(&self) -> (usize, usize, usize) {
-        self.connections.lock().counts()
-    }
-
     /// Tells a connection something.
     pub(crate) fn order(&self, stream: StreamId, order: Order) {
         let orders = self.connections.lock().orders(stream);

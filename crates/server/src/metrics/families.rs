@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use machine::Observed;
+
 /// All figures of one scrape, in the order of their names.
 #[derive(Debug, Default)]
 pub struct Families {
@@ -48,20 +50,6 @@ impl From<f64> for Value {
     fn from(value: f64) -> Value {
         Value::Real(value)
     }
-}
-
-/// The upper bounds of the buckets of a histogram, growing; the last bucket has none and is not named.
-pub type Bounds = &'static [f64];
-
-/// What was observed, as the one who counts keeps it.
-#[derive(Debug, Clone, Copy)]
-pub struct Histogram<'h> {
-    /// Upper bounds, in base units.
-    pub bounds: Bounds,
-    /// How often in each bucket, for itself alone; one more than there are bounds.
-    pub counts: &'h [u64],
-    /// The sum of all that was observed.
-    pub sum: f64,
 }
 
 /// One family to which rows are added.
@@ -144,30 +132,24 @@ impl Rows<'_> {
     }
 
     /// Adds a distribution.
-    pub fn observations(&mut self, labels: &[(&'static str, &str)], histogram: Histogram<'_>) -> &mut Self {
+    pub fn observations(&mut self, labels: &[(&'static str, &str)], observed: &Observed) -> &mut Self {
         debug_assert_eq!(
             self.family.kind,
             Kind::Histogram,
             "{} takes single figures",
             self.name
         );
-        debug_assert_eq!(
-            histogram.counts.len(),
-            histogram.bounds.len() + 1,
-            "{} lacks a bucket",
-            self.name
-        );
         let mut total: u64 = 0;
-        let bounds = histogram
+        let bounds = observed
             .bounds
             .iter()
             .map(f64::to_string)
             .chain(["+Inf".to_owned()]);
-        for (bound, count) in bounds.zip(histogram.counts) {
+        for (bound, count) in bounds.zip(&observed.counts) {
             total = total.saturating_add(*count);
             self.push("_bucket", labels, Some(&bound), Value::Whole(total));
         }
-        self.push("_sum", labels, None, Value::Real(histogram.sum));
+        self.push("_sum", labels, None, Value::Real(observed.sum));
         self.push("_count", labels, None, Value::Whole(total));
         self
     }
@@ -254,14 +236,14 @@ xmpp_sessions{vhost=\"b.lit\",state=\"active\"} 0
     #[test]
     fn a_distribution_is_written_cumulatively() {
         let mut families = Families::default();
-        let histogram = Histogram {
+        let observed = Observed {
             bounds: &[0.005, 1.0],
-            counts: &[2, 3, 1],
+            counts: vec![2, 3, 1],
             sum: 4.25,
         };
         families
             .histogram("xmpp_storage_operation_seconds", "Time.")
-            .observations(&[("op", "commit")], histogram);
+            .observations(&[("op", "commit")], &observed);
         let expected = "\
 # HELP xmpp_storage_operation_seconds Time.
 # TYPE xmpp_storage_operation_seconds histogram

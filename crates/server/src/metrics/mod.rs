@@ -10,7 +10,7 @@ mod memory;
 mod process;
 mod runtime;
 
-pub use families::{Bounds, Families, Histogram, Rows, Value};
+pub use families::{Families, Rows, Value};
 pub use health::{Health, State};
 pub use listener::{Listener, serve};
 pub use runtime::watch as watch_runtime;

@@ -5,17 +5,14 @@ use std::sync::Arc;
 
 use account::{DropReason, PauseEnd, PrivacyTally, Redelivered, RosterOperation};
 use parking_lot::Mutex;
-use router::{
-    Counter, Counters, Direction, PAUSE_SECONDS, PROCESSING_SECONDS, ResumeResult, Resumptions, Router,
-    STANZA_BYTES, Scope,
-};
+use router::{Counter, Counters, Direction, ResumeResult, Resumptions, Router, Scope};
 use stanza::{Condition, IqType, Kind, MessageType, PresenceType};
 use storage::{Database, Operation};
 use transport::tls::Certificates;
 use transport::{Clients, Limit, Servers};
 
 use super::{peers, presence_figures, rooms};
-use crate::metrics::{Bounds, Families, Histogram, Registry};
+use crate::metrics::{Families, Registry};
 
 /// Registers all of them.
 pub(super) fn register(
@@ -122,15 +119,8 @@ fn passing(families: &mut Families, counters: &Counters) {
     let mut rows = families.histogram("xmpp_stanza_bytes", "The sizes of these stanzas.");
     for (direction, name) in DIRECTIONS {
         for (kind, any) in KINDS {
-            let sizes = counters.sizes(direction, any);
-            rows.observations(
-                &[("direction", name), ("kind", kind)],
-                Histogram {
-                    bounds: &STANZA_BYTES,
-                    counts: &sizes.counts,
-                    sum: sizes.sum as f64,
-                },
-            );
+            let labels = [("direction", name), ("kind", kind)];
+            rows.observations(&labels, &counters.sizes(direction, any));
         }
     }
     let mut rows = families.histogram(
@@ -138,15 +128,7 @@ fn passing(families: &mut Families, counters: &Counters) {
         "From the entry of a client's stanza to the first mailbox, of one stanza in 64.",
     );
     for (kind, any) in KINDS {
-        let times = counters.times(any);
-        rows.observations(
-            &[("kind", kind), ("stage", "route")],
-            Histogram {
-                bounds: &PROCESSING_SECONDS,
-                counts: &times.counts,
-                sum: times.sum as f64 / 1e6,
-            },
-        );
+        rows.observations(&[("kind", kind), ("stage", "route")], &counters.times(any));
     }
 }
 
@@ -154,7 +136,7 @@ fn passing(families: &mut Families, counters: &Counters) {
 fn decisions(families: &mut Families, counters: &Counters) {
     let mut rows = families.counter(
         "xmpp_privacy_decisions_total",
-        "Decisions of privacy lists and blocklists, for users who have any.",
+        "Answers of privacy lists and blocklists, for users who have any; one stanza may be asked about more than once.",
     );
     for tally in PrivacyTally::ALL {
         let (list, direction, passes) = tally.parts();
@@ -261,15 +243,9 @@ fn resumptions(families: &mut Families, resumptions: &Resumptions) {
         (PauseEnd::Expired, "expired"),
         (PauseEnd::Replaced, "replaced"),
     ] {
-        let times = resumptions.pauses(end);
-        rows.observations(
-            &[("end", name)],
-            Histogram {
-                bounds: &PAUSE_SECONDS,
-                counts: &times.counts,
-                sum: times.sum.as_secs_f64(),
-            },
-        );
+        if let Some(times) = resumptions.pauses(end) {
+            rows.observations(&[("end", name)], &times);
+        }
     }
     let mut rows = families.counter(
         "xmpp_sm_redelivered_total",
@@ -297,11 +273,6 @@ fn expiry(families: &mut Families, certificates: &Certificates) {
     }
 }
 
-/// [`storage::BUCKET_MICROS`] in seconds.
-const BUCKETS: Bounds = &[
-    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0,
-];
-
 fn storage(families: &mut Families, store: &Database) {
     let figures = store.figures();
     let mut rows = families.histogram(
@@ -309,17 +280,10 @@ fn storage(families: &mut Families, store: &Database) {
         "What the store was asked, and how long it took.",
     );
     for operation in Operation::ALL {
-        let times = figures.times(operation);
-        let labels = [("op", operation.as_str()), ("backend", figures.backend)];
-        let sum = times.sum_micros as f64 / 1e6;
-        rows.observations(
-            &labels,
-            Histogram {
-                bounds: BUCKETS,
-                counts: &times.buckets,
-                sum,
-            },
-        );
+        if let Some(times) = figures.times(operation) {
+            let labels = [("op", operation.as_str()), ("backend", figures.backend)];
+            rows.observations(&labels, &times.took);
+        }
     }
     let mut rows = families.counter(
         "xmpp_storage_operation_errors_total",
@@ -327,20 +291,6 @@ fn storage(families: &mut Families, store: &Database) {
     );
     for operation in Operation::ALL {
         let labels = [("op", operation.as_str()), ("backend", figures.backend)];
-        rows.row(&labels, figures.times(operation).errors);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_buckets_of_the_store_are_told_in_seconds() {
-        let micros: Vec<u64> = BUCKETS
-            .iter()
-            .map(|seconds| (seconds * 1e6).round() as u64)
-            .collect();
-        assert_eq!(micros, storage::BUCKET_MICROS);
+        rows.row(&labels, figures.times(operation).map_or(0, |times| times.errors));
     }
 }

@@ -4,12 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use parking_lot::Mutex;
-use router::{Durations, HANDSHAKE_SECONDS, PeerFigures, ROUND_TRIP_SECONDS, Router};
+use router::{LinkFigures, PeerFigures, Router};
 use s2s::link::{StateName, View};
 use s2s::{Method, Pair};
 use stanza::{Address, Condition};
 
-use crate::metrics::{Families, Histogram};
+use crate::metrics::Families;
 
 /// The label of all other domains.
 const OTHER: &str = "other";
@@ -83,19 +83,19 @@ pub(super) fn rows(families: &mut Families, router: &Router, peers_told: &Mutex<
         "xmpp_s2s_state_changes_total",
         "Changes of links to other domains; a reason is given for those to the worse.",
     );
-    for ((to, reason), count) in figures.changes {
-        rows.row(&[("to", to), ("reason", reason)], count);
+    for ((to, reason), count) in &figures.changes {
+        rows.row(&[("to", to), ("reason", reason)], *count);
     }
     let mut rows = families.counter(
         "xmpp_s2s_bounced_total",
         "Stanzas to other domains that went back to their senders.",
     );
-    for (condition, count) in figures.bounced {
-        rows.row(&[("condition", condition)], count);
+    for (condition, count) in &figures.bounced {
+        rows.row(&[("condition", condition)], *count);
     }
     reach(families, &figures.peers, named);
     exchanges(families, &figures.peers, named);
-    handshakes(families, &figures.handshakes);
+    handshakes(families, &figures);
 }
 
 /// How often we tried to reach domains, and how long they could not be reached.
@@ -154,32 +154,18 @@ fn exchanges(
         "Until a server acknowledged what it was sent, or answered a ping; its own time is in it.",
     );
     for (domain, figures) in of_named() {
-        let times = &figures.round_trips;
-        rows.observations(
-            &[("peer", domain)],
-            Histogram {
-                bounds: &ROUND_TRIP_SECONDS,
-                counts: &times.counts,
-                sum: times.sum.as_secs_f64(),
-            },
-        );
+        rows.observations(&[("peer", domain)], &figures.round_trips.observed());
     }
 }
 
-fn handshakes(families: &mut Families, times: &BTreeMap<(&'static str, &'static str), Durations>) {
+/// `xmpp_s2s_handshake_seconds`.
+fn handshakes(families: &mut Families, figures: &LinkFigures) {
     let mut rows = families.histogram(
         "xmpp_s2s_handshake_seconds",
         "From the connection to a domain that is authenticated.",
     );
-    for ((direction, auth), times) in times {
-        rows.observations(
-            &[("direction", direction), ("auth", auth)],
-            Histogram {
-                bounds: &HANDSHAKE_SECONDS,
-                counts: &times.counts,
-                sum: times.sum.as_secs_f64(),
-            },
-        );
+    for ((direction, auth), times) in &figures.handshakes {
+        rows.observations(&[("direction", direction), ("auth", auth)], &times.observed());
     }
 }
 

@@ -1,10 +1,11 @@
 //! The rows of the presence engine: annotations, pokes, decloaking, attention.
 
 use account::{IqPoke, Origin, PresenceCount, PresenceLoad, SelfPing, Suppression, Wish};
+use machine::Distribution;
 use presence::Decloak;
-use router::{AUDIENCE, Counter, Distribution, Router, Trigger};
+use router::{AUDIENCE, Counter, Router, Trigger};
 
-use crate::metrics::{Families, Histogram, Rows};
+use crate::metrics::Families;
 
 /// How a poke can end.
 const POKES: [(&str, PresenceCount); 7] = [
@@ -133,7 +134,7 @@ fn truth(families: &mut Families, router: &Router, load: PresenceLoad) {
         ("bosh", Trigger::Bosh),
     ] {
         if let Some(lengths) = figures.event_to_send(what) {
-            distribution(&mut rows, &[("trigger", trigger)], lengths);
+            rows.observations(&[("trigger", trigger)], &lengths);
         }
     }
     let mut rows = families.gauge(
@@ -186,15 +187,10 @@ fn updates(families: &mut Families, router: &Router) {
         "Contacts to whom one change of a user's presence goes.",
     );
     for host in settings.hosts.domains() {
-        let (counts, sum) = audiences
+        let audience = audiences
             .remove(host)
-            .unwrap_or_else(|| (vec![0; AUDIENCE.len() + 1], 0.0));
-        let histogram = Histogram {
-            bounds: &AUDIENCE,
-            counts: &counts,
-            sum,
-        };
-        rows.observations(&[("vhost", host)], histogram);
+            .unwrap_or_else(|| Distribution::of_amounts(&AUDIENCE).observed());
+        rows.observations(&[("vhost", host)], &audience);
     }
 }
 
@@ -206,14 +202,15 @@ fn pokes(families: &mut Families, router: &Router, in_flight: usize) {
     );
     for (outcome, what) in POKES {
         if let Some(lengths) = figures.poke_duration(what) {
-            distribution(&mut rows, &[("outcome", outcome)], lengths);
+            rows.observations(&[("outcome", outcome)], &lengths);
         }
     }
-    let mut rows = families.histogram(
-        "xmpp_poke_fanout_resources",
-        "Clients that were asked because of one poke.",
-    );
-    distribution(&mut rows, &[], figures.poke_fanout());
+    families
+        .histogram(
+            "xmpp_poke_fanout_resources",
+            "Clients that were asked because of one poke.",
+        )
+        .observations(&[], &figures.poke_fanout());
     families
         .gauge("xmpp_poke_in_flight", "Pokes that wait for an answer.")
         .row(&[], in_flight);
@@ -249,17 +246,4 @@ fn wishes(families: &mut Families, router: &Router, directed: usize) {
             "Directed presence to people who are not subscribed, not yet taken back.",
         )
         .row(&[], directed);
-}
-
-fn distribution<const BOUNDS: usize>(
-    rows: &mut Rows<'_>,
-    labels: &[(&'static str, &str)],
-    lengths: &Distribution<BOUNDS>,
-) {
-    let histogram = Histogram {
-        bounds: lengths.bounds(),
-        counts: &lengths.counts(),
-        sum: lengths.sum(),
-    };
-    rows.observations(labels, histogram);
 }

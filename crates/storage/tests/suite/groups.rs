@@ -23,7 +23,7 @@ async fn many_commits_share_few_transactions(place: Place) {
     for account in &accounts {
         store.create(account).await.unwrap();
     }
-    let before = place.database().figures().times(Operation::Transaction).count();
+    let before = place.database().figures().count(Operation::Transaction);
     let writers: Vec<_> = accounts
         .iter()
         .cloned()
@@ -40,8 +40,8 @@ async fn many_commits_share_few_transactions(place: Place) {
         writer.await.unwrap();
     }
     let figures = place.database().figures();
-    let transactions = figures.times(Operation::Transaction).count() - before;
-    assert_eq!(figures.times(Operation::Commit).count(), 64 * 20);
+    let transactions = figures.count(Operation::Transaction) - before;
+    assert_eq!(figures.count(Operation::Commit), 64 * 20);
     assert!(
         transactions < 64 * 20 / 8,
         "{transactions} transactions for {} commits",
@@ -115,7 +115,7 @@ async fn one_refused_commit_does_not_harm_its_group(place: Place) {
     for account in &accounts {
         store.create(account).await.unwrap();
     }
-    let before = place.database().figures().times(Operation::Transaction).count();
+    let before = place.database().figures().count(Operation::Transaction);
     let (told, mut answers) = tokio::sync::mpsc::unbounded_channel();
     for (n, account) in (0..).zip(&accounts) {
         for id in 1..=3 {
@@ -138,7 +138,7 @@ async fn one_refused_commit_does_not_harm_its_group(place: Place) {
         };
         assert_eq!(outcome, expected, "account {n}, commit {id}");
     }
-    let transactions = place.database().figures().times(Operation::Transaction).count() - before;
+    let transactions = place.database().figures().count(Operation::Transaction) - before;
     assert!(transactions < 60, "{transactions} transactions");
     for (n, account) in (0..).zip(&accounts) {
         let expected = if n == BAD { vec![1] } else { vec![1, 2, 3] };

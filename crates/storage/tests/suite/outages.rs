@@ -336,7 +336,7 @@ async fn a_server_that_crashes_and_comes_back_under_load_loses_and_doubles_nothi
             })
         })
         .collect();
-    let committed = || database.figures().times(storage::Operation::Commit).count();
+    let committed = || database.figures().count(storage::Operation::Commit);
     for _ in 0..3 {
         let before = committed();
         eventually("commits are made", async || committed() > before + 50).await;

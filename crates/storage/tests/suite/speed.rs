@@ -83,7 +83,7 @@ async fn commits(place: &Place, name: &str, writers: usize) {
     let took = started.elapsed();
     let processor = processor_time() - processor;
     let after = place.database().figures();
-    let count = |operation| after.times(operation).count() - before.times(operation).count();
+    let count = |operation| after.count(operation) - before.count(operation);
     let (commits, transactions) = (count(Operation::Commit), count(Operation::Transaction));
     println!(
         "{name}: {writers} at once: {:.0} commits/s, {:.0} transactions/s, {:.2} ms each, {:.0} µs of a processor",
