@@ -9,7 +9,7 @@ NOTHING, NO_SUCH_NAME = 0, 3
 
 
 class NameServer:
-    """`domains`: name → (address, port of STARTTLS, port of direct TLS or None).
+    """`domains`: name → (address, port of STARTTLS, port of direct TLS or None); the address is of either family.
 
     With `numeric`, service records name addresses instead of domains: ejabberd asks the C library for addresses, which
     asks nobody about what is one already.
@@ -50,7 +50,8 @@ class NameServer:
     def look_up(self, name, kind):
         if self.place(name):
             address, _, _ = self.place(name)
-            return ([socket.inet_aton(address)] if kind == A else []), NOTHING
+            family, its_kind = (socket.AF_INET6, AAAA) if ":" in address else (socket.AF_INET, A)
+            return ([socket.inet_pton(family, address)] if kind == its_kind else []), NOTHING
         service, _, domain = name.partition("._tcp.")
         if not self.place(domain):
             return [], NO_SUCH_NAME

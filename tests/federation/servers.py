@@ -96,7 +96,7 @@ class Server:
     MANAGES_STREAMS = True
 
     def __init__(self, lab, domain, address, *, authority=None, require_tls=True, dialback=True, routes=False,
-                 exempt="127.0.0.0/8", log="debug", limits="", grace="10s"):
+                 exempt=("127.0.0.0/8", "::1/128"), log="debug", limits="", grace="10s"):
         self.lab, self.domain, self.address = lab, domain, address
         self.require_tls, self.dialback, self.has_routes = require_tls, dialback, routes
         self.exempt, self.level, self.limits, self.grace = exempt, log, limits, grace
@@ -178,6 +178,7 @@ class Balcony(Server):
     binary = pathlib.Path(os.environ.get("BALCONY", ROOT / "target/debug/balcony"))
 
     def configure(self):
+        host = f"[{self.address}]" if ":" in self.address else self.address
         routes = "\n".join(f'"{domain}" = "{address}:{port}"' for domain, (address, port) in self.routes().items()) if self.has_routes else ""
         authentication = "certificate-or-dialback" if self.dialback else "certificate"
         secret = self.directory / "bridge.secret"
@@ -191,22 +192,22 @@ key = "key.pem"
 [log]
 level = "{self.level}"
 [c2s]
-listen = ["{self.address}:{C2S}"]
+listen = ["{host}:{C2S}"]
 listen_tls = []
 require_tls = false
 [s2s]
-listen = ["{self.address}:{S2S}"]
-listen_tls = ["{self.address}:{S2S_TLS}"]
+listen = ["{host}:{S2S}"]
+listen_tls = ["{host}:{S2S_TLS}"]
 require_tls = {str(self.require_tls).lower()}
 authentication = "{authentication}"
 trusted_roots = ["{self.lab.authority.certificate}"]
-private_addresses = ["127.0.7.0/24"]
+private_addresses = ["127.0.7.0/24", "::1/128"]
 [s2s.routes]
 {routes}
 [dns]
 servers = ["{DNS[0]}:{DNS[1]}"]
 [components]
-listen = ["{self.address}:{COMPONENTS}"]
+listen = ["{host}:{COMPONENTS}"]
 [components.domains."bridge.{self.domain}"]
 secret_file = "bridge.secret"
 [http]
@@ -217,9 +218,9 @@ services = ["rooms.{self.domain}"]
 [psa]
 s2s_grace = "{self.grace}"
 [metrics]
-listen = "{self.address}:{METRICS}"
+listen = "{host}:{METRICS}"
 [limits]
-exempt = ["{self.exempt}"]
+exempt = {json.dumps(self.exempt)}
 {self.limits}
 stranger_messages = "off"
 subscriptions_from_strangers = "off"

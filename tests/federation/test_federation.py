@@ -23,11 +23,11 @@ class Scenario(unittest.IsolatedAsyncioTestCase):
     async def asyncSetUp(self):
         asyncio.get_running_loop().set_debug(False)
 
-    def lab(self, *, here=None, there=None):
+    def lab(self, *, here=None, there=None, there_at="127.0.7.12"):
         self.at = Lab()
         self.addCleanup(self.at.stop)
         self.here = self.at.server(Balcony, HERE, "127.0.7.11", **(here or {}))
-        self.there = self.at.server(self.peer, THERE, "127.0.7.12", **(there or {}))
+        self.there = self.at.server(self.peer, THERE, there_at, **(there or {}))
 
     async def people(self):
         self.at.start()

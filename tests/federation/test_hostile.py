@@ -36,7 +36,7 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         asyncio.get_running_loop().set_debug(False)
         self.at = Lab()
         self.addCleanup(self.at.stop)
-        self.here = self.at.server(Balcony, HERE, "127.0.7.11", exempt="127.0.0.1/32", log="info",
+        self.here = self.at.server(Balcony, HERE, "127.0.7.11", exempt=["127.0.0.1/32"], log="info",
                                    limits=f"s2s_queue_stanzas = {QUEUE}")
         self.certificates = self.at.directory / ATTACKER
         self.certificates.mkdir()

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use c2s::Transport;
@@ -559,6 +560,38 @@ fn a_server_that_is_killed_comes_back_and_is_found() {
     assert!(
         heard.iter().any(|one| one.contains("<body>still there</body>")),
         "{heard:?}"
+    );
+}
+
+#[test]
+fn clauses_4_6_it_is_tried_as_long_as_somebody_watches_and_no_longer() {
+    let mut servers = two(1);
+    let (romeo, _) = friends(&mut servers);
+    servers.set_reach(CAPULET, Reach::Refused);
+    servers.crash(CAPULET);
+    let mut due = BTreeSet::new();
+    for _ in 0..30 {
+        servers.pass(60 * SECOND);
+        let now = servers.now();
+        let links = servers.at(MONTAGUE).router().links();
+        assert_eq!((links[0].state, links[0].watchers), (StateName::Down, 1));
+        // PSA-49: a return is seen within 65 seconds.
+        let next = links[0].retry_at.unwrap();
+        assert!(
+            links[0].connecting || next > now && next.since(now) <= 60 * SECOND,
+            "{links:?}"
+        );
+        due.insert(next);
+    }
+    assert_eq!(due.len(), 30, "each minute it was tried anew");
+    romeo.says(&mut servers, "</stream:stream>");
+    let links = servers.at(MONTAGUE).router().links();
+    assert_eq!(links[0].watchers, 0);
+    servers.pass(180 * SECOND);
+    let links = servers.at(MONTAGUE).router().links();
+    assert!(
+        links.is_empty(),
+        "nobody asks for it, and it is forgotten: {links:?}"
     );
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use rustls::{AlertDescription, HandshakeKind, ProtocolVersion};
+use s2s::Transport;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::super::{AcceptError, Certificates, Listener};
@@ -85,6 +86,51 @@ async fn rfc7301_3_2_a_client_of_another_protocol_is_refused_with_its_alert() {
     assert_eq!(
         agreed(&store, client().speaking("xmpp-client"), Listener::Https).await,
         refused
+    );
+}
+
+#[tokio::test]
+async fn xep0368_3_servers_agree_to_xmpp_server_on_direct_tls_and_to_nothing_after_starttls() {
+    let folder = Folder::new();
+    let store =
+        store(vec![folder.put(
+            "montague.lit",
+            &order(&["montague.lit", "capulet.lit"]).issue(),
+        )]);
+    for (transport, listener, expected) in [
+        (
+            Transport::DirectTls,
+            Listener::ServersDirectTls,
+            Some(&b"xmpp-server"[..]),
+        ),
+        (Transport::Tcp, Listener::ServersStartTls, None),
+    ] {
+        let (near, far) = tokio::io::duplex(4096);
+        let (accepted, connected) = tokio::join!(
+            store.accept(near, listener, Some("capulet.lit")),
+            store.connect(far, transport, "montague.lit", "capulet.lit")
+        );
+        let (accepted, connected) = (accepted.unwrap().stream, connected.unwrap());
+        assert_eq!(accepted.get_ref().1.alpn_protocol(), expected);
+        assert_eq!(connected.get_ref().1.alpn_protocol(), expected);
+    }
+}
+
+#[tokio::test]
+async fn rfc7301_3_2_direct_tls_for_servers_refuses_who_means_something_else() {
+    let folder = Folder::new();
+    let store = one_host(&folder);
+    for foreign in ["xmpp-client", "h2"] {
+        assert_eq!(
+            agreed(&store, client().speaking(foreign), Listener::ServersDirectTls).await,
+            Err(AlertDescription::NoApplicationProtocol),
+            "{foreign}"
+        );
+    }
+    // XEP-0368 §3 asks for the name, and some servers give none.
+    assert_eq!(
+        agreed(&store, client(), Listener::ServersDirectTls).await,
+        Ok(None)
     );
 }
 
