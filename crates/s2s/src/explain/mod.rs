@@ -12,7 +12,7 @@ use machine::Timestamp;
 
 use crate::{CertificateFault, Pair, Record, Side, Transport};
 
-pub use verdict::{DialbackRefusal, Verdict, obstacle_in_words};
+pub use verdict::{DialbackRefusal, Verdict, obstacle_in_words, our_policy};
 
 /// One attempt to come together, in one direction: all that was tried, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -200,9 +200,7 @@ impl Verdict {
             Verdict::NoMechanism => format!(
                 "{remote} offers no way to authenticate that we know: its operator must switch on SASL EXTERNAL or dialback."
             ),
-            Verdict::OurPolicy => format!(
-                "This server is told not to talk to {remote}: change [s2s.policy.\"{remote}\"] if it should."
-            ),
+            Verdict::OurPolicy => our_policy(remote.as_str()),
             Verdict::TheirPolicy => {
                 format!("{remote} refuses to talk to {local}: ask its operator why.")
             }
@@ -224,6 +222,11 @@ impl Verdict {
             Verdict::Unknown => format!("Nothing is known about {remote} yet: try to connect."),
         }
     }
+}
+
+/// Why nothing is tried.
+pub fn our_policy(remote: &str) -> String {
+    format!("This server is told not to talk to {remote}: change [s2s.policy.\"{remote}\"] if it should.")
 }
 
 fn of_dns(fault: &DnsFault) -> Verdict {

@@ -88,8 +88,10 @@ fn line(link: &Link) -> String {
     if let Some(seconds) = link.retry_in_seconds.filter(|_| !link.connecting) {
         parts.push(format!("next attempt in {}", span(seconds)));
     }
-    if link.waiting > 0 {
-        parts.push(format!("{} stanzas wait", link.waiting));
+    match link.waiting {
+        0 => {}
+        1 => parts.push(String::from("1 stanza waits")),
+        waiting => parts.push(format!("{waiting} stanzas wait")),
     }
     format!("{} - {}  {}", link.local, link.remote, parts.join("; "))
 }
@@ -108,8 +110,12 @@ fn explanation(link: &Link) -> String {
             _ => format!("From {} to here:", link.remote),
         };
         lines.push(title);
+        let carries_both = link.streams.iter().any(|stream| stream.ways == "both");
         if attempts.is_empty() {
-            lines.push(String::from("  no attempt is remembered"));
+            lines.push(match carries_both {
+                true => String::from("  no attempt was needed: one connection carries both directions"),
+                false => String::from("  no attempt is remembered"),
+            });
         }
         for (place, attempt) in attempts.iter().enumerate() {
             lines.push(format!("  {}  {}", attempt.started, attempt.sentence));

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use machine::Timestamp;
 use router::{Exchange, Router};
 use s2s::explain::{self, DnsFault, TcpFault, TlsFault};
-use s2s::link::{Path, View};
+use s2s::link::{Cause, Path, StateName, View};
 use s2s::{Method, Pair, Record, Side, Step, TlsVersion, Transport, Ways};
 use stanza::Address;
 
@@ -15,6 +16,9 @@ use crate::config::HostName;
 
 /// How long an attempt that was begun to explain something is waited for. Longer than any of its steps may take.
 const EXPLAIN_PATIENCE: Duration = Duration::from_secs(40);
+
+/// How long it is waited for an attempt to begin, or to be told of.
+const EXPLAIN_IDLE: Duration = Duration::from_secs(1);
 
 /// How often it is looked at.
 const EXPLAIN_PAUSE: Duration = Duration::from_millis(50);
@@ -33,26 +37,32 @@ pub(super) fn list(router: &Arc<Router>, domain: Option<&HostName>) -> Outcome {
     Ok(Reply::Links { links })
 }
 
-/// Links to a domain with all that is known. Where no attempt of ours is known, one is made first.
+/// Links to a domain with all that is known. Where nothing was tried yet, or the domain is not connected, an attempt is
+/// made first: what is told is how things are now.
 pub(super) async fn explain(router: &Arc<Router>, domain: &HostName) -> Outcome {
-    let is_known = |views: &[View]| {
-        views
-            .iter()
-            .flat_map(|view| &view.attempts)
-            .any(|attempt| attempt.side == Side::Outbound)
-    };
     let mut views = views(router, Some(domain));
-    if !is_known(&views) {
+    if views.is_empty() {
+        reachable(router, domain)?;
+    }
+    let before = last_attempt(&views);
+    let is_up = views.iter().any(|view| view.state == StateName::Up);
+    if before.is_none() || !is_up {
         let pair = match views.first() {
             Some(view) => view.pair.clone(),
             None => usual_pair(router, domain)?,
         };
         router.work(|worker| router.connect(&pair, worker));
-        let mut waited = Duration::ZERO;
-        while !is_known(&views) && waited < EXPLAIN_PATIENCE {
+        let (mut waited, mut idle) = (Duration::ZERO, Duration::ZERO);
+        // Nothing is tried where a policy forbids it, where a component is awaited, or where the other server's connection
+        // carries both directions.
+        while last_attempt(&views) == before && waited < EXPLAIN_PATIENCE && idle < EXPLAIN_IDLE {
             tokio::time::sleep(EXPLAIN_PAUSE).await;
             waited += EXPLAIN_PAUSE;
             views = self::views(router, Some(domain));
+            idle = match views.iter().any(|view| view.connecting) {
+                true => Duration::ZERO,
+                false => idle + EXPLAIN_PAUSE,
+            };
         }
     }
     let exchanges = router.exchanges();
@@ -61,8 +71,33 @@ pub(super) async fn explain(router: &Arc<Router>, domain: &HostName) -> Outcome 
     })
 }
 
+/// When the last attempt of ours began.
+fn last_attempt(views: &[View]) -> Option<Timestamp> {
+    let all = views.iter().flat_map(|view| &view.attempts);
+    let ours = all.filter(|attempt| attempt.side == Side::Outbound);
+    ours.map(|attempt| attempt.started).max()
+}
+
+/// Whether it is for us to connect to a domain.
+fn reachable(router: &Router, domain: &HostName) -> Result<(), Refusal> {
+    let settings = router.settings();
+    let components = &settings.federation.stream.components;
+    if components.contains_key(domain.as_str()) {
+        return Err(Refusal::new(
+            RefusalKind::BadRequest,
+            format!(
+                "{} is an external component, and it is not connected",
+                domain.as_str()
+            ),
+            "It connects to this server, at [components] listen: its own log tells why it does not.",
+        ));
+    }
+    Ok(())
+}
+
 /// Connects every link to the domain, or makes one.
 pub(super) fn connect(router: &Arc<Router>, domain: &HostName) -> Outcome {
+    reachable(router, domain)?;
     let mut pairs = pairs(router, domain);
     if pairs.is_empty() {
         pairs.push(usual_pair(router, domain)?);
@@ -125,7 +160,10 @@ fn link(router: &Router, view: &View, exchanges: &BTreeMap<Pair, Exchange>) -> a
         local: view.pair.local.to_string(),
         remote: view.pair.remote.to_string(),
         state: view.state.as_str().to_owned(),
-        cause: view.cause.map(|cause| cause.sentence().to_owned()),
+        cause: view.cause.map(|cause| match cause == Cause::Policy {
+            true => explain::our_policy(view.pair.remote.as_str()),
+            false => cause.sentence().to_owned(),
+        }),
         seconds: now.since(view.since).as_secs(),
         connecting: view.connecting,
         // A moment that has passed is of an attempt that nobody wants any more.
