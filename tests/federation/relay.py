@@ -8,7 +8,7 @@ class Relay:
 
     def __init__(self, address, target):
         self.address, self.target = address, target
-        self.pairs, self.silent, self.tasks = [], asyncio.Event(), set()
+        self.pairs, self.tasks, self.forgotten = [], set(), set()
         self.flows = asyncio.Event()
         self.flows.set()
 
@@ -33,6 +33,13 @@ class Relay:
             writer.transport.abort()
         self.pairs.clear()
 
+    def forget(self):
+        """The target loses its ends of all connections; ours learn of it by what they write next: half-open."""
+        for near, far in zip(self.pairs[::2], self.pairs[1::2]):
+            self.forgotten.add(near)
+            far.transport.abort()
+        self.pairs.clear()
+
     def swallow(self):
         """Nothing passes any more, and nobody is told: a cable is cut."""
         self.flows.clear()
@@ -47,17 +54,21 @@ class Relay:
             writer.transport.abort()
             return
         self.pairs += [writer, target_writer]
-        for way in (self.copy(reader, target_writer), self.copy(target_reader, writer)):
+        for way in (self.copy(reader, target_writer, writer), self.copy(target_reader, writer, writer)):
             task = asyncio.ensure_future(way)
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)
 
-    async def copy(self, reader, writer):
+    async def copy(self, reader, writer, near):
         try:
             while data := await reader.read(65536):
                 await self.flows.wait()
+                if near in self.forgotten:
+                    return near.transport.abort()
                 writer.write(data)
                 await writer.drain()
-            writer.close()
+            if near not in self.forgotten:
+                writer.close()
         except (ConnectionError, RuntimeError):
-            writer.transport.abort()
+            if near not in self.forgotten:
+                writer.transport.abort()

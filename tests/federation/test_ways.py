@@ -30,16 +30,30 @@ class Ways(Scenario):
                  if attempt["direction"] == "out" for one in attempt["tries"]]
         self.assertIn(f"[::1]:{S2S_TLS}", tried[-1]["target"])
 
-    async def test_a_server_that_does_not_read_holds_up_nobody_here_and_gets_all_that_was_taken_for_it(self):
-        """What waits is bounded: by the stream (2,000 stanzas) and the queue. All else comes back at once."""
-        stream, queue, written = 2000, 100, 3000
-        self.lab(here={"routes": True, "limits": f"s2s_queue_stanzas = {queue}"}, there={"routes": True})
+    async def relayed(self, **here):
+        """A relay stands before the other server, and both have talked through it."""
+        self.lab(here={"routes": True, **here}, there={"routes": True})
         relay = await Relay(("127.0.7.30", S2S), ("127.0.7.12", S2S)).start()
         self.addAsyncCleanup(relay.stop)
         self.at.places[THERE] = ("127.0.7.30", S2S)
         await self.people()
-        neighbour = await Client("juliet", self.romeo.domain, self.here.c2s).login()
         await self.talk(self.romeo, self.juliet)
+        return relay
+
+    async def test_xep0198_5_what_is_written_into_a_half_open_connection_arrives_once(self):
+        relay = await self.relayed()
+        relay.forget()
+        for number in range(20):
+            self.romeo.chat(self.juliet.bare, f"number {number}")
+        await self.juliet.hears_body("number 19", seconds=60)
+        heard = [s.findtext(CLIENT + "body") for s in self.juliet.heard if s.tag == CLIENT + "message"]
+        self.assertEqual(heard, [f"number {number}" for number in range(19)])
+
+    async def test_a_server_that_does_not_read_holds_up_nobody_here_and_gets_all_that_was_taken_for_it(self):
+        """What waits is bounded: by the stream (2,000 stanzas) and the queue. All else comes back at once."""
+        stream, queue, written = 2000, 100, 3000
+        relay = await self.relayed(limits=f"s2s_queue_stanzas = {queue}")
+        neighbour = await Client("juliet", self.romeo.domain, self.here.c2s).login()
         relay.swallow()
         for number in range(written):
             self.romeo.send(f"<message to='{self.juliet.bare}' type='chat' id='n{number}'><body>{number}</body></message>")
