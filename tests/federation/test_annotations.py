@@ -30,6 +30,9 @@ class Asking(Client):
         try:
             while True:
                 stanza = await self._next()
+                if stanza.tag == f"{{{SM}}}enabled":
+                    # From here on, whoever waits for this element gets to run later: what follows may be read already.
+                    self.counted = 0
                 is_stanza = stanza.tag in (CLIENT + "iq", CLIENT + "presence", CLIENT + "message")
                 if self.counted is not None and is_stanza:
                     self.counted += 1
@@ -56,7 +59,7 @@ class Asking(Client):
     async def enable(self):
         self.send(f"<enable xmlns='{SM}' resume='true'/>")
         enabled = await self.hears(lambda s: s.tag == f"{{{SM}}}enabled", "enabled")
-        self.resumption, self.counted = enabled.get("id"), 0
+        self.resumption = enabled.get("id")
 
     def lose(self):
         self.listening.cancel()
