@@ -14,6 +14,7 @@ use crate::explained::OperatorPoke;
 use crate::held::Held;
 use crate::input::{Flags, Key, PauseCause, PauseEnd, Standing, Tally};
 use crate::pause::Pause;
+use crate::questions::Questions;
 use crate::session::Session;
 use crate::turning::Farewell;
 use crate::waiting::Waiting;
@@ -73,8 +74,8 @@ pub struct Account {
     pub(crate) domains: BTreeMap<Address, Way>,
     /// Domains that are back, whose contacts will be asked.
     pub(crate) reprobe: BTreeSet<Address>,
-    /// Clients elsewhere that were asked whether they want annotations, by the id of the question.
-    pub(crate) asked_elsewhere: BTreeMap<String, (Address, presence::Claim)>,
+    /// What clients and room services elsewhere were asked, and have not answered.
+    pub(crate) questions: Questions,
     /// Room services elsewhere that were asked whether they want annotations, and what they said.
     pub(crate) services: BTreeMap<Address, bool>,
     /// Calls for the user's attention.
@@ -116,7 +117,7 @@ impl Account {
             operator_pokes: Vec::new(),
             domains: BTreeMap::new(),
             reprobe: BTreeSet::new(),
-            asked_elsewhere: BTreeMap::new(),
+            questions: Questions::default(),
             services: BTreeMap::new(),
             attention: presence::Attention::default(),
             held: Held::load(saved.held),

@@ -115,9 +115,18 @@ impl Account {
                 } else if is_local {
                     // What a session sees of a room here is what it takes leave of when it blocks the room.
                     self.remember(context, place, from.clone(), Held::plain(stanza.clone()), out);
-                } else if let Some(held) = session.received.confirmed_by(&from, stanza) {
+                } else if session.received.confirmed_by(&from, stanza).is_some() {
                     // It is still there, and nothing was said of what else it shows (RFC 6121 §4.6.6, DCL-26).
-                    held.asked = false;
+                    if let Some(held) = session.received.remove_one(&from) {
+                        let confirmed = Held {
+                            asked: false,
+                            // PSA-40: while its sender is out of reach, an answer says so.
+                            foreign: None,
+                            ..held
+                        };
+                        session.received.put(from, confirmed);
+                    }
+                    self.bring_up_to_date(context, out);
                     return None;
                 } else if !is_answer_to_poke(parcel.parcel()) {
                     // POKE-28: whoever was found has not changed.
@@ -158,6 +167,10 @@ impl Account {
                 let shown = wants && (is_broken || was_shown);
                 let mut kept = true;
                 let full = session.address.clone();
+                // A copy for a client that asked its server, which does not know what came of the one before.
+                let is_known = before.is_some_and(|held| {
+                    is_broken && held.shown && !held.told && says_same(&held, stanza, genuine)
+                });
                 // Who was told, and cannot be told now that it is over, is told later.
                 let owes = was_shown && !wants;
                 if is_broken || !is_account_here || owes {
@@ -173,7 +186,9 @@ impl Account {
                     self.watch(&from, out);
                 }
                 suppress(Suppression::NoSupport, usize::from(is_broken && !wants), out);
-                if shown && kept {
+                if shown && kept && is_known {
+                    None
+                } else if shown && kept {
                     let count = if is_broken {
                         PresenceCount::Paused
                     } else {
@@ -286,6 +301,7 @@ impl Account {
             }
         }
         suppress(Suppression::UnavailableSent, annotated, out);
+        self.questions.forget(from);
         self.unwatch(from.domainpart(), out);
     }
 
@@ -304,6 +320,7 @@ impl Account {
         let Some(way) = self.domains.get_mut(domain.as_str()) else {
             return;
         };
+        self.questions.forget_domain(domain.as_str());
         if way.is_broken == is_broken {
             if path == Path::Renewed {
                 self.reprobe_later(context, domain, out);
@@ -547,6 +564,19 @@ fn without_annotation(parcel: &Passed, truth: &Truth) -> Option<Passed> {
         Truth::Fresh(_) => Some(parcel.clone().without_appended()),
         Truth::Repeat(genuine) => Some(parcel.clone().without_child(genuine.place)),
     }
+}
+
+/// Whether a repeat is what the session was told last.
+fn says_same(held: &Held, repeat: &Stanza, genuine: &Genuine) -> bool {
+    let plain = |stanza: &Stanza, annotation: Option<u16>| {
+        let parcel = stanza.readdressed(None, None);
+        match annotation {
+            Some(place) => parcel.without_child(place).to_bytes(),
+            None => parcel.to_bytes(),
+        }
+    };
+    held.foreign.as_deref() == genuine.bytes.as_deref()
+        && plain(&held.stanza, held.annotation) == plain(repeat, Some(genuine.place))
 }
 
 /// An answer to a poke is sent to the full address of who asked.

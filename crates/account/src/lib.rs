@@ -24,6 +24,7 @@ mod pause;
 mod paused;
 mod poke;
 mod presence;
+mod questions;
 mod refresh;
 mod rooms;
 mod session;

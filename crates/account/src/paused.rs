@@ -15,10 +15,9 @@ use crate::annotations::{Truth, suppress};
 use crate::door::Passed;
 use crate::figures::Suppression;
 use crate::input::{Key, PauseCause, Tally};
+use crate::presence::is_about_the_way;
+use crate::session::Session;
 use crate::{Effect, PresenceCount, SessionId, Settings};
-
-/// Clients elsewhere that may be asked for their capabilities at the same time.
-const QUESTIONS_MAX: usize = 100;
 
 /// What a session has told of itself.
 #[derive(Debug, Default)]
@@ -286,8 +285,7 @@ impl Account {
         claim: Claim,
         out: &mut Out,
     ) {
-        let is_asked = self.asked_elsewhere.values().any(|(asked, _)| *asked == client);
-        if is_asked || self.asked_elsewhere.len() >= QUESTIONS_MAX {
+        if !self.questions.may_ask(&client, &claim, context.now) {
             return;
         }
         let id = context.token();
@@ -298,7 +296,7 @@ impl Account {
             Some(&id),
             &claim.question(),
         );
-        self.asked_elsewhere.insert(id, (client, claim));
+        self.questions.asked(id, client, claim, context.now);
         self.reply(Some(question), out);
     }
 
@@ -314,13 +312,14 @@ impl Account {
         let (Some(id), Some(from)) = (answer.id(), parcel.parcel().from()) else {
             return false;
         };
-        let is_from = |asked: &(Address, Claim)| asked.0 == *from;
-        if !self.asked_elsewhere.get(&*id).is_some_and(is_from) {
-            return false;
-        }
-        let Some((client, claim)) = self.asked_elsewhere.remove(&*id) else {
+        let Some(claim) = self.questions.answered(&id, from) else {
             return false;
         };
+        if kind == IqType::Error && is_about_the_way(answer) {
+            // That says nothing of who was asked, who will be asked again.
+            return true;
+        }
+        let client = from.clone();
         let payload = answer.payload().filter(|_| kind == IqType::Result);
         let told = payload.map(|payload| claim.answered(&payload.to_tree()));
         if claim == Claim::Nothing {
@@ -384,6 +383,36 @@ impl Account {
         for client in self.interested_elsewhere(context, contact, out) {
             self.tell_client_elsewhere(context, &client, out);
         }
+    }
+
+    /// PSA-40: a client elsewhere that asks for annotations and holds directed presence of a session that is out of reach
+    /// asks whether that is still there (RFC 6121 §4.6.6). It is answered with the news: a plain answer would take them back.
+    /// False where nothing was answered.
+    pub(crate) fn annotate_confirmation(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        probe: &Passed,
+        out: &mut Out,
+    ) -> bool {
+        let (Some(from), Some(to)) = (probe.parcel().from(), probe.parcel().to()) else {
+            return false;
+        };
+        let is_meant = |session: &Session| {
+            session.address == *to && session.told.pause.is_some() && session.directed_to(from)
+        };
+        if from.is_bare()
+            || !context.settings.is_remote(from)
+            || self.shows_presence_to(from)
+            || !self.sessions.iter().any(is_meant)
+            || !self.interested_elsewhere(context, from, out).contains(from)
+        {
+            return false;
+        }
+        if let Some(session) = self.sessions.iter_mut().find(|session| is_meant(session)) {
+            session.told.elsewhere.retain(|client| client != from);
+        }
+        self.tell_client_elsewhere(context, &from.clone(), out);
+        true
     }
 
     /// PSA-40: a client elsewhere has come, or has said what it can, while some sessions here are out of reach.

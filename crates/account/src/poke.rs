@@ -28,7 +28,9 @@ impl Account {
         parcel: &Passed,
         out: &mut Out,
     ) {
-        if self.poked(context, parcel, out) == Besides::Probe {
+        if self.poked(context, parcel, out) == Besides::Probe
+            && !self.annotate_confirmation(context, parcel, out)
+        {
             self.plain_probe(context, parcel, out);
             if let Some(from) = parcel.parcel().from() {
                 self.annotate_answer(context, &from.clone(), out);

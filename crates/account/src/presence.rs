@@ -600,7 +600,7 @@ fn delay(account: &Address, at: Timestamp) -> String {
 }
 
 /// Whether an error says only that its sender's server was not reached, which that server itself cannot say.
-fn is_about_the_way(error: &Stanza) -> bool {
+pub(crate) fn is_about_the_way(error: &Stanza) -> bool {
     let condition = error.error_condition();
     matches!(
         condition.as_deref(),

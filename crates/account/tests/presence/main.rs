@@ -12,6 +12,7 @@ mod held;
 mod home;
 mod limits;
 mod links;
+mod lossy;
 mod paused;
 mod policies;
 mod restart;

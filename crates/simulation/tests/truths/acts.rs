@@ -195,9 +195,10 @@ impl Voyage {
     }
 
     /// A change of a subscription may not arrive while the way is in trouble: then the rosters say different things, and no
-    /// server knows.
+    /// server knows. The same when one who asks and one who refuses do so at the same time.
     fn note_doubt(&mut self, user: User, viewer: User) {
-        if self.is_troubled(server_of(user), server_of(viewer)) {
+        let crosses = !self.changed.insert((user, viewer)) && server_of(user) != server_of(viewer);
+        if crosses || self.is_troubled(server_of(user), server_of(viewer)) {
             self.unsure.insert((user, viewer));
         } else if self.lets_see(user, viewer) && !self.renounced.contains(&(user, viewer)) {
             self.unsure.remove(&(user, viewer));

@@ -43,6 +43,8 @@ pub(crate) struct Voyage {
     pub(crate) grants: BTreeMap<(User, User), (bool, Moment)>,
     /// Who might see whose presence and does not want to any more: the user, and who said so.
     pub(crate) renounced: BTreeSet<(User, User)>,
+    /// Whose subscriptions have changed in this step.
+    pub(crate) changed: BTreeSet<(User, User)>,
     /// Between whom the two rosters may differ.
     pub(crate) unsure: BTreeSet<(User, User)>,
     /// Who blocks whom, and since when.
@@ -52,6 +54,8 @@ pub(crate) struct Voyage {
     /// Who may ever be told of the presence with this number.
     permits: BTreeSet<(u64, User)>,
     pub(crate) ways: BTreeMap<(usize, usize), Way>,
+    /// When a client heard last of a full address.
+    pub(crate) heard: BTreeMap<(String, String), Moment>,
     /// Views that are not so and do not say so, and since when.
     pub(crate) wrong: BTreeMap<(String, String), Moment>,
     /// Views that say that they may not be so while all is well, and since when.
@@ -110,11 +114,13 @@ impl Voyage {
             next_number: 0,
             grants: BTreeMap::new(),
             renounced: BTreeSet::new(),
+            changed: BTreeSet::new(),
             unsure: BTreeSet::new(),
             blocks: BTreeMap::new(),
             directed: BTreeSet::new(),
             permits: BTreeSet::new(),
             ways,
+            heard: BTreeMap::new(),
             wrong: BTreeMap::new(),
             alarms: BTreeMap::new(),
             step_began: Moment::default(),
@@ -174,6 +180,7 @@ impl Voyage {
 
     fn step(&mut self) -> Result<(), String> {
         self.step_began = self.now();
+        self.changed.clear();
         for person in &mut self.people {
             person.is_new = false;
         }
