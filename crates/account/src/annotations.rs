@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use machine::Context;
 use presence::{
-    Annotations, Claim, Genuine, Held, Rank, Received, Room, State, annotation, make_room, without_children,
+    Annotations, Claim, Genuine, Held, News, Rank, Received, Room, State, annotation, make_room,
+    without_children,
 };
 use stanza::{Address, Parcel, PresenceType, Stanza, namespace};
 
@@ -16,6 +17,7 @@ use crate::account::{Account, Out};
 use crate::door::Passed;
 use crate::figures::Suppression;
 use crate::input::{Key, Path, Tally};
+use crate::kept::KeptPresence;
 use crate::occupancies::Occupancy;
 use crate::session::Session;
 use crate::{Effect, PresenceCount, SessionId, Settings};
@@ -114,24 +116,20 @@ impl Account {
                     session.received.remove_one(&from);
                 } else if is_local {
                     // What a session sees of a room here is what it takes leave of when it blocks the room.
-                    self.remember(context, place, from.clone(), Held::plain(stanza.clone()), out);
+                    let held = self.held(context, News::plain(&from, stanza));
+                    self.remember(context, place, stanza, held, out);
                 } else if session.received.confirmed_by(&from, stanza).is_some() {
                     // It is still there, and nothing was said of what else it shows (RFC 6121 §4.6.6, DCL-26).
                     if let Some(held) = session.received.remove_one(&from) {
-                        let confirmed = Held {
-                            asked: false,
-                            // PSA-40: while its sender is out of reach, an answer says so.
-                            foreign: None,
-                            ..held
-                        };
-                        session.received.put(from, confirmed);
+                        // PSA-40: while its sender is out of reach, an answer says so.
+                        session.received.put(held.confirmed());
                     }
                     self.bring_up_to_date(context, out);
                     return None;
                 } else if !is_answer_to_poke(parcel.parcel()) {
                     // POKE-28: whoever was found has not changed.
-                    let held = Held::plain(stanza.clone());
-                    if self.remember(context, place, from.clone(), held, out) {
+                    let held = self.held(context, News::plain(&from, stanza));
+                    if self.remember(context, place, stanza, held, out) {
                         self.watch(&from, out);
                     }
                 }
@@ -139,13 +137,14 @@ impl Account {
             }
             Truth::Fresh(annotation) => {
                 let shown = self.wants_news_of_pauses(context, place, out);
-                let held = Held {
-                    foreign: Some(Arc::clone(annotation)),
-                    shown,
-                    ..Held::plain(stanza.clone())
+                let news = News {
+                    foreign: Some(annotation),
+                    ..News::plain(&from, stanza)
                 };
+                let mut held = self.held(context, news);
+                held.shown = shown;
                 let full = self.sessions.get(place)?.address.clone();
-                let kept = self.remember(context, place, from, held, out);
+                let kept = self.remember(context, place, stanza, held, out);
                 suppress(Suppression::NoSupport, usize::from(!shown), out);
                 if shown && kept {
                     out.effects
@@ -168,19 +167,19 @@ impl Account {
                 let mut kept = true;
                 let full = session.address.clone();
                 // A copy for a client that asked its server, which does not know what came of the one before.
-                let is_known = before.is_some_and(|held| {
-                    is_broken && held.shown && !held.told && says_same(&held, stanza, genuine)
-                });
+                let news = News {
+                    annotation: Some(genuine.place),
+                    foreign: genuine.bytes.as_deref(),
+                    ..News::plain(&from, stanza)
+                };
+                let is_known = before
+                    .is_some_and(|held| is_broken && held.shown && !held.told && held.is_same_as(&news));
                 // Who was told, and cannot be told now that it is over, is told later.
                 let owes = was_shown && !wants;
                 if is_broken || !is_account_here || owes {
-                    let held = Held {
-                        annotation: Some(genuine.place),
-                        foreign: genuine.bytes.as_deref().map(Arc::from),
-                        shown: shown && is_broken || owes,
-                        ..Held::plain(stanza.clone())
-                    };
-                    kept = self.remember(context, place, from.clone(), held, out);
+                    let mut held = self.held(context, news);
+                    held.shown = shown && is_broken || owes;
+                    kept = self.remember(context, place, stanza, held, out);
                 }
                 if !is_local && kept {
                     self.watch(&from, out);
@@ -211,19 +210,37 @@ impl Account {
         &mut self,
         context: &Context<'_, Settings>,
         id: SessionId,
-        from: Address,
-        held: Held,
+        presence: &KeptPresence,
+        stanza: &Stanza,
         out: &mut Out,
     ) {
         let Some(place) = self.sessions.iter().position(|session| session.id == id) else {
             return;
         };
-        if context.settings.presence.psa.enabled
-            && self.remember(context, place, from.clone(), held, out)
-            && context.settings.is_remote(&from)
-        {
-            self.watch(&from, out);
+        if !context.settings.presence.psa.enabled {
+            return;
         }
+        let from = &presence.from;
+        let genuine = Annotations::of(stanza, Some(from)).and_then(|annotations| annotations.genuine);
+        let news = News {
+            annotation: genuine.map(|genuine| genuine.place),
+            foreign: presence.foreign.as_deref(),
+            ..News::plain(from, stanza)
+        };
+        let mut held = self.held(context, news);
+        (held.shown, held.told) = (presence.shown, presence.told);
+        if self.remember(context, place, stanza, held, out) && context.settings.is_remote(from) {
+            self.watch(from, out);
+        }
+    }
+
+    /// What is to be remembered of presence, in few bytes. Whoever lives here shares its bytes with all who hold it.
+    fn held(&self, context: &Context<'_, Settings>, news: News<'_>) -> Held {
+        let news = News {
+            is_shared: !context.settings.is_remote(news.from),
+            ..news
+        };
+        Held::new(news, self.sessions.iter().map(|session| &session.received))
     }
 
     /// What the session at this place was sent is kept, if there is room (`psa.cache_bytes`). What is not kept will not be
@@ -232,29 +249,28 @@ impl Account {
         &mut self,
         context: &Context<'_, Settings>,
         place: usize,
-        from: Address,
-        held: Held,
+        presence: &Stanza,
+        mut held: Held,
         out: &mut Out,
     ) -> bool {
-        let is_room_here = !context.settings.is_remote(&from) && !context.settings.is_local(&from);
+        let from = held.from();
+        let is_remote = context.settings.is_remote(from);
+        let is_room_here = !is_remote && !context.settings.is_local(from);
         let rank = match is_room_here {
             true => Rank::Occupant,
-            false => self.rank(place, &from, &held.stanza),
+            false => self.rank(place, from, presence),
         };
-        let asks = match Claim::of(&held.stanza).filter(|_| context.settings.is_remote(&from)) {
+        let asks = match Claim::of(presence).filter(|_| is_remote) {
             Some(Claim::Hash(hash)) => context.settings.presence.capabilities.wants_annotations(&hash),
             Some(Claim::Nothing) | None => None,
         };
-        let held = Held {
-            rank,
-            number: context.now.as_micros(),
-            asks: asks == Some(true),
-            ..held
-        };
+        held.rank = rank;
+        held.number = context.now.as_micros();
+        held.asks = asks == Some(true);
         let Some(session) = self.sessions.get_mut(place) else {
             return false;
         };
-        session.received.remove_one(&from);
+        session.received.remove_one(held.from());
         let bytes_max = context.settings.presence.psa.cache_bytes;
         let taken: usize = self.sessions.iter().map(|session| session.received.bytes()).sum();
         if taken + held.bytes() > bytes_max {
@@ -273,7 +289,7 @@ impl Account {
             }
         }
         if let Some(session) = self.sessions.get_mut(place) {
-            session.received.put(from, held);
+            session.received.put(held);
         }
         true
     }
@@ -379,19 +395,14 @@ impl Account {
             for (from, held) in sibling.received.iter() {
                 let is_subscribed = self.roster.relation(from.bare_str()).user_is_subscribed();
                 if is_subscribed && !self.is_clear(from.domainpart()) {
-                    inherited.push((from.clone(), held.clone()));
+                    inherited.push(held.clone());
                 }
             }
         }
         if let Some(place) = self.sessions.iter().position(|session| session.id == id) {
-            for (from, held) in inherited {
-                let untold = Held {
-                    shown: false,
-                    told: false,
-                    asked: false,
-                    ..held
-                };
-                self.remember(context, place, from, untold, out);
+            for mut held in inherited {
+                (held.shown, held.told, held.asked) = (false, false, false);
+                self.remember(context, place, &held.stanza(), held, out);
             }
         }
         self.bring_up_to_date(context, out);
@@ -450,15 +461,16 @@ impl Account {
             let repeats: Vec<(Parcel, PresenceCount)> = session
                 .received
                 .iter_mut()
-                .filter(|(from, held)| is_behind(from, held))
+                .filter(|held| is_behind(held.from(), held))
                 .take(most)
-                .map(|(from, held)| {
-                    let count = match (held.told, broken(from)) {
+                .map(|held| {
+                    let broken = broken(held.from());
+                    let count = match (held.told, broken) {
                         (_, true) => PresenceCount::Unavailable,
                         (true, false) => PresenceCount::Available,
                         (false, false) => PresenceCount::Paused,
                     };
-                    (held.repeat(from, &to, ours, broken(from)), count)
+                    (held.repeat(&to, ours, broken), count)
                 })
                 .collect();
             more |= session.received.iter().any(|(from, held)| is_behind(from, held));
@@ -564,19 +576,6 @@ fn without_annotation(parcel: &Passed, truth: &Truth) -> Option<Passed> {
         Truth::Fresh(_) => Some(parcel.clone().without_appended()),
         Truth::Repeat(genuine) => Some(parcel.clone().without_child(genuine.place)),
     }
-}
-
-/// Whether a repeat is what the session was told last.
-fn says_same(held: &Held, repeat: &Stanza, genuine: &Genuine) -> bool {
-    let plain = |stanza: &Stanza, annotation: Option<u16>| {
-        let parcel = stanza.readdressed(None, None);
-        match annotation {
-            Some(place) => parcel.without_child(place).to_bytes(),
-            None => parcel.to_bytes(),
-        }
-    };
-    held.foreign.as_deref() == genuine.bytes.as_deref()
-        && plain(&held.stanza, held.annotation) == plain(repeat, Some(genuine.place))
 }
 
 /// An answer to a poke is sent to the full address of who asked.

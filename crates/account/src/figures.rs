@@ -185,7 +185,7 @@ impl Account {
                     (false, Rank::Contact | Rank::Stranger) => load.remote += 1,
                 }
                 load.unavailable += usize::from(held.told);
-                load.paused += usize::from(held.foreign.is_some() && held.shown);
+                load.paused += usize::from(held.foreign().is_some() && held.shown);
                 load.deferred += usize::from(asks && self.is_behind(session, from, held));
                 load.asking_elsewhere += usize::from(held.asks && !is_local(from));
             }

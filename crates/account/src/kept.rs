@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use machine::{Context, Timestamp};
-use presence::{Annotations, Capabilities, Held};
+use presence::{Capabilities, Held};
 use stanza::{Address, Kind, Parcel, PresenceType, Stanza, StreamCondition, StreamError};
 use stream_management::{Copies, Kept, KeptEntry, Mailbox, Signal, StoredId};
 use xml::{ContentNamespace, Element};
@@ -176,12 +176,15 @@ impl Account {
         out: &mut Out,
     ) {
         let mut copies = BTreeMap::new();
-        for (id, kept) in sessions {
+        for (id, mut kept) in sessions {
             let (time, address) = (kept.time, kept.address.clone());
             if self.session_at(&address).is_some() {
                 continue;
             }
-            let Some((session, received)) = self.read(context, id, kept, &mut copies) else {
+            let received = std::mem::take(&mut kept.received);
+            let stanzas: Option<Vec<Stanza>> =
+                received.iter().map(|presence| parse(&presence.bytes)).collect();
+            let (Some(session), Some(stanzas)) = (self.read(context, id, kept, &mut copies), stanzas) else {
                 self.say_gone(&address, out);
                 continue;
             };
@@ -191,8 +194,8 @@ impl Account {
                 self.give_up(context, id, PauseEnd::Replaced, out);
                 continue;
             }
-            for (from, held) in received {
-                self.go_on_holding(context, id, from, held, out);
+            for (presence, stanza) in received.iter().zip(&stanzas) {
+                self.go_on_holding(context, id, presence, stanza, out);
             }
             self.goes_on_in_rooms(context, id, out);
             self.expire_at(context.now + time, out);
@@ -225,7 +228,7 @@ impl Account {
         id: SessionId,
         kept: KeptSession,
         copies: &mut BTreeMap<u32, Copies>,
-    ) -> Option<(Session, Vec<(Address, Held)>)> {
+    ) -> Option<Session> {
         let now = context.now;
         let age = |at: Timestamp| context.wall.since(at);
         let mut entries = Vec::new();
@@ -274,18 +277,13 @@ impl Account {
         if let Some(asks) = kept.asks {
             interest.learn(asks);
         }
-        let received = kept
-            .received
-            .iter()
-            .map(|presence| Some((presence.from.clone(), held(presence)?)))
-            .collect::<Option<_>>()?;
         let pause = Pause {
             cause: PauseCause::ConnectionLost,
             since: now.before(age(kept.paused)),
             since_wall: kept.paused,
             until: Some(now + kept.time),
         };
-        let session = Session {
+        Some(Session {
             former: Vec::new(),
             promise: Some(Promise {
                 id: kept.id,
@@ -307,8 +305,7 @@ impl Account {
             interest,
             rooms: Occupancies::restored(kept.rooms, context.settings),
             ..Session::new(id, kept.address, mailbox, kept.since)
-        };
-        Some((session, received))
+        })
     }
 }
 
@@ -369,23 +366,11 @@ fn written(
 fn presence_written((from, held): (&Address, &Held)) -> KeptPresence {
     KeptPresence {
         from: from.clone(),
-        bytes: Parcel::new(held.stanza.clone()).to_bytes(),
-        foreign: held.foreign.as_deref().map(<[u8]>::to_vec),
+        bytes: Parcel::new(held.stanza()).to_bytes(),
+        foreign: held.foreign().map(<[u8]>::to_vec),
         shown: held.shown,
         told: held.told,
     }
-}
-
-fn held(kept: &KeptPresence) -> Option<Held> {
-    let stanza = parse(&kept.bytes)?;
-    let genuine = Annotations::of(&stanza, Some(&kept.from)).and_then(|annotations| annotations.genuine);
-    Some(Held {
-        annotation: genuine.map(|genuine| genuine.place),
-        foreign: kept.foreign.as_deref().map(Arc::from),
-        shown: kept.shown,
-        told: kept.told,
-        ..Held::plain(stanza)
-    })
 }
 
 /// A stanza as it was written down.

@@ -259,7 +259,7 @@ impl Account {
             for (from, held) in session.received.iter() {
                 let is_meant = from == to || (to.is_bare() && from.same_bare(to));
                 if is_meant
-                    && let Some(claim @ Claim::Hash(_)) = Claim::of(&held.stanza)
+                    && let Some(claim @ Claim::Hash(_)) = Claim::of(&held.stanza())
                     && !clients.iter().any(|(known, _)| known == from)
                 {
                     clients.push((from.clone(), claim));

@@ -19,7 +19,7 @@ const SERVICES_MAX: usize = 100;
 fn is_in_room(session: &Session, occupant: &Address) -> bool {
     let held = session.received.get(occupant.as_str());
     session.directed.contains_key(occupant.as_str())
-        && held.is_some_and(|held| held.stanza.child(namespace::MUC_USER, "x").is_some())
+        && held.is_some_and(|held| held.stanza().child(namespace::MUC_USER, "x").is_some())
 }
 
 impl Account {

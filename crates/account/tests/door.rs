@@ -7,15 +7,17 @@
     reason = "tests fail by panicking"
 )]
 
+mod ground;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use account::{Account, Effect, Input, Saved, SessionId, Settings, Standing};
-use features::{Facts, Record};
+use features::Record;
+use ground::{address, settings};
 use machine::{Context, Decision, Machine, Moment, Random, Timestamp};
 use privacy::{ItemRow, ListRow};
 use roster::{Relation, RequestRow};
-use stanza::{Address, IqType, Kind, MessageType, Parcel, PresenceType, Stanza};
+use stanza::{IqType, Kind, MessageType, Parcel, PresenceType, Stanza};
 use stream_management::{Limits, Mailbox};
 
 /// Every kind and type that a stanza can have.
@@ -107,29 +109,11 @@ impl Home {
             privacy,
             ..Saved::default()
         };
-        let settings = Settings {
-            facts: Facts::default(),
-            local_services: Vec::new(),
-            local_domains: vec!["montague.lit".to_owned()],
-            resources_max: 10,
-            waiting_max: (10, 10_000),
-            directed_max: 10,
-            settle_after: Duration::from_secs(1),
-            delay_stamp_after: Duration::from_secs(10),
-            mailbox: stream_management::Limits {
-                stanzas: 1_000,
-                bytes: 1 << 20,
-            },
-            stranger_subscriptions: None,
-            stranger_messages: None,
-            subscriptions_from_strangers: None,
-            messages_from_strangers: None,
-            presence: presence::Settings::default(),
-            roster: roster::Limits::default(),
-            privacy: privacy::Limits::default(),
-        };
         let account = Account::new(address("romeo@montague.lit"), saved).unwrap();
-        Home { account, settings }
+        Home {
+            account,
+            settings: settings(),
+        }
     }
 
     fn handle(&mut self, input: Input) -> Vec<Effect> {
@@ -170,10 +154,6 @@ impl Home {
             receipt: None,
         })
     }
-}
-
-fn address(text: &str) -> Address {
-    Address::parse(text).unwrap()
 }
 
 fn stanza(kind: Kind, from: &str, to: Option<&str>) -> Stanza {

@@ -6,15 +6,15 @@
     reason = "tests fail by panicking"
 )]
 
+mod ground;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use account::{Account, AdminRequest, DropReason, Effect, End, Input, Saved, SessionId, Settings, Standing};
-use features::Facts;
+use ground::{address, settings};
 use machine::{Context, Decision, Machine, Moment, Random, Rate, Timestamp};
-use stanza::{
-    Address, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StreamCondition, StreamError, Target,
-};
+use stanza::{IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StreamCondition, StreamError, Target};
 use stream_management::{Limits, Mailbox, Signal};
 
 const ME: &str = "romeo@montague.lit";
@@ -43,29 +43,11 @@ impl Home {
     }
 
     fn with(saved: Saved) -> Home {
-        let settings = Settings {
-            facts: Facts::default(),
-            local_services: Vec::new(),
-            local_domains: vec!["montague.lit".to_owned()],
-            resources_max: 10,
-            waiting_max: (10, 10_000),
-            directed_max: 10,
-            settle_after: Duration::from_secs(1),
-            delay_stamp_after: Duration::from_secs(10),
-            mailbox: stream_management::Limits {
-                stanzas: 1_000,
-                bytes: 1 << 20,
-            },
-            stranger_subscriptions: None,
-            stranger_messages: None,
-            subscriptions_from_strangers: None,
-            messages_from_strangers: None,
-            presence: presence::Settings::default(),
-            roster: roster::Limits::default(),
-            privacy: privacy::Limits::default(),
-        };
         let account = Account::new(address(ME), saved).unwrap();
-        Home { account, settings }
+        Home {
+            account,
+            settings: settings(),
+        }
     }
 
     fn handle(&mut self, input: Input) -> Vec<Effect> {
@@ -141,10 +123,6 @@ impl Home {
             end: End::Lost,
         })
     }
-}
-
-fn address(text: &str) -> Address {
-    Address::parse(text).unwrap()
 }
 
 /// What the connection writes of it.

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::received::{ENTRY_BYTES, Held, Rank, Received};
+use crate::held::{ENTRY_BYTES, Held, Rank};
+use crate::received::{COMMON_BYTES, Received};
 
 /// Whether there is room for one more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,18 +54,23 @@ pub fn make_room(sessions: &mut [&mut Received], newcomer: &Held, bytes_max: usi
 
 fn fits(sessions: &[&mut Received], newcomer: &Held, bytes_max: usize) -> bool {
     let at_most: usize = sessions.iter().map(|received| received.bytes()).sum();
-    if at_most + newcomer.bytes() <= bytes_max {
+    let common = |held: &Held| held.common().map_or(0, |common| common.len() + COMMON_BYTES);
+    if at_most + newcomer.bytes() + common(newcomer) <= bytes_max {
         return true;
     }
-    let mut shared = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     let mut sum = 0;
     let all = sessions.iter().flat_map(|received| received.iter());
     for held in all.map(|(_, held)| held).chain([newcomer]) {
-        let stanza = held.stanza.element().bytes().as_ptr() as usize;
-        sum += match shared.insert(stanza) {
+        sum += match seen.insert(held.identity()) {
             true => held.bytes(),
             false => ENTRY_BYTES,
         };
+        if let Some(text) = held.common()
+            && seen.insert(text.as_ptr() as usize)
+        {
+            sum += common(held);
+        }
     }
     sum <= bytes_max
 }
@@ -74,6 +80,7 @@ mod tests {
     use stanza::{Address, Kind, PresenceType, Stanza};
 
     use super::*;
+    use crate::News;
 
     fn presence() -> Stanza {
         let kind = Kind::Presence(PresenceType::Available);
@@ -84,18 +91,21 @@ mod tests {
         Address::parse(text).unwrap()
     }
 
-    fn held(rank: Rank, number: u64) -> Held {
-        Held {
-            rank,
-            number,
-            ..Held::plain(presence())
-        }
+    fn held(from: &str, rank: Rank, number: u64) -> Held {
+        let (from, presence) = (address(from), presence());
+        let mut held = Held::new(News::plain(&from, &presence), std::iter::empty());
+        (held.rank, held.number) = (rank, number);
+        held
+    }
+
+    fn newcomer(rank: Rank) -> Held {
+        held("z@x.lit/9", rank, 9)
     }
 
     fn of(entries: &[(&str, Rank)]) -> Received {
         let mut received = Received::default();
         for ((from, rank), number) in entries.iter().zip(1..) {
-            received.put(address(from), held(*rank, number));
+            received.put(held(from, *rank, number));
         }
         received
     }
@@ -112,25 +122,25 @@ mod tests {
             ("s@x.lit/3", Rank::Stranger),
             ("t@x.lit/4", Rank::Stranger),
         ];
-        let one = held(Rank::Contact, 0).bytes();
+        let one = newcomer(Rank::Contact).bytes();
         let mut received = of(&all);
         // Room for four, and a fifth comes: of the strangers the older goes.
-        let room = make_room(&mut [&mut received], &held(Rank::Stranger, 9), 4 * one);
+        let room = make_room(&mut [&mut received], &newcomer(Rank::Stranger), 4 * one);
         assert_eq!(room, Room::Made(2), "an eighth more than is needed");
         assert_eq!(left(&received), ["a@x.lit/1", "r@x.lit/2"]);
         let mut received = of(&all[..2]);
         assert_eq!(
-            make_room(&mut [&mut received], &held(Rank::Stranger, 9), 2 * one),
+            make_room(&mut [&mut received], &newcomer(Rank::Stranger), 2 * one),
             Room::None,
             "no occupant goes for a stranger"
         );
         assert_eq!(
-            make_room(&mut [&mut received], &held(Rank::Contact, 9), 2 * one),
+            make_room(&mut [&mut received], &newcomer(Rank::Contact), 2 * one),
             Room::Made(1)
         );
         assert_eq!(left(&received), ["a@x.lit/1"]);
         assert_eq!(
-            make_room(&mut [&mut received], &held(Rank::Contact, 9), one),
+            make_room(&mut [&mut received], &newcomer(Rank::Contact), one),
             Room::None,
             "no contact goes for another"
         );
@@ -139,21 +149,21 @@ mod tests {
     #[test]
     fn what_a_client_was_told_may_not_be_true_stays() {
         let mut received = of(&[("s@x.lit/1", Rank::Stranger), ("t@x.lit/2", Rank::Stranger)]);
-        for (from, held) in received.iter_mut() {
-            held.told = from.as_str() == "s@x.lit/1";
+        for held in received.iter_mut() {
+            held.told = held.from().as_str() == "s@x.lit/1";
         }
-        let one = held(Rank::Stranger, 0).bytes();
-        make_room(&mut [&mut received], &held(Rank::Stranger, 9), 2 * one);
+        let one = newcomer(Rank::Stranger).bytes();
+        make_room(&mut [&mut received], &newcomer(Rank::Stranger), 2 * one);
         assert_eq!(left(&received), ["s@x.lit/1"]);
     }
 
     #[test]
     fn the_bytes_of_one_copy_count_once_however_many_sessions_hold_it() {
-        let copy = held(Rank::Contact, 1);
+        let copy = held("a@x.lit/1", Rank::Contact, 1);
         let mut sessions: Vec<Received> = (0..4)
             .map(|_| {
                 let mut received = Received::default();
-                received.put(address("a@x.lit/1"), copy.clone());
+                received.put(copy.clone());
                 received
             })
             .collect();

@@ -17,7 +17,7 @@ use stanza::{Stanza, namespace};
 use xml::Tree;
 
 /// XEP-0390 §2.
-const MODERN: &str = "urn:xmpp:caps";
+pub(crate) const MODERN: &str = "urn:xmpp:caps";
 /// XEP-0300 §3.
 const HASHES: &str = "urn:xmpp:hashes:2";
 /// XEP-0004 §3.

@@ -8,6 +8,7 @@ mod attention;
 mod budget;
 mod capabilities;
 mod decloak;
+mod held;
 mod known;
 mod poke;
 mod pokes;
@@ -21,10 +22,11 @@ pub use attention::{Attention, Judgement};
 pub use budget::{Room, make_room};
 pub use capabilities::{Answer, Claim, Hash};
 pub use decloak::Decloak;
+pub use held::{Held, News, Rank};
 pub use known::{Capabilities, KnownHash, Lesson};
 pub use poke::{Failure, Method, Poke};
 pub use pokes::{Pokes, Request, Verdict};
-pub use received::{Held, Rank, Received};
+pub use received::Received;
 pub use settings::{
     DecloakSettings, PokeBlocked, PokeMode, PokeSettings, PsaSettings, RevealUnknown, Settings,
 };

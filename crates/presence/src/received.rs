@@ -3,125 +3,42 @@
 //! What must be told is never queued: it is the difference between what the session was told last and what is known now.
 //! So the newest state wins by itself, and nothing is told twice.
 
-use std::collections::BTreeMap;
-use std::ops::Bound;
 use std::sync::Arc;
 
-use stanza::{Address, Parcel, Stanza};
+use stanza::{Address, Stanza};
 
-use crate::{Words, annotation};
+use crate::held::{COUNTS_BYTES, Held, Rank};
 
-/// Who is remembered before whom, when there is no room for all; see [`make_room`](crate::make_room).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rank {
-    /// Somebody who sent directed presence.
-    Stranger,
-    /// An occupant of a room.
-    Occupant,
-    /// Somebody whose presence the user is subscribed to.
-    Contact,
-}
-
-/// The last presence from one full address.
-#[derive(Debug, Clone)]
-pub struct Held {
-    /// As the session received it.
-    pub stanza: Stanza,
-    /// The place in it of an annotation, which is no part of the presence.
-    pub annotation: Option<u16>,
-    /// What the sender's own server says of it (PSA-19).
-    pub foreign: Option<Arc<[u8]>>,
-    /// Whether the session was told last that the sender's own server says something.
-    pub shown: bool,
-    /// Whether this server has told the session that it may not be true.
-    pub told: bool,
-    /// Whether the sender's server was asked if it is still so, and has not answered.
-    pub asked: bool,
-    /// Who that is.
-    pub rank: Rank,
-    /// The later it came, the higher.
-    pub number: u64,
-    /// Whether its sender's client is known to ask for annotations, by the hash in it.
-    pub asks: bool,
-}
-
-impl Held {
-    /// Presence about which nobody has said anything.
-    pub fn plain(stanza: Stanza) -> Held {
-        Held {
-            stanza,
-            annotation: None,
-            foreign: None,
-            shown: false,
-            told: false,
-            asked: false,
-            rank: Rank::Contact,
-            number: 0,
-            asks: false,
-        }
-    }
-
-    /// Whether the session was told that it may not be true, and not yet that it is again.
-    pub fn is_annotated(&self) -> bool {
-        self.told || (self.foreign.is_some() && self.shown)
-    }
-
-    /// About how much memory it takes, as if the stanza were not shared.
-    pub fn bytes(&self) -> usize {
-        let foreign = self.foreign.as_ref().map_or(0, |foreign| foreign.len());
-        self.stanza.byte_len() + foreign + ENTRY_BYTES
-    }
-
-    /// Whether the session does not know what is known: `broken` says that the path to its sender is.
-    pub fn is_behind(&self, broken: bool) -> bool {
-        self.told != broken || self.foreign.is_some() != self.shown
-    }
-
-    /// The repeat that brings the session up to date, for an interested one (PSA-09, PSA-19): the presence, what its own
-    /// server says, and what this server says, which is nothing where it has not said anything.
-    pub fn repeat(
-        &mut self,
-        from: &Address,
-        to: &Address,
-        ours: impl FnOnce(bool) -> Vec<u8>,
-        broken: bool,
-    ) -> Parcel {
-        let mut parcel = self.stanza.readdressed(Some(from.clone()), Some(to.clone()));
-        if let Some(place) = self.annotation {
-            parcel = parcel.without_child(place);
-        }
-        match &self.foreign {
-            Some(foreign) => parcel = parcel.with_appended(foreign),
-            None if self.shown => {
-                parcel = parcel.with_appended(&annotation(from.domainpart(), None, Words::None));
-            }
-            None => {}
-        }
-        self.shown = self.foreign.is_some();
-        if self.told || broken {
-            parcel = parcel.with_appended(&ours(broken));
-        }
-        self.told = broken;
-        parcel
-    }
-}
-
-/// What one session holds.
+/// What one session holds; a pointer, because most sessions here hold nothing.
 #[derive(Debug, Default)]
-pub struct Received {
-    held: BTreeMap<Address, Held>,
+pub struct Received(Option<Box<All>>);
+
+#[derive(Debug, Default)]
+struct All {
+    /// In the order of addresses.
+    held: Vec<Held>,
+    /// In the order of texts.
+    common: Vec<Common>,
     bytes: usize,
 }
 
-/// About what an entry takes beside the stanza itself: two addresses, the tree's share, allocations.
-pub(crate) const ENTRY_BYTES: usize = 160;
+/// What several of them have in common.
+#[derive(Debug)]
+struct Common {
+    text: Arc<str>,
+    /// How many have it.
+    holders: u32,
+}
+
+/// About what it takes beside its text.
+pub(crate) const COMMON_BYTES: usize = size_of::<Common>() + COUNTS_BYTES;
 
 impl Received {
     /// A presence has come (PSA-22).
-    pub fn put(&mut self, from: Address, held: Held) {
-        self.remove_one(&from);
-        self.bytes += held.bytes();
-        self.held.insert(from, held);
+    pub fn put(&mut self, held: Held) {
+        let all = self.0.get_or_insert_default();
+        all.remove(held.from().as_str());
+        all.add(held);
     }
 
     /// No presence of this address is held any more. A bare address stands for all of its resources (PSA-25).
@@ -135,22 +52,33 @@ impl Received {
         annotated
     }
 
+    /// Only what is held of exactly this address.
+    pub fn remove_one(&mut self, from: &Address) -> Option<Held> {
+        let all = self.0.as_mut()?;
+        let held = all.remove(from.as_str());
+        if all.held.is_empty() {
+            self.0 = None;
+        }
+        held
+    }
+
     /// What is held of an address whose owner was asked whether that is still so, if this is the answer that one resource
     /// gives to who has no right to more.
     pub fn confirmed_by(&mut self, from: &Address, answer: &Stanza) -> Option<&mut Held> {
         let is_bare_answer = answer.children().next().is_none();
-        let held = self.held.get_mut(from.as_str());
+        let held = self.get_mut(from.as_str());
         held.filter(|held| held.asked && held.rank == Rank::Stranger && is_bare_answer)
     }
 
     /// Full addresses of which something is held, and which a bare or full address stands for.
     pub fn held_of(&self, from: &Address) -> Vec<Address> {
         if !from.is_bare() {
-            let held = self.held.get_key_value(from.as_str());
-            return held.map(|(address, _)| address.clone()).into_iter().collect();
+            let held = self.get(from.as_str());
+            return held.map(|held| held.from().clone()).into_iter().collect();
         }
-        let begin = (Bound::Included(from.as_str()), Bound::Unbounded);
-        let near = self.held.range::<str, _>(begin).map(|(address, _)| address);
+        let all = self.0.as_deref();
+        let begin = all.map_or(0, |all| all.place(from.as_str()).unwrap_or_else(|place| place));
+        let near = self.iter().skip(begin).map(|(address, _)| address);
         near.take_while(|address| address.as_str().starts_with(from.as_str()))
             .filter(|address| address.same_bare(from))
             .cloned()
@@ -160,53 +88,127 @@ impl Received {
     /// The server of this contact is asked whether what is held is still so; what it confirms is put anew.
     pub fn ask(&mut self, contact: &Address) {
         for address in self.held_of(contact) {
-            if let Some(held) = self.held.get_mut(address.as_str()) {
+            if let Some(held) = self.get_mut(address.as_str()) {
                 held.asked = true;
             }
         }
     }
 
-    /// Only what is held of exactly this address.
-    pub fn remove_one(&mut self, from: &Address) -> Option<Held> {
-        let held = self.held.remove(from.as_str())?;
-        self.bytes = self.bytes.saturating_sub(held.bytes());
-        Some(held)
-    }
-
     /// What is held of one full address.
     pub fn get(&self, from: &str) -> Option<&Held> {
-        self.held.get(from)
+        let all = self.0.as_ref()?;
+        all.held.get(all.place(from).ok()?)
+    }
+
+    fn get_mut(&mut self, from: &str) -> Option<&mut Held> {
+        let all = self.0.as_mut()?;
+        let place = all.place(from).ok()?;
+        all.held.get_mut(place)
+    }
+
+    /// This text, if some of them have it in common.
+    pub(crate) fn common(&self, text: &str) -> Option<Arc<str>> {
+        let all = self.0.as_ref()?;
+        let common = all.common.get(all.place_of_common(text).ok()?)?;
+        Some(Arc::clone(&common.text))
     }
 
     /// All of it, in the order of addresses.
     pub fn iter(&self) -> impl Iterator<Item = (&Address, &Held)> {
-        self.held.iter()
+        let held = self.0.as_ref().map_or([].as_slice(), |all| all.held.as_slice());
+        held.iter().map(|held| (held.from(), held))
     }
 
     /// All of it, to note what was told.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = (&Address, &mut Held)> {
-        self.held.iter_mut()
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Held> {
+        let held = self.0.as_mut().map(|all| all.held.iter_mut());
+        held.into_iter().flatten()
     }
 
     /// Whether anything of this domain is held.
     pub fn holds_domain(&self, domain: &str) -> bool {
-        self.held.keys().any(|address| address.domainpart() == domain)
+        self.iter().any(|(address, _)| address.domainpart() == domain)
     }
 
     /// How many addresses.
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.0.as_ref().map_or(0, |all| all.held.len())
     }
 
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.len() == 0
     }
 
-    /// About how much memory it takes, stanzas counted as if they were not shared.
+    /// About how much memory it takes, as if other sessions shared nothing of it.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.0.as_ref().map_or(0, |all| all.bytes)
     }
+}
+
+impl All {
+    fn place(&self, from: &str) -> Result<usize, usize> {
+        self.held.binary_search_by(|held| held.from().as_str().cmp(from))
+    }
+
+    fn place_of_common(&self, text: &str) -> Result<usize, usize> {
+        self.common.binary_search_by(|common| (*common.text).cmp(text))
+    }
+
+    /// Of its sender nothing is held.
+    fn add(&mut self, held: Held) {
+        if let Some(text) = held.common() {
+            match self.place_of_common(text) {
+                Ok(place) => {
+                    if let Some(common) = self.common.get_mut(place) {
+                        common.holders += 1;
+                    }
+                }
+                Err(place) => {
+                    self.bytes += text.len() + COMMON_BYTES;
+                    let text = Arc::clone(text);
+                    insert(&mut self.common, place, Common { text, holders: 1 });
+                }
+            }
+        }
+        self.bytes += held.bytes();
+        let place = self.place(held.from().as_str()).unwrap_or_else(|place| place);
+        insert(&mut self.held, place, held);
+    }
+
+    fn remove(&mut self, from: &str) -> Option<Held> {
+        let place = self.place(from).ok()?;
+        let held = take_out(&mut self.held, place);
+        self.bytes = self.bytes.saturating_sub(held.bytes());
+        if let Some(text) = held.common()
+            && let Ok(place) = self.place_of_common(text)
+            && let Some(common) = self.common.get_mut(place)
+        {
+            common.holders -= 1;
+            if common.holders == 0 {
+                let common = take_out(&mut self.common, place);
+                self.bytes = self.bytes.saturating_sub(common.text.len() + COMMON_BYTES);
+            }
+        }
+        Some(held)
+    }
+}
+
+/// Room is made for few more at a time: most of these lists stay as long as they are.
+fn insert<T>(all: &mut Vec<T>, place: usize, one: T) {
+    if all.len() == all.capacity() {
+        all.reserve_exact(all.len() / 8 + 1);
+    }
+    all.insert(place, one);
+}
+
+/// Memory that is not needed any more is given back, so that a full address book that empties costs nothing.
+fn take_out<T>(all: &mut Vec<T>, place: usize) -> T {
+    let one = all.remove(place);
+    if all.len() < all.capacity() / 2 {
+        all.shrink_to(all.len() + all.len() / 8);
+    }
+    one
 }
 
 #[cfg(test)]
@@ -214,6 +216,7 @@ mod tests {
     use stanza::{Kind, PresenceType};
 
     use super::*;
+    use crate::News;
 
     fn address(text: &str) -> Address {
         Address::parse(text).unwrap()
@@ -231,7 +234,10 @@ mod tests {
     }
 
     fn put(received: &mut Received, from: &str) {
-        received.put(address(from), Held::plain(presence("x")));
+        received.put(Held::new(
+            News::plain(&address(from), &presence("x")),
+            std::iter::empty(),
+        ));
     }
 
     #[test]
@@ -254,11 +260,27 @@ mod tests {
     }
 
     #[test]
+    fn when_most_have_gone_their_memory_is_given_back() {
+        let mut received = Received::default();
+        for n in 0..200 {
+            put(&mut received, &format!("contact{n}@capulet.lit/a"));
+        }
+        for n in 0..190 {
+            received.remove(&address(&format!("contact{n}@capulet.lit")));
+        }
+        assert!(received.0.as_ref().unwrap().held.capacity() <= 20);
+        for n in 190..200 {
+            received.remove(&address(&format!("contact{n}@capulet.lit")));
+        }
+        assert!(received.0.is_none() && received.bytes() == 0);
+    }
+
+    #[test]
     fn psa_22_the_newest_presence_replaces_what_was_held_and_what_was_told_of_it() {
         let mut received = Received::default();
         put(&mut received, "juliet@capulet.lit/a");
         let before = received.bytes();
-        for (_, held) in received.iter_mut() {
+        for held in received.iter_mut() {
             held.told = true;
         }
         put(&mut received, "juliet@capulet.lit/a");
@@ -268,12 +290,13 @@ mod tests {
 
     #[test]
     fn psa_19_what_the_other_server_says_stands_beside_what_this_one_says() {
-        let theirs: Arc<[u8]> = Arc::from(b"<theirs/>".as_slice());
-        let mut held = Held {
-            foreign: Some(theirs),
-            shown: true,
-            ..Held::plain(presence("x"))
+        let (from, presence) = (address("a@b.lit/c"), presence("x"));
+        let news = News {
+            foreign: Some(b"<theirs/>"),
+            ..News::plain(&from, &presence)
         };
+        let mut held = Held::new(news, std::iter::empty());
+        held.shown = true;
         let mut told = |broken: bool| {
             assert!(held.is_behind(broken));
             let ours = |broken| {
@@ -283,7 +306,7 @@ mod tests {
                     b"<empty/>".to_vec()
                 }
             };
-            let parcel = held.repeat(&address("a@b.lit/c"), &address("d@e.lit/f"), ours, broken);
+            let parcel = held.repeat(&address("d@e.lit/f"), ours, broken);
             assert!(!held.is_behind(broken));
             String::from_utf8(parcel.to_bytes()).unwrap()
         };

@@ -91,8 +91,8 @@ impl Element {
         Element { text, index }
     }
 
-    /// Indexes what is known to be plain form.
-    pub(crate) fn from_plain(text: Box<str>, content: ContentNamespace) -> Option<Element> {
+    /// Indexes what is known to be plain form, because another element was written so. Much cheaper than to judge it again.
+    pub fn from_plain(text: Box<str>, content: ContentNamespace) -> Option<Element> {
         let index = Index::of(&text, content)?;
         Some(Element { text, index })
     }

@@ -9,8 +9,8 @@ use privacy::{ItemRow, ListRow};
 use roster::{Relation, RequestRow};
 use stanza::{Address, Parcel, Stanza};
 use stream_management::{Limits, Mailbox};
-use xml::{ContentNamespace, Element};
 
+pub(crate) use crate::ground::address;
 use crate::outcome::Outcome;
 
 pub(crate) const ME: &str = "romeo@montague.lit";
@@ -37,17 +37,9 @@ impl Random for Dice<'_> {
     }
 }
 
-pub(crate) fn address(text: &str) -> Address {
-    Address::parse(text).unwrap()
-}
-
 /// A stanza in the namespace of clients.
 pub(crate) fn stanza(text: &str) -> Stanza {
-    let bytes = text.replacen(' ', " xmlns='jabber:client' ", 1).into_bytes();
-    let element = Element::parse(&bytes, ContentNamespace::Client, &xml::Limits::unlimited()).unwrap();
-    let from = stanza::address_attribute(&element, "from").unwrap();
-    let to = stanza::address_attribute(&element, "to").unwrap();
-    Stanza::new(element, from, to, None).unwrap()
+    crate::ground::stanza(&text.replacen(' ', " xmlns='jabber:client' ", 1))
 }
 
 impl House {
@@ -247,24 +239,12 @@ fn settings() -> Settings {
         per: Duration::from_secs(60),
     };
     Settings {
-        facts: features::Facts::default(),
         local_services: vec!["rooms.montague.lit".to_owned()],
-        local_domains: vec!["montague.lit".to_owned()],
-        resources_max: 10,
-        waiting_max: (10, 10_000),
-        directed_max: 10,
-        settle_after: Duration::from_secs(1),
-        delay_stamp_after: Duration::from_secs(10),
         mailbox: LIMITS,
-        stranger_subscriptions: None,
-        stranger_messages: None,
-        subscriptions_from_strangers: None,
-        messages_from_strangers: None,
         presence: presence::Settings {
             attention_rate: Some(every_minute),
             ..presence::Settings::default()
         },
-        roster: roster::Limits::default(),
-        privacy: privacy::Limits::default(),
+        ..crate::ground::settings()
     }
 }

@@ -8,6 +8,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[path = "../ground/mod.rs"]
+mod ground;
 mod house;
 mod origins;
 mod outcome;

@@ -9,9 +9,11 @@ use account::{
 };
 use machine::{Context, Decision, Machine, Moment, Random, Timestamp};
 use roster::Relation;
-use stanza::{Address, Parcel, Stanza};
+use stanza::{Parcel, Stanza};
 use stream_management::{Limits, Mailbox};
-use xml::{ContentNamespace, Element};
+
+use crate::ground::settings;
+pub(crate) use crate::ground::{address, stanza};
 
 /// Romeo of montague.lit, who sees and is seen by juliet@capulet.lit, benvolio@montague.lit and nurse@capulet.lit.
 pub(crate) struct Home {
@@ -46,22 +48,6 @@ impl Random for Dice<'_> {
 /// The answer of a client that asks for annotations.
 pub(crate) const WANTS: &str =
     "<query xmlns='http://jabber.org/protocol/disco#info'><feature var='urn:xmpp:psa'/></query>";
-
-pub(crate) fn address(text: &str) -> Address {
-    Address::parse(text).unwrap()
-}
-
-pub(crate) fn stanza(text: &str) -> Stanza {
-    let element = Element::parse(
-        text.as_bytes(),
-        ContentNamespace::Client,
-        &xml::Limits::unlimited(),
-    )
-    .unwrap();
-    let from = stanza::address_attribute(&element, "from").unwrap();
-    let to = stanza::address_attribute(&element, "to").unwrap();
-    Stanza::new(element, from, to, None).unwrap()
-}
 
 impl Home {
     pub(crate) fn new(presence: presence::Settings, flags: Flags) -> Home {
@@ -424,28 +410,4 @@ fn text(parcel: &Parcel) -> String {
     String::from_utf8(parcel.to_bytes())
         .unwrap()
         .replace(" xmlns='jabber:client'", "")
-}
-
-fn settings() -> Settings {
-    Settings {
-        facts: features::Facts::default(),
-        local_services: Vec::new(),
-        local_domains: vec!["montague.lit".to_owned()],
-        resources_max: 10,
-        waiting_max: (10, 10_000),
-        directed_max: 10,
-        settle_after: Duration::from_secs(1),
-        delay_stamp_after: Duration::from_secs(10),
-        mailbox: Limits {
-            stanzas: 1_000,
-            bytes: 1 << 20,
-        },
-        stranger_subscriptions: None,
-        stranger_messages: None,
-        subscriptions_from_strangers: None,
-        messages_from_strangers: None,
-        presence: presence::Settings::default(),
-        roster: roster::Limits::default(),
-        privacy: privacy::Limits::default(),
-    }
 }

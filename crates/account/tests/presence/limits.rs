@@ -29,7 +29,7 @@ fn forgotten(home: &Home) -> usize {
 #[test]
 fn psa_22_one_account_remembers_so_much_for_all_of_its_sessions_and_strangers_go_first() {
     let mut home = home();
-    home.settings.presence.psa.cache_bytes = 4_000;
+    home.settings.presence.psa.cache_bytes = 3_600;
     home.arrives(&presence("juliet@capulet.lit/a", "romeo@montague.lit", ""));
     for n in 0..50 {
         let stranger = format!("s{n}@verona.lit/x");

@@ -8,6 +8,8 @@
 
 mod explained;
 mod figures;
+#[path = "../ground/mod.rs"]
+mod ground;
 mod held;
 mod home;
 mod limits;

@@ -80,7 +80,7 @@ fn told(viewer: &Address, seeing: Option<&PresenceView>, seen: Option<&PresenceV
                     told.push(PresenceTold {
                         to: session.address.to_string(),
                         of: from.to_string(),
-                        show: show(&held.stanza),
+                        show: show(&held.stanza()),
                         path: PresencePath::Link,
                         annotations: annotations(held),
                         paused: None,
@@ -161,7 +161,7 @@ fn annotations(held: &presence::Held) -> Vec<String> {
     if held.told {
         annotations.push("server-unavailable (by this server)".to_owned());
     }
-    if let Some(foreign) = held.foreign.as_deref().filter(|_| held.shown) {
+    if let Some(foreign) = held.foreign().filter(|_| held.shown) {
         let says = |word: &str| foreign.windows(word.len()).any(|part| part == word.as_bytes());
         let word = if says("<connection-paused") {
             "connection-paused"
