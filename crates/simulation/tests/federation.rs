@@ -708,3 +708,93 @@ fn clauses_4_6_a_domain_that_an_operator_blocks_is_down_at_once_and_until_it_is_
     servers.pass(65 * SECOND);
     juliet.hears_one(&mut servers, &["psst"]);
 }
+
+/// Whose presence is annotated with a loss in what was heard; in any order.
+fn annotated<'h>(heard: &'h [String], domains: &[&'h str]) -> Vec<&'h str> {
+    let is_annotated = |domain: &&str| {
+        heard
+            .iter()
+            .any(|one| one.contains(&format!("@{domain}/home'")) && one.contains("<server-unavailable"))
+    };
+    domains.iter().copied().filter(is_annotated).collect()
+}
+
+#[test]
+fn psa_50_two_domains_are_lost_with_their_connection_and_one_alone_by_itself() {
+    let domains = ["capulet.lit", "chats.capulet.lit"];
+    let there = Settings {
+        hosts: domains.map(|domain| (domain, Passwords::Scram)).to_vec(),
+        ..host("capulet.lit")
+    };
+    let mut servers = Servers::new(1, [host("montague.lit"), there]);
+    servers
+        .at(MONTAGUE)
+        .create_account("romeo@montague.lit", "secret");
+    let mut romeo = Person::bound(&mut servers, MONTAGUE, "romeo", "montague.lit");
+    romeo.says(&mut servers, "<presence/>");
+    let mut heard = romeo.hears_all(&mut servers);
+    for domain in domains {
+        let juliet = format!("juliet@{domain}");
+        servers.at(CAPULET).create_account(&juliet, "secret");
+        let person = Person::bound(&mut servers, CAPULET, "juliet", domain);
+        person.says(&mut servers, "<presence/>");
+        // Their server comes to ours for its second domain on the connection that it has (XEP-0220 §2.6).
+        person.says(
+            &mut servers,
+            "<message to='romeo@montague.lit' type='chat'><body>psst</body></message>",
+        );
+        romeo.says(
+            &mut servers,
+            &format!("<presence to='{juliet}' type='subscribe'/>"),
+        );
+        person.says(
+            &mut servers,
+            "<presence to='romeo@montague.lit' type='subscribed'/>",
+        );
+    }
+    let stream = |servers: &mut Servers, link: usize| {
+        let links = servers.at(MONTAGUE).router().links();
+        assert_eq!((links.len(), links[link].state), (2, StateName::Up));
+        links[link].streams[0].stream
+    };
+    assert_eq!(stream(&mut servers, 0), stream(&mut servers, 1));
+
+    for reach in [Reach::Refused, Reach::Open] {
+        for server in [MONTAGUE, CAPULET] {
+            servers.set_reach(server, reach);
+        }
+        servers.cut();
+        servers.pass(5 * SECOND);
+        heard.extend(romeo.hears_all(&mut servers));
+        if let Some(id) = heard.iter().find_map(|one| asked(one)) {
+            romeo.says(
+                &mut servers,
+                &format!(
+                    "<iq type='result' id='{id}' to='romeo@montague.lit'>\
+                     <query xmlns='http://jabber.org/protocol/disco#info'><feature var='urn:xmpp:psa'/></query></iq>"
+                ),
+            );
+        }
+        servers.pass(65 * SECOND);
+        heard.extend(romeo.hears(&mut servers));
+        let lost: &[&str] = if reach == Reach::Refused { &domains } else { &[] };
+        assert_eq!(annotated(&heard, &domains), lost, "{reach:?}: {heard:?}");
+        heard.clear();
+    }
+    stream(&mut servers, 0);
+
+    let mut settings = servers.at(MONTAGUE).router().settings().as_ref().clone();
+    let mut policies = Policies::default();
+    let blocked = Policy {
+        admission: Admission::Blocked,
+        ..Policy::default()
+    };
+    policies
+        .by_domain
+        .insert(Address::domain("chats.capulet.lit").unwrap(), blocked);
+    settings.federation = settings.federation.with_policies(policies);
+    servers.at(MONTAGUE).router().replace_settings(settings);
+    servers.pass(65 * SECOND);
+    let heard = romeo.hears(&mut servers);
+    assert_eq!(annotated(&heard, &domains), ["chats.capulet.lit"], "{heard:?}");
+}

@@ -133,18 +133,22 @@ impl Router {
             settle(receipt);
             return;
         };
-        let is_component = |address: &Address| self.is_component(address);
+        let settings = self.settings.load();
+        let stream = &settings.federation.stream;
+        let is_component = |address: &Address| stream.components.contains_key(address.domainpart());
         let is_of_others = self.destination(from) == Destination::Elsewhere && !is_component(from);
         let is_unreachable = self.network.get().is_none() || is_of_others;
         if is_unreachable && !is_component(to) {
+            drop(settings);
             // RFC 6120 §10.4: no other server can be reached. Nothing is carried between two others.
             let error = StanzaError::new(Condition::RemoteServerNotFound)
                 .text("this server does not talk to other servers");
             self.undeliverable(parcel, error, receipt, worker);
             return;
         }
-        let pair = self.pair_between(from, to);
-        let scope = self.scope_of(pair.remote.as_str());
+        let pair = pair_in(stream, from, to);
+        let scope = scope_in(stream, pair.remote.as_str());
+        drop(settings);
         let (kind, size) = (parcel.stanza().kind(), parcel.byte_len());
         self.counters
             .pass(from.domainpart(), scope, Direction::Out, kind, size);
@@ -166,20 +170,7 @@ impl Router {
     /// Through which link a stanza goes. The links of an external component lead to it from the domains of this server;
     /// what comes from elsewhere, or from another component, takes that of the first.
     pub(crate) fn pair_between(&self, from: &Address, to: &Address) -> Pair {
-        let pair = Pair::of(from, to);
-        let settings = self.settings.load();
-        let stream = &settings.federation.stream;
-        match stream.hosts.first() {
-            Some(first)
-                if stream.components.contains_key(&pair.remote) && !stream.hosts.contains(&pair.local) =>
-            {
-                Pair {
-                    local: first.clone(),
-                    ..pair
-                }
-            }
-            Some(_) | None => pair,
-        }
+        pair_in(&self.settings.load().federation.stream, from, to)
     }
 
     /// Puts a control input into the inbox of a link, which is made if there is none.
@@ -223,12 +214,7 @@ impl Router {
 
     /// Whether another server or a component lives at this domain.
     pub(crate) fn scope_of(&self, remote: &str) -> Scope {
-        let components = &self.settings.load().federation.stream.components;
-        if components.contains_key(remote) {
-            Scope::Component
-        } else {
-            Scope::Remote
-        }
+        scope_in(&self.settings.load().federation.stream, remote)
     }
 
     fn link_slot(self: &Arc<Self>, pair: &Pair) -> Arc<LinkSlot> {
@@ -452,6 +438,31 @@ impl Links {
     fn count_change(&self, pair: &Pair, to: StateName, cause: Option<Cause>) {
         let reason = cause.map_or("", Cause::label);
         self.figures.lock().changed(&pair.remote, to, reason);
+    }
+}
+
+/// See [`Router::pair_between`].
+fn pair_in(stream: &s2s::Settings, from: &Address, to: &Address) -> Pair {
+    let pair = Pair::of(from, to);
+    match stream.hosts.first() {
+        Some(first)
+            if stream.components.contains_key(&pair.remote) && !stream.hosts.contains(&pair.local) =>
+        {
+            Pair {
+                local: first.clone(),
+                ..pair
+            }
+        }
+        Some(_) | None => pair,
+    }
+}
+
+/// See [`Router::scope_of`].
+fn scope_in(stream: &s2s::Settings, remote: &str) -> Scope {
+    if stream.components.contains_key(remote) {
+        Scope::Component
+    } else {
+        Scope::Remote
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod addresses;
 mod authorization;
+mod ending;
+mod frames;
 mod inbound;
 mod input;
 mod liveness;
@@ -11,6 +13,7 @@ mod outbound;
 mod output;
 mod phase;
 mod requests;
+mod silence;
 mod stream;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -1,28 +1,25 @@
-//! The stream itself: takes inputs, feeds the framer, hands frames to the state it is in.
+//! The stream itself: takes inputs, and tells how it is. Bytes are in `frames`, time in `silence`, ends in `ending`.
 
 use std::sync::Arc;
 
-use ::stream::{Framing, xml_fault};
+use ::stream::Framing;
 use machine::{Context, Moment};
-use stanza::{StreamCondition, Target};
+use stanza::Target;
 use stream_management::Mailbox;
-use xml::{ContentNamespace, Frame, Framer};
+use xml::{ContentNamespace, Framer};
 
-use super::liveness::{Liveness, Silence};
-use super::open::{Next, Open};
-use super::phase::{Ground, Incoming, Outgoing, Phase, Stop, Trip, Turn, Unanswered, Wire, unexpected};
-use super::{
-    By, Close, Effect, Ending, Errand, Input, Obstacle, Output, Record, Side, Tls, Transport, inbound,
-    outbound,
-};
+use super::liveness::Liveness;
+use super::open::Open;
+use super::phase::{Ground, Incoming, Outgoing, Phase, Stop, Trip, Turn, Unanswered, Wire};
+use super::{Errand, Input, Output, Record, Side, Tls, Transport, outbound};
 use crate::{Pair, Settings, Ways};
 
 /// One connection between servers.
 pub struct Stream {
-    wire: Wire,
-    phase: Phase,
+    pub(super) wire: Wire,
+    pub(super) phase: Phase,
     /// Bytes that came while an answer was awaited.
-    kept: Vec<u8>,
+    pub(super) kept: Vec<u8>,
 }
 
 /// How far a connection is, for those who count connections.
@@ -249,151 +246,8 @@ impl Stream {
         }
     }
 
-    fn heard(&mut self, bytes: &[u8], context: &mut Context<'_, Settings>, out: &mut Output) {
-        if !bytes.is_empty() {
-            self.alive(context.now, out);
-            self.received(bytes, context, out);
-        }
-    }
-
-    /// Cuts frames from the bytes until they are used up, an answer is needed, or the stream ends.
-    fn received(&mut self, mut bytes: &[u8], context: &mut Context<'_, Settings>, out: &mut Output) {
-        loop {
-            match &self.phase {
-                Phase::Closed => return,
-                Phase::Incoming(Incoming::Handshake)
-                | Phase::Outgoing(Outgoing::Handshake(_) | Outgoing::Unconnected(_)) => {
-                    // What stood behind <starttls/> or <proceed/> was looked at before; this came too late for that.
-                    if !bytes.is_empty() {
-                        let error = Stop::error(StreamCondition::PolicyViolation, "Data before TLS.");
-                        self.stop(error, context, out);
-                    }
-                    return;
-                }
-                Phase::Open(open) if open.awaits_resumption() => return self.keep(bytes, context, out),
-                Phase::Incoming(Incoming::Header(_) | Incoming::Insecure)
-                | Phase::Outgoing(
-                    Outgoing::Header(..) | Outgoing::Features(_) | Outgoing::Proceed(_) | Outgoing::Login(_),
-                )
-                | Phase::Open(_)
-                | Phase::Closing(_) => {}
-            }
-            // Before a pair is authenticated, bytes are counted one by one: where reads end makes no difference.
-            let allowed = self
-                .wire
-                .allowance
-                .map_or(bytes.len(), |left| left.min(bytes.len()));
-            let (mut rest, beyond) = bytes.split_at(allowed);
-            let frame = self.wire.framer.next(&mut rest);
-            let taken = allowed - rest.len();
-            if let Some(left) = &mut self.wire.allowance {
-                *left -= taken;
-            }
-            bytes = bytes.get(taken..).unwrap_or_default();
-            match frame {
-                Ok(Some(frame)) => {
-                    out.elements += 1;
-                    self.frame(frame, !bytes.is_empty(), context, out);
-                }
-                Ok(None) if beyond.is_empty() => return,
-                Ok(None) => {
-                    let error = Stop::error(
-                        StreamCondition::PolicyViolation,
-                        "Too much was sent before any domain was authenticated.",
-                    );
-                    return self.stop(error, context, out);
-                }
-                Err(fault) => return self.stop(Stop::Error(xml_fault(&fault)), context, out),
-            }
-        }
-    }
-
-    fn frame(
-        &mut self,
-        frame: Frame,
-        more_follows: bool,
-        context: &mut Context<'_, Settings>,
-        out: &mut Output,
-    ) {
-        let mut turn = turn(&mut self.wire, context, out, more_follows);
-        let next = match (frame, std::mem::replace(&mut self.phase, Phase::Closed)) {
-            (Frame::Element(element), Phase::Open(mut open)) => {
-                let next = open.element(element, &mut turn);
-                match next {
-                    Ok(Next::Stay) => Ok(Phase::Open(open)),
-                    Ok(Next::LoggedIn(pair)) => Ok(Phase::Incoming(Incoming::Header(Box::new(Ground {
-                        tls: open.tls.take(),
-                        login: Some(pair),
-                        bidirectional: open.bidirectional,
-                    })))),
-                    Ok(Next::Handshake) => inbound::start_tls(&mut turn),
-                    Err(stop) => {
-                        self.phase = Phase::Open(open);
-                        return self.stop(stop, context, out);
-                    }
-                }
-            }
-            (Frame::Element(element), Phase::Closing(mut open)) => {
-                let outcome = open.late_element(element, &mut turn);
-                self.phase = Phase::Closing(open);
-                return match outcome {
-                    Ok(()) => {}
-                    Err(stop) => self.stop(stop, context, out),
-                };
-            }
-            (Frame::Element(element), Phase::Outgoing(Outgoing::Features(greeted))) => {
-                outbound::features(greeted, &element, &mut turn)
-            }
-            (Frame::Element(element), Phase::Outgoing(Outgoing::Login(greeted))) => {
-                outbound::login(greeted, &element, &mut turn)
-            }
-            (Frame::Element(element), Phase::Outgoing(Outgoing::Proceed(trip))) => {
-                outbound::proceed(trip, &element, &mut turn)
-            }
-            (Frame::Element(element), Phase::Incoming(Incoming::Insecure)) => {
-                inbound::insecure(&element, &mut turn)
-            }
-            (Frame::Element(element), _) => Err(unexpected(&element, &mut turn)),
-            (Frame::Open(header), Phase::Incoming(Incoming::Header(ground))) => {
-                inbound::open(*ground, header, &mut turn)
-            }
-            (Frame::Open(header), Phase::Outgoing(Outgoing::Header(trip, ground))) => {
-                outbound::open(*trip, *ground, header, &mut turn)
-            }
-            // A second header is an element to the framer; only another framing could say this.
-            (Frame::Open(_), _) => Err(StreamCondition::BadFormat.into()),
-            (Frame::Whitespace, phase) => Ok(phase),
-            (Frame::Close, phase) => {
-                let by = if matches!(phase, Phase::Closing(_)) {
-                    By::Us
-                } else {
-                    By::Peer
-                };
-                self.phase = phase;
-                return self.stop(Stop::Said(Ending::Finished(by)), context, out);
-            }
-        };
-        match next {
-            Ok(phase) => self.phase = phase,
-            Err(stop) => self.close(stop, context, out),
-        }
-    }
-
-    /// Keeps bytes until the answer comes.
-    fn keep(&mut self, bytes: &[u8], context: &mut Context<'_, Settings>, out: &mut Output) {
-        let most = context.settings.limits.authenticated.stanza_bytes;
-        if self.kept.len().saturating_add(bytes.len()) > most {
-            let error = Stop::error(
-                StreamCondition::PolicyViolation,
-                "Too much was sent behind <resume/>.",
-            );
-            return self.stop(error, context, out);
-        }
-        self.kept.extend_from_slice(bytes);
-    }
-
     /// Lets an open stream do something.
-    fn open_step(
+    pub(super) fn open_step(
         &mut self,
         context: &mut Context<'_, Settings>,
         out: &mut Output,
@@ -433,215 +287,9 @@ impl Stream {
         self.open_step(context, out, |open, turn| open.resumption(found, turn));
         self.take_kept(context, out);
     }
-
-    /// What came while an answer was awaited follows it.
-    fn take_kept(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
-        let waits = matches!(&self.phase, Phase::Open(open) if open.awaits_resumption());
-        if !self.kept.is_empty() && !waits {
-            let kept = std::mem::take(&mut self.kept);
-            self.received(&kept, context, out);
-        }
-    }
-
-    /// XEP-0198 §5: the peer is told, should it still listen here.
-    fn superseded(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
-        if matches!(self.phase, Phase::Open(_)) {
-            let error = StreamCondition::Conflict.into();
-            self.wire.framing.write_error(&error, &mut out.bytes);
-            self.wire.framing.write_closing(&mut out.bytes);
-            self.ended(Ending::Superseded, context, out);
-        }
-    }
-
-    fn alive(&mut self, now: Moment, out: &mut Output) {
-        if self.wire.liveness.heard(now) {
-            out.effects.push(Effect::Alive);
-        }
-    }
-
-    fn answered(&mut self, now: Moment, out: &mut Output) {
-        let took = self.wire.liveness.answered(now);
-        out.effects.extend(took.map(Effect::RoundTrip));
-        self.alive(now, out);
-    }
-
-    fn check(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
-        if matches!(self.phase, Phase::Open(_)) {
-            self.wire.liveness.want();
-            self.ask(context, out);
-        }
-    }
-
-    /// Asks the peer whether it is there, in the way that this stream allows.
-    fn ask(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
-        let now = context.now;
-        let answer = context.settings.times.answer;
-        let Phase::Open(open) = &mut self.phase else {
-            return;
-        };
-        let sending = open.pairs.iter().find(|(_, carried)| carried.ways.sends());
-        let sending = sending.map(|(pair, _)| pair.clone());
-        if open.ask_by_request(&mut turn(&mut self.wire, context, out, false)) {
-            self.wire.liveness.asked(now, answer);
-        } else if let Some(pair) = sending {
-            out.effects.push(Effect::Silent(pair));
-            self.wire.liveness.pinged(now, answer);
-        } else {
-            self.wire.liveness.cannot_ask(now);
-        }
-    }
-
-    fn wake(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
-        let now = context.now;
-        let times = context.settings.times;
-        if self.wire.deadline.is_some_and(|deadline| now >= deadline) {
-            return self.too_late(context, out);
-        }
-        self.open_step(context, out, Open::expire);
-        let Phase::Open(open) = &self.phase else {
-            return;
-        };
-        if open.pairs.is_empty() {
-            return;
-        }
-        let unacknowledged = open.acknowledgement_due(&times).is_some_and(|due| now >= due);
-        match self.wire.liveness.silence(now, times.quiet) {
-            Silence::Short if unacknowledged => self.silent(context, out),
-            Silence::Short => {}
-            Silence::Long => self.ask(context, out),
-            Silence::Dead => self.silent(context, out),
-        }
-    }
-
-    /// Negotiation, or the peer's closing tag, took too long.
-    fn too_late(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
-        match &self.phase {
-            Phase::Closing(_) => self.ended(Ending::Finished(By::Us), context, out),
-            Phase::Outgoing(_) => {
-                let obstacle = Obstacle::TimedOut(self.wire.record.step);
-                self.stop(Stop::failed(obstacle), context, out);
-            }
-            Phase::Incoming(_) | Phase::Open(_) => {
-                let error = Stop::error(
-                    StreamCondition::ConnectionTimeout,
-                    "No domain was authenticated in time.",
-                );
-                self.stop(error, context, out);
-            }
-            Phase::Closed => {}
-        }
-    }
-
-    /// The peer does not answer (RFC 6120 §4.6.2). What can be resumed is not closed.
-    fn silent(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
-        let resumable = match &self.phase {
-            Phase::Open(open) => open.suspend(context.now, &context.settings.times).is_some(),
-            Phase::Incoming(_) | Phase::Outgoing(_) | Phase::Closing(_) | Phase::Closed => false,
-        };
-        if !resumable {
-            let error = StreamCondition::ConnectionTimeout.into();
-            self.wire.framing.write_error(&error, &mut out.bytes);
-            self.wire.framing.write_closing(&mut out.bytes);
-        }
-        self.ended(Ending::Silent, context, out);
-    }
-
-    fn lost(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
-        let ending = match &self.phase {
-            // RFC 6120 §4.4: ours is closed, and the peer has nothing more to say.
-            Phase::Closing(_) => Ending::Finished(By::Us),
-            Phase::Incoming(_) | Phase::Outgoing(_) | Phase::Open(_) | Phase::Closed => Ending::Lost,
-        };
-        self.ended(ending, context, out);
-    }
-
-    /// Closes our stream and waits for the peer's (RFC 6120 §4.4).
-    fn close_in_order(&mut self, context: &mut Context<'_, Settings>, out: &mut Output) {
-        match std::mem::replace(&mut self.phase, Phase::Closed) {
-            Phase::Open(open) => {
-                open.write_last_acknowledgement(&mut turn(&mut self.wire, context, out, false));
-                self.wire.framing.write_closing(&mut out.bytes);
-                self.wire.deadline = Some(context.now + context.settings.times.closing);
-                self.phase = Phase::Closing(open);
-            }
-            Phase::Closing(open) => self.phase = Phase::Closing(open),
-            phase @ (Phase::Incoming(_) | Phase::Outgoing(_) | Phase::Closed) => {
-                self.phase = phase;
-                self.stop(Stop::Said(Ending::Finished(By::Us)), context, out);
-            }
-        }
-    }
-
-    /// Says what is left to say in the state that the stream is in, and ends it.
-    fn stop(&mut self, stop: Stop, context: &mut Context<'_, Settings>, out: &mut Output) {
-        let mut turn = turn(&mut self.wire, context, out, false);
-        match &self.phase {
-            // RFC 6120 §4.9.1.2: an error needs a stream to be told on.
-            Phase::Incoming(Incoming::Header(_)) => inbound::open_unasked(&mut turn),
-            // RFC 6120 §5.4.3.2: nothing can be said here.
-            Phase::Incoming(Incoming::Handshake)
-            | Phase::Outgoing(Outgoing::Handshake(_) | Outgoing::Unconnected(_))
-            | Phase::Closed => {
-                let ending = match stop {
-                    Stop::Error(error) => Ending::Error(error),
-                    Stop::Said(ending) => ending,
-                };
-                return self.ended(ending, context, out);
-            }
-            Phase::Closing(_) => {
-                let ending = match stop {
-                    Stop::Error(error) => Ending::Error(error),
-                    Stop::Said(ending) => ending,
-                };
-                return self.ended(ending, context, out);
-            }
-            Phase::Open(open) => open.write_last_acknowledgement(&mut turn),
-            Phase::Incoming(Incoming::Insecure)
-            | Phase::Outgoing(
-                Outgoing::Header(..) | Outgoing::Features(_) | Outgoing::Proceed(_) | Outgoing::Login(_),
-            ) => {}
-        }
-        self.close(stop, context, out);
-    }
-
-    /// Ends an open stream (RFC 6120 §4.4, §4.9.1.1).
-    fn close(&mut self, stop: Stop, context: &mut Context<'_, Settings>, out: &mut Output) {
-        let ending = match stop {
-            Stop::Error(error) => {
-                self.wire.framing.write_error(&error, &mut out.bytes);
-                Ending::Error(error)
-            }
-            Stop::Said(ending) => ending,
-        };
-        self.wire.framing.write_closing(&mut out.bytes);
-        self.ended(ending, context, out);
-    }
-
-    fn ended(&mut self, ending: Ending, context: &mut Context<'_, Settings>, out: &mut Output) {
-        let open = match std::mem::replace(&mut self.phase, Phase::Closed) {
-            Phase::Open(open) if ending.leaves_resumable() => Some(open),
-            Phase::Open(_) | Phase::Incoming(_) | Phase::Outgoing(_) | Phase::Closing(_) | Phase::Closed => {
-                None
-            }
-        };
-        let unanswered = std::mem::take(&mut self.wire.unanswered);
-        let close = Close {
-            ending: ending.clone(),
-            suspended: open.and_then(|open| open.suspend(context.now, &context.settings.times)),
-            authorize: unanswered.authorize,
-            verify: unanswered.verify,
-        };
-        if let Ending::Failed(obstacle) = &ending {
-            self.wire.record.obstacle = Some(obstacle.clone());
-        }
-        self.wire.record.ending = Some(ending);
-        self.wire.deadline = None;
-        self.kept = Vec::new();
-        out.effects.push(Effect::Close(Box::new(close)));
-    }
 }
 
-fn turn<'t, 'c>(
+pub(super) fn turn<'t, 'c>(
     wire: &'t mut Wire,
     context: &'t mut Context<'c, Settings>,
     out: &'t mut Output,

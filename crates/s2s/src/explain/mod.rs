@@ -3,6 +3,10 @@
 //! The transport fills in what it saw of DNS, TCP and TLS; each stream brings its own [`Record`](crate::Record). What an
 //! operator reads is the [`Verdict`]: one sentence that says who must fix what.
 
+mod judgement;
+mod sentence;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +16,8 @@ use machine::Timestamp;
 
 use crate::{CertificateFault, Pair, Record, Side, Transport};
 
-pub use verdict::{DialbackRefusal, Verdict, obstacle_in_words, our_policy};
+pub use sentence::{obstacle_in_words, our_policy};
+pub use verdict::{DialbackRefusal, Verdict};
 
 /// One attempt to come together, in one direction: all that was tried, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,5 +166,12 @@ impl Try {
     fn certificate(&self) -> Option<&CertificateFault> {
         let (_, proof) = self.stream.as_ref()?.tls.as_ref()?;
         proof.as_ref().err()
+    }
+}
+
+impl Dns {
+    /// Nobody was asked.
+    pub fn not_asked() -> Dns {
+        Dns::default()
     }
 }
