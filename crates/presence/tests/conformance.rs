@@ -40,14 +40,6 @@ const GAPS: &[(&str, &str)] = &[
         "DCL-23",
         "not done by the server, as decided: see DCL-04, which holds within one domain too",
     ),
-    (
-        "PSA-31",
-        "the definition is clauses §4.6: see PSA-46 and following",
-    ),
-    (
-        "PSA-50",
-        "the link machine keeps one state per pair; no test with two domains on one connection yet",
-    ),
     ("C-01", "see POKE-10"),
     ("C-04", "see POKE-23"),
     ("C-05", "see POKE-11"),

@@ -27,7 +27,7 @@ fn a_domain_that_comes_back_to_us_is_gone_to_at_once() {
 }
 
 #[test]
-fn clauses_4_6_a_stream_in_either_direction_makes_it_up_at_once() {
+fn clauses_4_6_psa_31_a_stream_in_either_direction_makes_it_up_at_once() {
     for ways in [Ways::In, Ways::Out, Ways::Both] {
         let mut world = World::new();
         assert_eq!(world.state(), StateName::Idle);
@@ -126,7 +126,7 @@ fn clauses_4_6_psa_46_an_ungraceful_loss_is_suspect_and_reconnected_at_once() {
 }
 
 #[test]
-fn clauses_4_6_an_attempt_that_fails_from_idle_is_down() {
+fn clauses_4_6_psa_31_an_attempt_that_fails_from_idle_is_down() {
     for cause in [
         Cause::NoSuchDomain,
         Cause::NoService,
