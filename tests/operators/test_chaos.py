@@ -24,6 +24,7 @@ PEERS = [f"peer{n}.lit" for n in range(50)]
 ROOMS = f"rooms.{HOSTS[0]}"
 SM = "urn:xmpp:sm:3"
 SCRAPES = 20
+TRIES = 5
 # A build for tests on a busy machine; docs/benchmarks.md has the figure of a release.
 SCRAPE_SECONDS_MAX = 2
 
@@ -98,6 +99,7 @@ require_tls = false
 listen = ["127.0.0.1:{self.s2s_port}"]
 listen_tls = []
 authentication = "certificate"
+queue_timeout = "10m"
 trusted_roots = ["{roots}"]
 private_addresses = ["127.0.0.0/8"]
 [s2s.routes]
@@ -144,7 +146,13 @@ class BadDay(unittest.TestCase):
         cls.prometheus = cls.enterClassContext(Prometheus(cls.address))
         # What has happened before the first scrape has no increase.
         wait(lambda: cls.prometheus.query("up == 1"), "the first scrape")
-        asyncio.run(cls.day())
+        try:
+            asyncio.run(cls.day())
+        except AssertionError as failure:
+            logs = "\n".join(line for server in (cls.here, cls.there) for line in (
+                f"--- {server.domains[0]}", *(line for line in server.log.read_text().splitlines()
+                                             if "host0" in line and "peer0." in line or "ERROR" in line)))
+            raise AssertionError(f"{failure}\n{logs}\n{fetch(f'http://{cls.address}/metrics')[-3000:]}") from failure
         before = cls.scrapes()
         wait(lambda: cls.scrapes() > before + 2, "two scrapes of what has happened")
         wait(lambda: cls.prometheus.query("balcony:sm_resumed:ratio1h"), "the rules to be recorded")
@@ -158,10 +166,10 @@ class BadDay(unittest.TestCase):
     async def day(cls):
         romeos = [await cls.here.client("romeo", host) for host in HOSTS]
         juliet = await cls.there.client("juliet", PEERS[0])
-        # Everybody asks every domain something: 500 links.
-        answers = [romeo.ask(peer, "<ping xmlns='urn:xmpp:ping'/>", seconds=120) for peer in PEERS for romeo in romeos]
-        for answer in await asyncio.gather(*answers):
-            assert answer.get("type") == "result", wire.ElementTree.tostring(answer)
+        # Everybody asks every domain something: 500 links. A few at a time: handshakes have their time, and the machine
+        # may have much else to do.
+        for peer in PEERS:
+            await asyncio.gather(*(cls.reach(romeo, peer) for romeo in romeos))
         romeo, other = romeos[0], romeos[1]
         await romeo.manage()
         romeo.send(f"<presence type='subscribe' to='{juliet.bare}'/>")
@@ -203,8 +211,16 @@ class BadDay(unittest.TestCase):
         assert answer.get("type") == "error"
         await asyncio.to_thread(cls.there.start)
         juliet = await cls.there.client("juliet", PEERS[0])
-        await juliet.hears_body("are you there?", seconds=120)
+        await juliet.hears_body("are you there?", seconds=300)
         cls.clients = [*romeos, juliet]
+
+    @staticmethod
+    async def reach(client, domain):
+        for _ in range(TRIES):
+            answer = await client.ask(domain, "<ping xmlns='urn:xmpp:ping'/>", seconds=120)
+            if answer.get("type") == "result":
+                return
+        raise AssertionError(wire.ElementTree.tostring(answer))
 
     def test_every_query_of_the_dashboards_returns_data(self):
         empty = []

@@ -1,5 +1,6 @@
 """The commands of the documentation, executed: on directories and ports of the test, and otherwise as they are written."""
 
+import asyncio
 import pathlib
 import re
 import shlex
@@ -8,21 +9,33 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 import unittest
+import xml.etree.ElementTree as ElementTree
+from unittest import mock
 
+from client import Client
 from servers import START_SECONDS, Balcony, Failed, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ALL_PAGES = [*PAGES, *sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs/decisions").glob("*.md")),
+             *sorted((ROOT / "tests").glob("*/*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", flags=re.M | re.S)
 # What other packages of the page's reader do, and what other stages of the tests run.
 NOT_OURS = ("certbot", "systemctl", "install", "#!", "cargo", "tests/run", "WORLD", "pg_")
 
 
 def blocks(page):
     """The indented blocks of a page, each as one text, without the indentation."""
-    text = page.read_text()
+    text = FENCE.sub("", page.read_text())
     return [re.sub(r"^    ", "", block, flags=re.M).strip("\n")
             for block in re.findall(r"(?:^    .*\n(?:\n+(?=    ))?)+", text, flags=re.M)]
+
+
+def fences(page):
+    """The blocks between fences, with their languages."""
+    return FENCE.findall(page.read_text())
 
 
 def commands(page):
@@ -45,6 +58,7 @@ class Documented(Balcony):
              "-keyout", self.etc / "example.org.key", "-out", self.etc / "example.org.pem", "-days", "60",
              "-subj", "/CN=example.org", "-addext", "subjectAltName=DNS:example.org,DNS:rooms.example.org"],
             check=True, capture_output=True)
+        self.certificate = self.etc / "example.org.pem"
         (self.etc / "example.org.key").chmod(0o600)
         written = next(block for block in blocks(ROOT / "docs/domain.md") if block.startswith("data_dir ="))
         (self.etc / "balcony.toml").write_text(self.here(written) + f"""
@@ -171,13 +185,13 @@ class Pages(unittest.TestCase):
     def test_a_backup_of_a_running_server_is_restored(self):
         lines = [line for line in commands(ROOT / "docs/backup.md") if not line.startswith("pg_")]
         self.assertEqual([line.split()[0] for line in lines], ["sqlite3", "balcony", "balcony"])
-        with Documented() as server:
-            server.type("balcony account add romeo@example.org --password-stdin", stdin="secret\n")
+        with Documented() as server, mock.patch("client.DOMAIN", server.domain):
+            for account in ("romeo", "nurse"):
+                server.type(f"balcony account add {account}@example.org --password-stdin", stdin="secret\n")
+            asyncio.run(self.say(server, "romeo@example.org", "before the copy"))
             server.type(lines[0])
             server.type("balcony account add juliet@example.org --password-stdin", stdin="secret\n")
-            server.type("balcony drain --final")
-            server.process.wait(30)
-            server.process = None
+            asyncio.run(self.hear_and_be_drained(server))
             shutil.copy(server.directory / "balcony.db", server.var / "balcony.db")
             for left in ("balcony.db-wal", "balcony.db-shm", "sessions", "rooms"):
                 (server.var / left).unlink(missing_ok=True)
@@ -186,6 +200,37 @@ class Pages(unittest.TestCase):
             accounts = server.type("balcony account list")
             self.assertIn("romeo@example.org", accounts)
             self.assertNotIn("juliet@example.org", accounts)
+            asyncio.run(self.hear_again(server))
+
+    @staticmethod
+    async def say(server, to, body):
+        """What is acknowledged is on disk, and so in the copy that is made next."""
+        nurse = await Client(server, "nurse", management=True).login()
+        nurse.chat(to, body)
+        await nurse.settled()
+        counting = nurse.plugin["xep_0198"]
+        while counting.unacked_queue:
+            counting.request_ack()
+            await asyncio.sleep(0.05)
+        await nurse.logout()
+
+    @staticmethod
+    async def hear_and_be_drained(server):
+        """Somebody is there, with a session that could be resumed, while the server ends for good."""
+        romeo = await Client(server, "romeo", management=True).login()
+        await romeo.hears_body("before the copy")
+        await asyncio.to_thread(server.type, "balcony drain --final")
+        await asyncio.wait_for(romeo.over.wait(), START_SECONDS)
+        romeo.abort()
+        await asyncio.to_thread(server.process.wait, START_SECONDS)
+        server.process = None
+
+    @staticmethod
+    async def hear_again(server):
+        """What waited at the time of the copy waits again."""
+        romeo = await Client(server, "romeo").login()
+        await romeo.hears_body("before the copy")
+        await romeo.logout()
 
     def test_a_backup_of_postgresql_is_restored(self):
         dump, restore = (shlex.split(line, comments=True) for line in commands(ROOT / "docs/backup.md")
@@ -243,6 +288,98 @@ class Pages(unittest.TestCase):
                         wrong.append((page.name, span, missing))
         self.assertGreater(len(seen), 12)
         self.assertEqual(wrong, [])
+
+    def test_every_block_is_of_a_kind_that_is_tried(self):
+        """By its first line; what is new to this test must be made known to it, or it is not tried by anybody."""
+        wrong = []
+        for page in ALL_PAGES:
+            for language, block in [*fences(page), *(("", block) for block in blocks(page))]:
+                first = block.splitlines()[0]
+                if language == "toml" or re.match(r"\[|\w+ = ", first):
+                    wrong += [(page.name, mistake) for mistake in self.mistakes_of_toml(block)]
+                elif language == "xml":
+                    ElementTree.fromstring(block.replace("<presence ", "<presence xmlns='jabber:client' ", 1))
+                elif "cargo " in first or first.startswith("tests/"):
+                    wrong += [(page.name, line) for line in block.splitlines() if not self.can_be_built_or_run(line)]
+                elif re.match(r"(balcony|sqlite3|pg_dump|SSL_CERT_FILE|python3|import asyncio|/connect)\b", first):
+                    pass  # the tests above type them, or what is behind `balcony`
+                elif re.match(r"echo .* go-sendxmpp", first):
+                    pass  # the quick start
+                elif re.match(r"(certbot |#!/bin/sh|[a-z_.-]+\.  +(A|AAAA|SRV) |\S*xmpp\S* +A )", first):
+                    pass  # what others do: an authority, DNS
+                elif page.name in ("architecture.md", "mistakes.md") or page.parent.name == "conversations":
+                    pass  # drawings; what another test has made
+                elif 'event="' in block or "event" in first or page.name == "operations.md":
+                    events = set(re.findall(r'event="([a-z_]+)"', block))
+                    wrong += [(page.name, event) for event in events if f'event = "{event}"' not in self.sources()]
+                else:
+                    wrong.append((page.name, first))
+        self.assertEqual(wrong, [])
+
+    def test_what_a_page_names_in_passing_is_there(self):
+        """Files, settings and figures between backquotes."""
+        settings = set(re.findall(r"^#+ `([^`]+)`$", (ROOT / "docs/configuration.md").read_text(), flags=re.M))
+        figures = (ROOT / "docs/metrics.md").read_text()
+        sections = {name.partition(".")[0] for name in settings if re.fullmatch(r"\w+\.\w+", name)}
+        wrong, seen = [], 0
+        for page in ALL_PAGES:
+            for span in re.findall(r"`([^`\n]+)`", page.read_text()):
+                path = re.fullmatch(r"(crates|deploy|docs|config|tests|migrations)/[\w./*-]+", span)
+                setting = re.fullmatch(r"(\w+)\.[a-z0-9_]+", span)
+                if path and not any(ROOT.glob(span.rstrip("/"))):
+                    wrong.append((page.name, span))
+                elif setting and setting[1] in sections and span not in settings and not span.endswith((".py", ".rs", ".md")):
+                    wrong.append((page.name, span))
+                elif re.match(r"(xmpp|process)_[a-z0-9_]+", span):
+                    name = re.match(r"[a-z0-9_]+", span)[0]
+                    if (f"`{name}" if name.endswith("_") else f"`{name}`") not in figures:
+                        wrong.append((page.name, span))
+                else:
+                    continue
+                seen += 1
+        self.assertGreater(seen, 50)
+        self.assertEqual(wrong, [])
+
+    def test_links_between_pages_lead_somewhere(self):
+        wrong = [(page.name, target) for page in ALL_PAGES
+                 for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()) if not (page.parent / target).exists()]
+        self.assertEqual(wrong, [])
+
+    def mistakes_of_toml(self, block):
+        """A piece of configuration: what `check` says of its settings, whatever it says of files that are elsewhere."""
+        tomllib.loads(block)
+        with tempfile.TemporaryDirectory(prefix="balcony-docs-") as place:
+            file = pathlib.Path(place) / "balcony.toml"
+            file.write_text(block)
+            done = subprocess.run([str(Balcony.binary), "check", "--config", str(file)], capture_output=True, text=True)
+            told = done.stdout + done.stderr
+            return re.findall(r".*(?:there is no such setting|: cannot be a).*", told)
+
+    def can_be_built_or_run(self, line):
+        words = shlex.split(line, comments=True)
+        while words and re.fullmatch(r"[A-Z_]+=\S+", words[0]):
+            words = words[1:]
+        if not words:
+            return True
+        if words[0] != "cargo":
+            return (ROOT / words[0]).is_file() if words[0].startswith("tests/") else words[0] == "xload"
+        if "-p" not in words:
+            return True
+        package = words[words.index("-p") + 1].removeprefix("balcony-")
+        place = next(one for one in (ROOT / "crates" / package, ROOT / "tests" / package) if one.is_dir())
+        for option, folder in (("--test", "tests"), ("--example", "examples"), ("--bench", "benches")):
+            if option in words:
+                name = words[words.index(option) + 1]
+                manifest = (place / "Cargo.toml").read_text()
+                files = (place / folder / f"{name}.rs", place / folder / name / "main.rs")
+                if not any(file.exists() for file in files) and f'name = "{name}"' not in manifest:
+                    return False
+        return True
+
+    @staticmethod
+    def sources():
+        """All that is ours, as one text."""
+        return "".join(file.read_text() for file in (ROOT / "crates").glob("*/src/**/*.rs"))
 
     @staticmethod
     def alternatives(verbs):

@@ -1,7 +1,11 @@
-"""Mistakes that operators make: `balcony check` finds each and names the fix."""
+"""Mistakes that operators make: `balcony check` finds each and names the fix.
+
+What it says is docs/mistakes.md; BALCONY_BLESS=1 writes it anew.
+"""
 
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -12,6 +16,8 @@ from names import NameServer
 from servers import Balcony, free_port
 
 BALCONY = Balcony.binary
+# Those that show what is no mistake.
+FINE = ("test_00", "test_22", "test_30")
 QUIET = """
 [c2s]
 listen = []
@@ -30,9 +36,47 @@ unauthenticated_connections = 10
 """
 HOST = '[hosts."montague.lit"]\ncertificate = "cert.pem"\nkey = "key.pem"\n'
 NO_METRICS = '[metrics]\nlisten = "off"\n'
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs/mistakes.md"
+HEAD = """\
+# Mistakes, and what `balcony check` says to them
+
+Made by a test (`tests/operators/test_mistakes.py`), which makes each of them; the configuration is `/etc/balcony/balcony.toml`, of
+the host `montague.lit`. A server with a mistake that is an error does not start and says the same; warnings keep nobody from
+starting. `check` ends with 1 when there is an error.
+"""
 
 
 class Mistakes(unittest.TestCase):
+    maxDiff = None
+    # What was said, by the name of the mistake.
+    said = {}
+
+    @classmethod
+    def tearDownClass(cls):
+        wanted = [name for name in dir(cls) if re.match(r"test_\d", name) and not name.startswith(FINE)]
+        said = {name: told for name, told in cls.said.items() if name in wanted}
+        if sorted(said) != wanted:
+            return  # only some of them have run
+        text = HEAD
+        for name, told in sorted(said.items()):
+            title = name[len("test_00_"):].replace("_", " ").replace("dns", "DNS")
+            text += f"\n## {title[0].upper()}{title[1:]}\n\n" + re.sub("^(?=.)", "    ", told.strip("\n"), flags=re.M) + "\n"
+        if os.environ.get("BALCONY_BLESS"):
+            PAGE.write_text(text)
+        if PAGE.read_text() != text:
+            raise AssertionError(f"{PAGE} is not what check says: BALCONY_BLESS=1 tests/operators/run test_mistakes")
+
+    def tell(self, told, **changing):
+        """Keeps what was said for the page, without what changes from run to run."""
+        told = told.replace(str(self.directory), "/etc/balcony")
+        # What listens at nobody's address is the network's affair; the clock goes on, and so do schemas.
+        told = re.sub(r"(240\.0\.0\.1:5269\)?), .*", r"\1, where nobody answers", told)
+        told = re.sub(r"\(20\d\d-\d\d-\d\d \d\d:\d\d UTC\)", "(NOW)", told)
+        told = re.sub(r"schemas up to \d+", "schemas up to NEWEST", told)
+        for word, value in changing.items():
+            told = told.replace(str(value), {"port": "9568", "database": "5432"}.get(word, word.upper()))
+        self.said[self._testMethodName] = told
+
     def setUp(self):
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="balcony-mistakes-"))
         self.addCleanup(shutil.rmtree, self.directory, True)
@@ -51,8 +95,9 @@ class Mistakes(unittest.TestCase):
                               env={**os.environ, "LC_ALL": "C"})
         return done.returncode, done.stdout + done.stderr
 
-    def finds(self, configuration, *words, code=1, quiet=QUIET):
+    def finds(self, configuration, *words, code=1, quiet=QUIET, **changing):
         got, told = self.check(configuration, quiet)
+        self.tell(told, **changing)
         for word in words:
             self.assertIn(word, told)
         self.assertEqual(got, code, told)
@@ -111,14 +156,15 @@ class Mistakes(unittest.TestCase):
             taken.bind(("127.0.0.1", 0))
             taken.listen()
             port = taken.getsockname()[1]
-            self.finds(f'{HOST}[metrics]\nlisten = "127.0.0.1:{port}"\n', "Another program has it", f":{port}")
+            self.finds(f'{HOST}[metrics]\nlisten = "127.0.0.1:{port}"\n', "Another program has it", f":{port}", port=port)
 
     def test_10_an_address_that_this_machine_does_not_have(self):
         self.finds(f'{HOST}[metrics]\nlisten = "192.0.2.1:9568"\n', "no address of this machine")
 
     def test_11_a_database_that_is_not_reached(self):
-        self.finds(f'{HOST}{NO_METRICS}[storage]\nurl = "postgres://balcony@127.0.0.1:{free_port()}/balcony"\n',
-                   "cannot reach the database")
+        port = free_port()
+        self.finds(f'{HOST}{NO_METRICS}[storage]\nurl = "postgres://balcony@127.0.0.1:{port}/balcony"\n',
+                   "cannot reach the database", database=port)
 
     def test_12_a_file_that_is_no_database(self):
         (self.directory / "some.db").write_text("no database, whatever its name says" * 100)
@@ -126,6 +172,7 @@ class Mistakes(unittest.TestCase):
 
     def test_13_a_password_in_the_address_of_the_database(self):
         code, told = self.check(f'{HOST}{NO_METRICS}[storage]\nurl = "postgres://balcony:verona@127.0.0.1/balcony"\n')
+        self.tell(told)
         self.assertEqual(code, 1)
         self.assertIn("password_file", told)
         self.assertNotIn("verona", told)
@@ -155,6 +202,7 @@ class Mistakes(unittest.TestCase):
                                   text=True, timeout=60)
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn("is held by process", done.stderr)
+            self.tell(done.stderr.replace(str(server.directory), "/etc/balcony"), pid=server.process.pid)
 
     def test_21_a_secret_of_a_component_that_is_not_there(self):
         self.finds(HOST + NO_METRICS + '[components.domains."bridge.montague.lit"]\nsecret_file = "gone.secret"\n',

@@ -339,7 +339,7 @@ impl Account {
     }
 
     /// The error that a stanza ends in. The sender's receipt travels with it and is settled where it arrives: what is
-    /// acknowledged was kept, or its return is on the stream before the acknowledgement (`docs/architecture.md`).
+    /// acknowledged was kept, or its return is on the stream before the acknowledgement (`docs/kept.md`).
     pub(crate) fn bounce(&self, error: Option<Stanza>, receipt: Option<Receipt>, out: &mut Out) {
         let Some(error) = error else {
             settle(receipt, out);

@@ -1,4 +1,4 @@
-//! Who elsewhere holds the presence of sessions, kept so that a start after a crash can tell them (`docs/architecture.md`,
+//! Who elsewhere holds the presence of sessions, kept so that a start after a crash can tell them (`docs/kept.md`,
 //! restart).
 //!
 //! Whoever lives here lost the connection in the same crash. Others still see the user: for each session whose presence

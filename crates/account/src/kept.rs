@@ -1,4 +1,4 @@
-//! Sessions that outlive the process (`docs/architecture.md`, restart): what is kept of them, and how they come back.
+//! Sessions that outlive the process (`docs/kept.md`, restart): what is kept of them, and how they come back.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ impl KeptSession {
 }
 
 impl Account {
-    /// The server stops for a while (`docs/architecture.md`, restart).
+    /// The server stops for a while (`docs/kept.md`, restart).
     pub(crate) fn suspend(&mut self, context: &mut Context<'_, Settings>, out: &mut Out) {
         self.is_stopping = true;
         let ids: Vec<SessionId> = self.sessions.iter().map(|session| session.id).collect();

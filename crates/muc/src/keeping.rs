@@ -1,4 +1,4 @@
-//! What of a room is kept, and how it comes back: from the store, and over a restart (`docs/architecture.md`, restart).
+//! What of a room is kept, and how it comes back: from the store, and over a restart (`docs/kept.md`, restart).
 
 use std::cell::OnceCell;
 

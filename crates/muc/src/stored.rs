@@ -1,7 +1,7 @@
 //! What is kept of a room: the changes that a store makes, and what comes back when a room is loaded.
 //!
 //! A room whose configuration says that it persists has rows, written as it changes. Of any room, those who are in it from
-//! elsewhere have one row each: after a crash they are told that they are out (`docs/architecture.md`, restart).
+//! elsewhere have one row each: after a crash they are told that they are out (`docs/kept.md`, restart).
 
 use std::time::Duration;
 
@@ -116,7 +116,7 @@ pub struct Saved {
     pub tombstone: Option<Tombstone>,
 }
 
-/// A room that outlives the process, with those who are in it (`docs/architecture.md`, restart).
+/// A room that outlives the process, with those who are in it (`docs/kept.md`, restart).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptRoom {
     /// Its address.

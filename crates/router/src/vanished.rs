@@ -1,4 +1,4 @@
-//! What a start says of sessions that an earlier process could not end (`docs/architecture.md`, restart).
+//! What a start says of sessions that an earlier process could not end (`docs/kept.md`, restart).
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;

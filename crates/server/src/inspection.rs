@@ -14,6 +14,8 @@ use std::time::Duration;
 use rustls_pki_types::UnixTime;
 use transport::tls::{self, CertificateFiles};
 
+use storage::OpenError;
+
 use crate::config::{DatabaseUrl, Loaded, Problem, Severity, key_of_host};
 use crate::service::database_url;
 use crate::system;
@@ -126,11 +128,22 @@ impl Inspection<'_> {
             }
         };
         if let Err(error) = outcome {
-            self.error(
-                "storage.url",
-                error.to_string(),
-                "The server cannot start without it.",
-            );
+            let is_remote = matches!(self.loaded.configuration.database(), DatabaseUrl::Postgres(_));
+            let advice = match &error {
+                OpenError::Unreachable { .. } if is_remote => {
+                    "Start PostgreSQL, or mend host, port, user or database in storage.url; \
+                     `psql` with the same address says more."
+                }
+                OpenError::Unreachable { .. } => {
+                    "What lies there is no database, or a damaged one: name another file, or restore a copy of it."
+                }
+                // The message itself says what to do.
+                OpenError::File { .. }
+                | OpenError::InUse { .. }
+                | OpenError::Schema { .. }
+                | OpenError::Unfit { .. } => "The server cannot start without it.",
+            };
+            self.error("storage.url", error.to_string(), advice);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Counting what the peer sent, and which of it is settled (XEP-0198 §4; the settle rule of `docs/architecture.md`).
+//! Counting what the peer sent, and which of it is settled (XEP-0198 §4; the settle rule of `docs/kept.md`).
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What of a mailbox survives the process (`docs/architecture.md`, restart).
+//! What of a mailbox survives the process (`docs/kept.md`, restart).
 
 use machine::Moment;
 use stanza::Parcel;

@@ -117,6 +117,19 @@ struct Counts {
     connections: usize,
     unauthenticated: usize,
     entries: HashMap<IpAddr, Entry>,
+    /// Connections that have logged in. Hosts are configured, so that these stay few; none is ever removed.
+    logged_in: Vec<LoggedIn>,
+}
+
+/// Connections that have logged in at one host by one transport.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoggedIn {
+    /// Where.
+    pub host: Arc<str>,
+    /// `tcp`, `tls`, `ws` or `bosh`.
+    pub transport: &'static str,
+    /// How many are open.
+    pub connections: usize,
 }
 
 #[derive(Default)]
@@ -211,6 +224,7 @@ impl Addresses {
             pace,
             is_exempt,
             is_authenticated: false,
+            place: None,
         })
     }
 
@@ -229,6 +243,11 @@ impl Addresses {
         let counts = self.counts.lock();
         (counts.connections, counts.unauthenticated)
     }
+
+    /// Those that have logged in, by host and transport.
+    pub(crate) fn logged_in(&self) -> Vec<LoggedIn> {
+        self.counts.lock().logged_in.clone()
+    }
 }
 
 /// One connection as far as limits are concerned; it is counted until this is dropped.
@@ -238,6 +257,8 @@ pub(crate) struct Admission {
     pace: Arc<Pace>,
     is_exempt: bool,
     is_authenticated: bool,
+    /// Where it is counted among those that have logged in.
+    place: Option<u16>,
 }
 
 impl Admission {
@@ -245,6 +266,14 @@ impl Admission {
     pub(crate) fn authenticated(&mut self) {
         if !std::mem::replace(&mut self.is_authenticated, true) {
             self.addresses.counts.lock().no_stranger(self.address);
+        }
+    }
+
+    /// The connection has logged in at this host, by this transport.
+    pub(crate) fn logged_in(&mut self, host: &str, transport: &'static str) {
+        self.authenticated();
+        if self.place.is_none() {
+            self.place = self.addresses.counts.lock().enter(host, transport);
         }
     }
 
@@ -351,6 +380,11 @@ impl Drop for Admission {
     fn drop(&mut self) {
         let mut counts = self.addresses.counts.lock();
         counts.connections -= 1;
+        if let Some(place) = self.place
+            && let Some(logged_in) = counts.logged_in.get_mut(usize::from(place))
+        {
+            logged_in.connections -= 1;
+        }
         if !self.is_authenticated {
             counts.no_stranger(self.address);
         }
@@ -380,6 +414,22 @@ impl Entry {
 
 impl Counts {
     /// One connection fewer on which nobody has logged in.
+    /// Counts a connection that has logged in; answers with its place.
+    fn enter(&mut self, host: &str, transport: &'static str) -> Option<u16> {
+        let is_this = |one: &LoggedIn| *one.host == *host && one.transport == transport;
+        let place = self.logged_in.iter().position(is_this).unwrap_or_else(|| {
+            self.logged_in.push(LoggedIn {
+                host: Arc::from(host),
+                transport,
+                connections: 0,
+            });
+            self.logged_in.len() - 1
+        });
+        let kept = u16::try_from(place).ok()?;
+        self.logged_in.get_mut(place)?.connections += 1;
+        Some(kept)
+    }
+
     fn no_stranger(&mut self, address: IpAddr) {
         self.unauthenticated -= 1;
         if let Some(entry) = self.entries.get_mut(&address) {
@@ -470,6 +520,26 @@ mod tests {
             1,
             "what is over is forgotten"
         );
+    }
+
+    #[test]
+    fn those_who_have_logged_in_are_counted_by_host_and_transport_until_they_go() {
+        let addresses = Addresses::new("clients", limits(8, 8));
+        let mut held: Vec<_> = (1..=3)
+            .map(|n| addresses.admit(IpAddr::from([192, 0, 2, n])).unwrap())
+            .collect();
+        held[0].logged_in("montague.lit", "tls");
+        held[0].logged_in("montague.lit", "tls");
+        held[1].logged_in("montague.lit", "ws");
+        held[2].logged_in("montague.lit", "tls");
+        let counts = |addresses: &Addresses| -> Vec<_> {
+            let all = addresses.logged_in().into_iter();
+            all.map(|one| (one.transport, one.connections)).collect()
+        };
+        assert_eq!(counts(&addresses), [("tls", 2), ("ws", 1)]);
+        assert_eq!(addresses.connections(), (3, 0));
+        drop(held);
+        assert_eq!(counts(&addresses), [("tls", 0), ("ws", 0)]);
     }
 
     #[test]

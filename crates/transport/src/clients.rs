@@ -20,7 +20,7 @@ use tokio::sync::{Notify, oneshot};
 use tracing::{debug, info, warn};
 
 use crate::System;
-use crate::addresses::{AddressLimits, Addresses, Limit};
+use crate::addresses::{AddressLimits, Addresses, Limit, LoggedIn};
 use crate::connection::{Answer, Connection};
 use crate::http::{self, BoshSessions, HttpSettings, Protection};
 use crate::tls::Certificates;
@@ -154,6 +154,11 @@ impl Clients {
     /// Connections that are open, and those of them that have not logged in.
     pub fn connections(&self) -> (usize, usize) {
         self.addresses.connections()
+    }
+
+    /// Connections that have logged in, by host and transport.
+    pub fn logged_in(&self) -> Vec<LoggedIn> {
+        self.addresses.logged_in()
     }
 
     /// Logins so far.

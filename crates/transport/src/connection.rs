@@ -615,7 +615,21 @@ impl Connection {
         self.session.handle(&mut context, input, &mut round.output);
     }
 
+    /// The way that the client came; a label of `xmpp_c2s_connections`.
+    fn transport(&self) -> &'static str {
+        match (&self.socket, self.listener) {
+            (Socket::Messages(_), _) => "ws",
+            (Socket::Requests(_), _) => "bosh",
+            (Socket::Bytes(_) | Socket::None, Listener::DirectTls) => "tls",
+            (
+                Socket::Bytes(_) | Socket::None,
+                Listener::StartTls | Listener::Https | Listener::ServersStartTls | Listener::ServersDirectTls,
+            ) => "tcp",
+        }
+    }
+
     fn perform(&mut self, round: &mut Round) {
+        let transport = self.transport();
         let Connection {
             clients,
             admission,
@@ -672,7 +686,7 @@ impl Connection {
                             refused(Setback::TooMany)
                         });
                     }
-                    Effect::LoginAttempt(attempt) => note(&attempt, clients, admission, now),
+                    Effect::LoginAttempt(attempt) => note(&attempt, clients, admission, transport, now),
                     Effect::StartTls => *wants = Wants::Tls,
                     Effect::Close(ending) => *wants = Wants::Close(Box::new(ending)),
                 }
@@ -765,10 +779,16 @@ fn refused(setback: Setback) -> oneshot::Receiver<Answer> {
     answer
 }
 
-fn note(attempt: &LoginAttempt, clients: &Clients, admission: &mut Admission, now: Moment) {
+fn note(
+    attempt: &LoginAttempt,
+    clients: &Clients,
+    admission: &mut Admission,
+    transport: &'static str,
+    now: Moment,
+) {
     clients.count_login(attempt);
     match &attempt.result {
-        Ok(()) => admission.authenticated(),
+        Ok(()) => admission.logged_in(attempt.host.as_str(), transport),
         Err(_) => admission.login_failed(now),
     }
 }

@@ -13,7 +13,7 @@ mod servers;
 mod system;
 pub mod tls;
 
-pub use addresses::{AddressLimits, Limit, Range};
+pub use addresses::{AddressLimits, Limit, LoggedIn, Range};
 pub use clients::{Clients, Entrance, Listen, Listening, LoginLabels, Settings};
 pub use http::{AllowedOrigins, HttpSettings};
 pub use resolve::{Asked, Greeting, Questions, ResolverSettings, Route, greeting};

@@ -1,4 +1,4 @@
-//! What sessions know of others, and others of them, over a restart of the server (`docs/architecture.md`, restart).
+//! What sessions know of others, and others of them, over a restart of the server (`docs/kept.md`, restart).
 
 use account::{AdminRequest, Flags, Input, Path};
 use presence::{PsaSettings, Settings, Words};

@@ -183,10 +183,19 @@ fn sessions(families: &mut Families, router: &Router, clients: &Clients, servers
     for (host, sessions) in &by_host {
         rows.row(&[("vhost", host)], sessions.unacknowledged_bytes);
     }
-    let (all, preauth) = clients.connections();
-    let mut rows = families.gauge("xmpp_c2s_connections", "Open client connections.");
-    rows.row(&[("state", "preauth")], preauth as u64);
-    rows.row(&[("state", "authenticated")], all.saturating_sub(preauth) as u64);
+    let mut rows = families.gauge(
+        "xmpp_c2s_connections",
+        "Open connections of clients; before the login nobody knows for which host.",
+    );
+    rows.row(&[("state", "preauth")], clients.connections().1);
+    for one in clients.logged_in() {
+        let labels = [
+            ("vhost", &*one.host),
+            ("transport", one.transport),
+            ("state", "authenticated"),
+        ];
+        rows.row(&labels, one.connections);
+    }
     let mut rows = families.counter("xmpp_auth_attempts_total", "Logins that came to an end.");
     for (labels, count) in clients.logins() {
         rows.row(

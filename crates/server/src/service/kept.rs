@@ -1,4 +1,4 @@
-//! The file in the data directory that keeps sessions while the server is away (`docs/architecture.md`, restart).
+//! The file in the data directory that keeps sessions while the server is away (`docs/kept.md`, restart).
 //!
 //! One line of JSON says which format it is, then each line is a session. It is written when the server stops, and taken
 //! away when the server has started: what it says is true once.

@@ -1,4 +1,4 @@
-//! The file in the data directory that keeps who is in rooms while the server is away (`docs/architecture.md`, restart),
+//! The file in the data directory that keeps who is in rooms while the server is away (`docs/kept.md`, restart),
 //! and with them the rooms that no store keeps.
 //!
 //! One line of JSON says which format it is, then each line is a room.

@@ -135,23 +135,64 @@ async fn fill(place: &Place) {
     place.asker.commit(&romeo, one_of_each()).await.unwrap();
 }
 
+/// What fixtures of later schemas have besides: a session that others see, a hash of capabilities, a room.
+async fn has_what_came_later(place: &Place, schema: usize) {
+    let store = &place.asker;
+    let tybalt = [address("tybalt@capulet.lit")];
+    let hall = address("hall@rooms.montague.lit");
+    assert_eq!(
+        store.held().await.unwrap(),
+        if schema >= 2 { &tybalt[..] } else { &[] }
+    );
+    let hashes = store.capabilities().await.unwrap();
+    assert_eq!(hashes.len(), usize::from(schema >= 3));
+    assert_eq!(store.vanished().await.unwrap().contains(&hall), schema >= 4);
+    let saved = store.room(&hall, 10).await.unwrap();
+    assert_eq!(
+        saved.room.map(|room| room.title),
+        (schema >= 4).then(|| String::from("The hall"))
+    );
+    assert_eq!(saved.affiliations.len(), usize::from(schema >= 4));
+    let crypt = store
+        .room(&address("crypt@rooms.montague.lit"), 10)
+        .await
+        .unwrap();
+    assert_eq!(crypt.tombstone.is_some(), schema >= 4);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_schemas_of_all_releases_are_brought_up_to_date() {
-    for dump in [include_str!("../fixtures/sqlite-1.sql")] {
+    let dumps = [
+        include_str!("../fixtures/sqlite-1.sql"),
+        include_str!("../fixtures/sqlite-2.sql"),
+        include_str!("../fixtures/sqlite-3.sql"),
+        include_str!("../fixtures/sqlite-4.sql"),
+    ];
+    for (place, dump) in dumps.into_iter().enumerate() {
         let directory = Directory::new();
         let url = sqlite_url(&directory);
         run(&url, dump).await;
-        has_what_was_stored(&Place::open(Settings::new(url), Some(directory)).await).await;
+        let migrated = Place::open(Settings::new(url), Some(directory)).await;
+        has_what_was_stored(&migrated).await;
+        has_what_came_later(&migrated, place + 1).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn postgres_schemas_of_all_releases_are_brought_up_to_date() {
     let Some(server) = postgres_server() else { return };
-    for dump in [include_str!("../fixtures/postgres-1.sql")] {
+    let dumps = [
+        include_str!("../fixtures/postgres-1.sql"),
+        include_str!("../fixtures/postgres-2.sql"),
+        include_str!("../fixtures/postgres-3.sql"),
+        include_str!("../fixtures/postgres-4.sql"),
+    ];
+    for (place, dump) in dumps.into_iter().enumerate() {
         let url: Url = fresh_postgres_on(&server).await.parse().unwrap();
         run(&url, dump).await;
-        has_what_was_stored(&Place::open(Settings::new(url), None).await).await;
+        let migrated = Place::open(Settings::new(url), None).await;
+        has_what_was_stored(&migrated).await;
+        has_what_came_later(&migrated, place + 1).await;
     }
 }
 

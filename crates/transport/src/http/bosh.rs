@@ -19,11 +19,23 @@ use crate::clients::Clients;
 use crate::connection::{Bosh, Connection, Dice, Pipe};
 
 /// All BOSH sessions, and what became of requests.
-#[derive(Default)]
 pub(crate) struct BoshSessions {
     sessions: Mutex<HashMap<String, Arc<Pipe>>>,
     results: Mutex<BTreeMap<&'static str, u64>>,
     bodies: Bodies,
+}
+
+impl Default for BoshSessions {
+    fn default() -> Self {
+        BoshSessions {
+            sessions: Mutex::default(),
+            // What has not happened yet is told too: else the first time would not be seen as a change.
+            results: Mutex::new(BTreeMap::from(
+                ["answered", "busy", "too_large"].map(|result| (result, 0)),
+            )),
+            bodies: Bodies::default(),
+        }
+    }
 }
 
 impl BoshSessions {
