@@ -1,6 +1,7 @@
 """Presence that says that it may not be true, between servers: killed, cut off, paused; pokes, wishes and calls across."""
 
 import asyncio
+import os
 import shutil
 import time
 import unittest
@@ -16,6 +17,7 @@ DISCO = "http://jabber.org/protocol/disco#info"
 POKE = "http://jabber.org/protocol/poke"
 SM = "urn:xmpp:sm:3"
 CAPS = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='lab' ver='34PFyQ9p0Fl3JpuuIUS4YbTDV3Y='/>"
+CAPABILITIES = "{http://jabber.org/protocol/caps}"
 ANNOTATION = f"{{{PSA}}}state-annotation"
 DESCRIPTION = f"{{{PSA}}}description"
 
@@ -56,8 +58,9 @@ class Asking(Client):
             inside = f"<poke xmlns='{POKE}' method='touch'/>"
         self.send(f"<iq type='result' id='{stanza.get('id')}' to='{stanza.get('from', self.bare)}'>{inside}</iq>")
 
-    async def enable(self):
-        self.send(f"<enable xmlns='{SM}' resume='true'/>")
+    async def enable(self, most=None):
+        asked = f" max='{most}'" if most else ""
+        self.send(f"<enable xmlns='{SM}' resume='true'{asked}/>")
         enabled = await self.hears(lambda s: s.tag == f"{{{SM}}}enabled", "enabled")
         self.resumption = enabled.get("id")
 
@@ -180,6 +183,57 @@ class WithBalcony(Lost, Annotated):
         since = time.monotonic()
         await self.juliet.resume()
         await self.is_marked("", THERE, since, "its return to the empty annotation, login included")
+
+    async def test_psa_41_after_the_time_of_a_lost_client_elsewhere_there_is_a_plain_goodbye_and_nothing_else(self):
+        self.lab()
+        await self.friends()
+        await self.juliet.enable(most=3)
+        before = [s for s in self.romeo.heard if s.get("from") == self.juliet.jid]
+        self.juliet.lose()
+        gone = await self.romeo.hears(
+            lambda s: s.get("from") == self.juliet.jid and s.get("type") == "unavailable", "that she is gone")
+        self.assertEqual(list(gone), [])
+        # Whatever was on its way behind it is there when this is answered.
+        await self.romeo.ask(THERE, f"<query xmlns='{DISCO}'/>")
+        others = [whole(s) for s in self.romeo.heard if s.get("from") == self.juliet.jid and s not in before]
+        # On a machine that is very slow her time is over before anybody knows who asks for annotations.
+        self.assertIn(others, ([], [self.expected(THERE, "connection-paused", self.romeo.jid)]))
+
+    async def test_psa_01_psa_07_what_a_hash_stands_for_is_known_after_a_restart(self):
+        self.lab()
+        await self.friends()
+        await self.juliet.enable()
+        self.juliet.lose()
+        await self.romeo.hears_mark("connection-paused", self.juliet.jid)
+        questions = lambda: [s for s in self.romeo.heard if s.tag == CLIENT + "iq" and s.get("from") == self.juliet.bare]
+        before = len(questions())
+        self.assertGreater(before, 0, "nobody knew")
+        await asyncio.to_thread(self.there.stop)
+        await asyncio.to_thread(self.there.start)
+        self.juliet = await Asking("juliet", THERE, self.there.c2s, resource="anew").login()
+        self.juliet.send(f"<presence>{CAPS}</presence>")
+        await self.romeo.hears(lambda s: s.get("from") == self.juliet.jid and s.find(f"{CAPABILITIES}c") is not None, "her", 60)
+        await self.juliet.hears(lambda s: s.get("from") == self.romeo.jid and s.find(f"{CAPABILITIES}c") is not None, "him", 60)
+        await self.juliet.enable()
+        self.juliet.lose()
+        await self.romeo.hears_mark("connection-paused", self.juliet.jid)
+        self.assertEqual(len(questions()), before, "nobody asked again")
+
+    @unittest.skipUnless(os.environ.get("BALCONY_TESTS_LONG") == "yes", "takes a minute: tests/run --long")
+    async def test_clauses_4_6_psa_46_psa_49_a_way_that_swallows_everything_is_found_out_told_and_taken_back(self):
+        await self.relayed()
+        since = time.monotonic()
+        for relay in self.relays:
+            relay.swallow()
+        # 30 s of silence, 15 s for an answer, 10 s of grace; what is slow beside that is this machine.
+        heard = await self.romeo.hears_mark("server-unavailable", self.juliet.jid, 120)
+        self.figure("a black hole to the annotation", f"{time.monotonic() - since:.1f} s")
+        self.assertEqual(whole(heard), self.expected(HERE, "server-unavailable", self.romeo.jid))
+        since = time.monotonic()
+        for relay in self.relays:
+            relay.carry()
+        await self.romeo.hears_mark("", self.juliet.jid, 120)
+        self.figure("ways open to the empty annotation", f"{time.monotonic() - since:.1f} s")
 
     async def test_poke_14_poke_16_poke_10_pokes_across_servers(self):
         self.lab()

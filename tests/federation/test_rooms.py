@@ -103,7 +103,7 @@ class Rooms:
         annotated = [s for s in self.mercutio.heard if s.find(ANNOTATION) is not None]
         self.assertEqual(annotated, [], "who does not ask is told nothing")
 
-    async def test_psa_51_psa_62_a_killed_server_is_told_and_its_people_leave_by_its_own_word(self):
+    async def test_psa_51_psa_62_psa_67_a_killed_server_is_told_and_its_people_leave_by_its_own_word(self):
         self.lab()
         await self.company()
         await asyncio.to_thread(self.there.kill)
@@ -118,6 +118,12 @@ class Rooms:
             "that juliet is gone", 90)
         self.figure("start of the killed server to the end of its ghost", f"{time.monotonic() - started:.1f} s")
         self.assertLessEqual(codes(gone), {"333"})
+        # PSA-67: the hall has lost its occupants; our people learn of it, whether they ask for annotations or not.
+        for listener, nick in ((self.romeo, "romeo"), (self.mercutio, "mercutio")):
+            out = await listener.hears(
+                lambda s: s.tag == CLIENT + "presence" and s.get("type") == "unavailable" and s.get("from") == f"{HALL}/{nick}",
+                f"that {nick} is out of the hall", 60)
+            self.assertLessEqual({"110", "333"}, codes(out))
         juliet = await Client("juliet", THERE, self.there.c2s).login()
         await juliet.enter(GARDEN, "juliet")
         juliet.say(GARDEN, "here")

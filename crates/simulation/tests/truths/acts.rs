@@ -248,6 +248,7 @@ impl Voyage {
             _ => Caps::Wants(self.dice.below(3)),
         };
         let person = &mut self.people[place];
+        let says_the_same = person.caps.child() == caps.child();
         person.caps = caps;
         person.is_new = true;
         if !matches!(caps, Caps::Wants(_)) {
@@ -257,7 +258,10 @@ impl Voyage {
         if person.answers == Answers::Never {
             person.answers = Answers::AtOnce;
         }
-        person.questions.clear();
+        if !says_the_same {
+            // Whoever says something else is asked anew.
+            person.questions.clear();
+        }
         self.show(place);
     }
 

@@ -91,9 +91,7 @@ impl Voyage {
             content,
             marks,
         };
-        // What was to be taken back and is so again, all in one moment after an outage, is told by its last word (PSA-45).
-        let is_last_word = self.is_troubled(server_of(person.user), server_of(sender))
-            && self.heard.get(&(person.full.clone(), told.from.clone())) == Some(&self.now());
+        let is_last_word = self.is_last_word(person, sender, &told.from);
         if is_marked && before == Some(&view) && !person.is_new && person.is_watching() && !is_last_word {
             return Err("that was told before".to_owned());
         }
@@ -102,6 +100,13 @@ impl Voyage {
         self.heard.insert((person.full.clone(), from.clone()), self.now());
         self.people[place].told.insert(from, view);
         Ok(())
+    }
+
+    /// What is told, taken back and told again in one moment after an outage is told by its last word (PSA-45), which may be
+    /// what the client was told before.
+    fn is_last_word(&self, person: &Person, sender: User, from: &str) -> bool {
+        self.is_troubled(server_of(person.user), server_of(sender))
+            && self.heard.get(&(person.full.clone(), from.to_owned())) == Some(&self.now())
     }
 
     fn check_mark(
@@ -131,7 +136,7 @@ impl Voyage {
         let before = person.told.get(&told.from);
         if state.is_empty() && !person.is_new {
             let was_marked = before.is_some_and(|view| view.marks.contains_key(by));
-            if !was_marked {
+            if !was_marked && !self.is_last_word(person, sender, &told.from) {
                 return Err(format!("{by} takes back what it has not said (PSA-14, PSA-39)"));
             }
         }

@@ -238,7 +238,9 @@ impl Voyage {
         let mut permits = Vec::new();
         for person in &self.people {
             for viewer in &users {
-                if self.blocks.contains_key(&(person.user, *viewer)) {
+                // What another resource of the same user says in the same step may come first.
+                let block = self.blocks.get(&(person.user, *viewer));
+                if block.is_some_and(|since| *since < self.step_began) {
                     continue;
                 }
                 if self.lets_see(person.user, *viewer) {
