@@ -21,17 +21,17 @@ class Ended(Exception):
 class Session:
     """Requests that follow each other, and what came with their responses."""
 
-    def __init__(self, server, port=None):
+    def __init__(self, server, port=None, address="127.0.0.1"):
         trust = ssl.create_default_context(cafile=server.certificate)
         self.connection = http.client.HTTPSConnection(
-            DOMAIN, port or server.https_port, context=trust, timeout=PATIENCE)
+            DOMAIN, port or server.https_port, context=trust, timeout=PATIENCE, source_address=(address, 0))
         # The name is nobody's; it stands in the handshake and in the header, as the proxies want it.
         self.connection._create_connection = lambda to, *rest: socket.create_connection(("127.0.0.1", to[1]), *rest)
         self.rid, self.sid, self.heard = random.randrange(1 << 32), None, []
 
     @classmethod
-    def login(cls, server, user, password, resource, port=None):
-        self = cls(server, port)
+    def login(cls, server, user, password, resource, port=None, address="127.0.0.1"):
+        self = cls(server, port, address)
         # A short wait, since nobody else asks in the meantime.
         begun = self.request(to=DOMAIN, wait="1", hold="1", ver="1.6", **{"xmpp:version": "1.0", "xml:lang": "en"})
         self.sid = begun.get("sid")
@@ -46,16 +46,20 @@ class Session:
 
     def request(self, payload="", **attributes):
         """One request; gives the whole response, whose payload is also noted."""
-        self.rid += 1
-        sid = {"sid": self.sid} if self.sid else {}
-        written = "".join(f" {name}={quoteattr(value)}" for name, value in {**sid, **attributes}.items())
-        body = f"<body {NAMES} rid='{self.rid}'{written}>{payload}</body>"
-        self.connection.request("POST", "/http-bind", body.encode(), {"Content-Type": "text/xml; charset=utf-8"})
+        self.post(payload, **attributes)
         answer = ElementTree.fromstring(self.connection.getresponse().read())
         if answer.get("type") == "terminate":
             raise Ended(answer.get("condition"))
         self.heard += answer
         return answer
+
+    def post(self, payload="", **attributes):
+        """One request, whose response is left where it is."""
+        self.rid += 1
+        sid = {"sid": self.sid} if self.sid else {}
+        written = "".join(f" {name}={quoteattr(value)}" for name, value in {**sid, **attributes}.items())
+        body = f"<body {NAMES} rid='{self.rid}'{written}>{payload}</body>"
+        self.connection.request("POST", "/http-bind", body.encode(), {"Content-Type": "text/xml; charset=utf-8"})
 
     def hear_element(self, name):
         return self._hear(lambda element: element.tag.rpartition("}")[2] == name)

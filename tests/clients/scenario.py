@@ -4,10 +4,13 @@ import logging
 import unittest
 
 from client import Client
-from servers import DOMAIN, chosen
+from servers import DOMAIN, Balcony, chosen
 
 # What slixmpp reports of refused logins and closed streams is what the tests provoke.
 logging.disable(logging.CRITICAL)
+
+# For what no other server has: commands of its own, figures, more than one database.
+balcony_only = unittest.skipUnless(chosen() is Balcony, "only Balcony has this")
 
 
 class Scenario(unittest.IsolatedAsyncioTestCase):

@@ -85,6 +85,10 @@ class Server:
         if self.process is None:
             return
         self.process.send_signal(signal.SIGTERM)
+        self.ended()
+
+    def ended(self):
+        """Told to stop, it ends by itself."""
         try:
             code = self.process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
@@ -92,7 +96,7 @@ class Server:
             raise Failed(f"the server did not stop within {STOP_SECONDS} s:\n{self.tail()}") from None
         self.process = None
         if code != 0:
-            raise Failed(f"the server ended with {code} after SIGTERM:\n{self.tail()}")
+            raise Failed(f"the server ended with {code} when it was told to stop:\n{self.tail()}")
 
     def kill(self):
         """kill -9, in the middle of whatever it does."""

@@ -5,7 +5,7 @@ import re
 import time
 
 from client import settled
-from scenario import Scenario
+from scenario import Scenario, balcony_only
 from servers import Balcony, DOMAIN, chosen
 from wire import CLIENT, Wire
 
@@ -56,9 +56,8 @@ class TenThousand(Scenario):
         await wire.login(self.name("romeo"), "secret")
         return await wire.bind("desk")
 
+    @balcony_only
     async def test_they_are_kept_given_out_and_no_more_than_the_limit(self):
-        if chosen() is not Balcony:
-            return
         before, started = self.resident(), time.monotonic()
         wire = await self.wire()
         for first in range(0, CONTACTS, AT_ONCE):

@@ -11,6 +11,8 @@ import ssl
 import time
 import unittest
 
+import bosh
+import websocket
 from servers import DOMAIN, Balcony
 from wire import Closed, Refused, Wire, encode, message
 
@@ -21,8 +23,10 @@ UNAUTHENTICATED_SECONDS = 3
 PER_ADDRESS = 40
 # The machine may be busy with other things; a server that is blocked takes for ever.
 PATIENCE = 30
-# Of a debug build. Each attack sends more than that, or would have the server keep more.
-GROWTH_MIB = 48
+# Of a debug build. Each flood goes on until the server ends it, and would be several times as much.
+GROWTH_MIB = 24
+FLOOD_MIB = 100
+TOO_MUCH = "Too much was sent before logging in."
 HEADER = (f"<?xml version='1.0'?><stream:stream to='{DOMAIN}' version='1.0' xmlns='jabber:client' "
           "xmlns:stream='http://etherx.jabber.org/streams'>").encode()
 STARTTLS = b"<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"
@@ -59,6 +63,7 @@ class Stranger:
 
     def __init__(self, port, address=ATTACKER):
         self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE, (address, 0))
+        self.heard = b""
 
     def say(self, octets):
         try:
@@ -77,10 +82,11 @@ class Stranger:
         return heard
 
     def is_open(self):
+        """Whether the server has not closed; what it has said so far is in `heard`."""
         self.socket.settimeout(0)
         try:
-            while self.socket.recv(65536):
-                pass
+            while read := self.socket.recv(65536):
+                self.heard += read
             return False
         except BlockingIOError:
             return True
@@ -136,6 +142,8 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
     async def connect(self, address=ATTACKER):
         connection = socket.create_connection(("127.0.0.1", self.server.tls_port), PATIENCE, (address, 0))
         connection.setblocking(False)
+        # What nobody reads waits with the server, not in the kernel.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
         security = ssl.create_default_context(cafile=self.server.certificate)
         wired = Wire(*await asyncio.open_connection(sock=connection, ssl=security, server_hostname=DOMAIN))
         self.addCleanup(wired.cut)
@@ -150,6 +158,40 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         async with asyncio.timeout(PATIENCE):
             while not any(words in json.dumps(line) for line in self.server.events(event)):
                 await asyncio.sleep(0.05)
+
+    @contextlib.asynccontextmanager
+    async def ends(self, condition, words):
+        """Exactly one stream is ended by the server meanwhile, or soon: with this condition and these words."""
+        before = len(self.server.events("stream_ended"))
+        yield
+        async with asyncio.timeout(PATIENCE):
+            while len(ended := self.server.events("stream_ended")[before:]) == 0:
+                await asyncio.sleep(0.05)
+        self.assertEqual([(line["condition"], line["text"]) for line in ended], [(condition, words)])
+
+    async def flood(self, wired, begin, more):
+        """Says `begin`, then `more` again and again, until the server takes no more of it; gives how the stream ended."""
+        wired.send(begin)
+        more *= (1 << 20) // len(more)
+        listener = asyncio.create_task(self.last_word(wired))
+        try:
+            for _ in range(FLOOD_MIB):
+                wired.send(more)
+                async with asyncio.timeout(PATIENCE):
+                    await wired.writer.drain()
+                if listener.done():
+                    return await listener
+        except ConnectionError:
+            pass
+        async with asyncio.timeout(PATIENCE):
+            return await listener
+
+    async def last_word(self, wired):
+        try:
+            while True:
+                await wired.next()
+        except Closed as closed:
+            return str(closed)
 
     # ---- before login ----
 
@@ -173,19 +215,32 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         self.assertNotIn(b"<", rest)
 
     async def test_who_is_silent_or_slow_or_stops_in_the_handshake_is_closed_in_time(self):
-        silent, slow, half, direct = (self.stranger(port) for port in
-                                      (None, None, None, self.server.tls_port))
+        started = time.monotonic()
+        silent, slow, half, direct = strangers = [self.stranger(port) for port in
+                                                  (None, None, None, self.server.tls_port)]
         half.say(HEADER + STARTTLS)
         # A record of TLS that promises more than ever comes.
         direct.say(b"\x16\x03\x01\x40\x00\x01\x00\x3f\xfc")
-        started = time.monotonic()
-        for octet in HEADER[:-1]:
-            slow.say(bytes([octet]))
-            await asyncio.sleep(2 * UNAUTHENTICATED_SECONDS / len(HEADER))
-        for stranger in (silent, slow, half, direct):
-            await asyncio.to_thread(stranger.hear)
-        self.assertLess(time.monotonic() - started, UNAUTHENTICATED_SECONDS + PATIENCE)
-        await self.logged("stream_ended", "connection-timeout")
+        slow.say(HEADER[:-1])
+        # It never ends to say something, and so is never silent. What others have to wait for meanwhile says how slow
+        # the machine is.
+        closed, slowest = {}, 0
+        while len(closed) < len(strangers):
+            slow.say(b" ")
+            asked = time.monotonic()
+            await self.talk()
+            slowest = max(slowest, time.monotonic() - asked)
+            for stranger in strangers:
+                if stranger not in closed and not stranger.is_open():
+                    closed[stranger] = time.monotonic() - started
+            await asyncio.sleep(0.02)
+        for stranger, seconds in closed.items():
+            self.assertGreater(seconds, UNAUTHENTICATED_SECONDS * 0.9)
+            self.assertLess(seconds, UNAUTHENTICATED_SECONDS + 5 + 20 * slowest)
+        for stranger in (silent, slow):
+            self.assertIn(b"<connection-timeout ", stranger.heard)
+        for stranger in (half, direct):
+            self.assertNotIn(b"<connection-timeout ", stranger.heard, "nothing can be said in a handshake")
 
     async def test_connections_of_one_address_are_limited(self):
         strangers = [self.stranger() for _ in range(4 * PER_ADDRESS)]
@@ -198,11 +253,13 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         self.assertLess(len(self.server.events("limit_reached")), PER_ADDRESS, "a flood is not a flood of lines")
 
     async def test_what_is_said_before_login_is_limited(self):
-        for words in (b" " * 10_000_000, b"<" + b"a" * 10_000_000, b"<a b='" + b"c" * 10_000_000):
-            stranger = self.stranger()
-            stranger.say(HEADER + words)
-            await asyncio.to_thread(stranger.hear)
-        await self.logged("stream_ended", "policy-violation")
+        for begin, more, why in ((" ", " ", TOO_MUCH), ("<", "a", "limit exceeded: name_bytes"),
+                                 ("<a b='", "c", "limit exceeded: stanza_bytes")):
+            with self.subTest(begin):
+                stranger = Wire(*await asyncio.open_connection("127.0.0.1", self.server.port, local_addr=(ATTACKER, 0)))
+                self.addCleanup(stranger.cut)
+                async with self.ends("policy-violation", why):
+                    self.assertIn("policy-violation", await self.flood(stranger, HEADER.decode() + begin, more))
 
     async def test_who_comes_to_the_wrong_port_is_told_to_the_operator(self):
         stranger = self.stranger(self.server.tls_port)
@@ -264,35 +321,89 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         await self.logged("stream_ended", "invalid-from")
 
     async def test_stanzas_that_are_too_large_or_too_deep_end_the_stream_whatever_comes(self):
-        for words in ("<message><body>" + "o" * 20_000_000, "<message>" + "<a>" * 5_000_000,
-                      "<message " + " ".join(f"a{n}=''" for n in range(1_000_000)),
-                      "<message>" + "<a/>" * 5_000_000):
-            with self.subTest(words[:20]):
+        attributes = " ".join(f"a{n}=''" for n in range(1_000))
+        for begin, more, why in (("<message><body>", "o", "stanza_bytes"), ("<message>", "<a>", "depth"),
+                                 (f"<message {attributes} ", "b='' ", "attributes"), ("<message>", "<a/>", "children")):
+            with self.subTest(begin[:20] + more):
                 tybalt = await (await self.tybalt()).bind("foe")
-                tybalt.send(words)
-                async with asyncio.timeout(PATIENCE):
-                    with self.assertRaises(Closed):
-                        await tybalt.next()
-        await self.logged("stream_ended", "policy-violation")
+                async with self.ends("policy-violation", f"limit exceeded: {why}"):
+                    self.assertIn("policy-violation", await self.flood(tybalt, begin, more))
 
     async def test_a_client_that_reads_nothing_is_sent_away_and_costs_nobody_anything(self):
         tybalt = await (await self.tybalt()).bind("foe")
         tybalt.send("<presence/>")
         await tybalt.next()
         tybalt.writer.transport.pause_reading()
+        async with self.ends("resource-constraint", "the client does not read fast enough"):
+            await self.overwhelm(tybalt.jid)
+
+    async def test_a_web_socket_that_is_not_read_is_no_different(self):
+        tybalt = await asyncio.to_thread(
+            websocket.Session.login, self.server, "tybalt", "secret", address=ATTACKER)
+        self.addCleanup(tybalt.wire.close)
+        tybalt.send("<presence xmlns='jabber:client'/>")
+        address = re.search("to='([^']+)'", await asyncio.to_thread(tybalt.hear, "<presence"))[1]
+        async with self.ends("resource-constraint", "the client does not read fast enough"):
+            await self.overwhelm(address)
+
+    async def test_a_response_over_bosh_that_is_not_read_is_no_different(self):
+        tybalt = await asyncio.to_thread(
+            bosh.Session.login, self.server, "tybalt", "secret", "foe", address=ATTACKER)
+        await asyncio.to_thread(tybalt.request, "<presence xmlns='jabber:client'/>")
+        # Nobody reads what this is answered with.
+        tybalt.post()
+        self.addCleanup(tybalt.connection.close)
+        async with self.ends("resource-constraint", "the client does not read fast enough"):
+            await self.overwhelm(f"tybalt@{DOMAIN}/foe")
+
+    async def overwhelm(self, address):
+        """Many times what may wait for one client."""
         for number in range(300):
-            self.romeo.send(message(tybalt.jid, f"f{number}", "o" * 50_000))
-        await self.logged("stream_ended", "does not read fast enough")
+            self.romeo.send(message(address, f"f{number}", "o" * 50_000))
+            await self.romeo.writer.drain()
 
     async def test_a_client_that_asks_and_never_reads_is_not_read_from(self):
         tybalt = await (await self.tybalt()).bind("foe")
         tybalt.writer.transport.pause_reading()
         ping = f"<iq type='get' id='p' to='{DOMAIN}'><ping xmlns='urn:xmpp:ping'/></iq>" * 200
-        for _ in range(300):
-            tybalt.send(ping)
-            await asyncio.sleep(0)
-        for _ in range(5):
-            await self.talk()
+        await self.is_not_read_from(tybalt.writer, ping.encode())
+
+    async def test_requests_of_http_whose_answers_nobody_reads_are_not_read_either(self):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.server.http_port, local_addr=(ATTACKER, 0), limit=1)
+        self.addCleanup(writer.transport.abort)
+        ask = f"GET /.well-known/host-meta HTTP/1.1\r\nHost: {DOMAIN}\r\n\r\n" * 200
+        await self.is_not_read_from(writer, ask.encode())
+
+    async def is_not_read_from(self, writer, words):
+        """The server stops to read; what it has not taken stays with who says it, and others talk on."""
+        waiting = writer.transport.get_write_buffer_size
+        for _ in range(FLOOD_MIB):
+            writer.write(words * ((1 << 20) // len(words)))
+            before = None
+            while waiting() != before:
+                before = waiting()
+                for _ in range(20):
+                    await self.talk()
+            if before > 0:
+                return
+        self.fail(f"{FLOOD_MIB} MiB were taken")
+
+    async def test_who_asks_much_and_reads_the_answers_is_no_enemy(self):
+        """The answers are twenty times as long as the questions, and more than may wait for one client."""
+        tybalt = await (await self.tybalt()).bind("friend")
+        ask = f"<iq type='get' id='d' to='{DOMAIN}'><query xmlns='http://jabber.org/protocol/disco#info'/></iq>"
+        asking = asyncio.create_task(self.say_all(tybalt, [ask * 100] * 30))
+        for _ in range(3000):
+            async with asyncio.timeout(PATIENCE):
+                answer = await tybalt.next()
+            self.assertEqual(answer.get("type"), "result")
+        await asking
+
+    async def say_all(self, wired, parts):
+        for part in parts:
+            wired.send(part)
+            await wired.writer.drain()
 
     async def test_a_flood_of_stanzas_leaves_others_undisturbed(self):
         tybalt = await (await self.tybalt()).bind("foe")

@@ -11,8 +11,8 @@ import time
 from slixmpp.exceptions import IqError
 
 from client import settled
-from scenario import Scenario
-from servers import Balcony, ROOT, chosen
+from scenario import Scenario, balcony_only
+from servers import ROOT, Balcony
 
 
 # The store waits for its database before it gives up.
@@ -41,28 +41,17 @@ class Cluster:
             shutil.rmtree(self.directory, ignore_errors=True)
 
 
+@balcony_only
 class Postgres(Scenario):
     @classmethod
     def setUpClass(cls):
         cls.tests = 0
-        if chosen() is not Balcony:
-            return
         cls.cluster = Cluster()
         cls.addClassCleanup(cls.cluster.stop)
         cls.server = Balcony(storage=cls.cluster.url).start()
         cls.addClassCleanup(cls.server.__exit__)
 
-    def setUp(self):
-        if chosen() is Balcony:
-            super().setUp()
-
-    async def asyncTearDown(self):
-        if chosen() is Balcony:
-            await super().asyncTearDown()
-
     async def test_the_database_goes_away_and_comes_back(self):
-        if chosen() is not Balcony:
-            return
         romeo, juliet = await self.client("romeo"), await self.client("juliet")
         nurse = self.user("nurse")
         romeo.chat(nurse, "kept before")

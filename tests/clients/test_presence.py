@@ -11,8 +11,7 @@ from slixmpp.xmlstream.handler import Callback
 from slixmpp.xmlstream.matcher import MatchXPath
 
 from client import settled
-from scenario import Scenario
-from servers import chosen, Balcony
+from scenario import Scenario, balcony_only
 
 
 class Presence(Scenario):
@@ -31,9 +30,8 @@ class Presence(Scenario):
         self.assertTrue(self.server.run(*command))
         return json.loads(self.server.run(*command, "--json"))
 
+    @balcony_only
     async def test_an_operator_is_told_who_was_told_what(self):
-        if chosen() is not Balcony:
-            return
         romeo, juliet = await self.friends()
         juliet.send_presence(pshow="away")
         await romeo.hears_presence("available", juliet.boundjid.full, show="away")
@@ -54,9 +52,8 @@ class Presence(Scenario):
         self.assertEqual(explained["told"], [])
         self.assertTrue(any("denied" in reason for reason in explained["reasons"]), explained)
 
+    @balcony_only
     async def test_a_poke_in_a_contacts_name_knows_what_the_contact_may_know(self):
-        if chosen() is not Balcony:
-            return
         romeo, juliet = await self.friends()
         await self.client("nurse")
         command = (self.server.binary, "poke", romeo.boundjid.bare, "--config", "balcony.toml", "--json", "--as")
@@ -82,9 +79,8 @@ class Presence(Scenario):
         self.assertIn('xmpp_psa_active_annotations{condition="server_unavailable",trigger="s2s"} 0', rows)
         self.assertIn('xmpp_attention_total{decision="blocked"} 0', rows)
 
+    @balcony_only
     async def test_the_figures_of_presence_are_those_of_what_happened(self):
-        if chosen() is not Balcony:
-            return
         before = self.figures()
         romeo, juliet = await self.friends()
         stranger = await self.client("nurse")

@@ -3,7 +3,7 @@
 import json
 
 from client import settled
-from scenario import Scenario
+from scenario import Scenario, balcony_only
 from servers import chosen, Balcony
 
 
@@ -66,9 +66,8 @@ class Privacy(Scenario):
         romeo.chat(juliet.boundjid.bare, "hello again")
         await juliet.hears_body("hello again")
 
+    @balcony_only
     async def test_an_operator_is_told_which_rule_decides(self):
-        if chosen() is not Balcony:
-            return
         romeo, juliet = await self.friends()
         for verdict in self.explain(romeo.boundjid.bare, juliet.boundjid.bare, "message"):
             self.assertTrue(verdict["passes"])
@@ -112,9 +111,8 @@ class Privacy(Scenario):
             await device.hears_presence("available", romeo.boundjid.full)
             await romeo.hears_presence("available", device.boundjid.full)
 
+    @balcony_only
     async def test_a_contact_moved_into_a_hidden_group_is_gone_at_once(self):
-        if chosen() is not Balcony:
-            return
         romeo, juliet = await self.friends()
         juliet.update_roster(self.user("nurse"), groups=["Enemies"])
         await settled(juliet)

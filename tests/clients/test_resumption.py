@@ -8,8 +8,7 @@ import urllib.request
 import bosh
 from client import PATIENCE, settled
 from relay import Relay
-from scenario import Scenario
-from servers import Balcony, chosen
+from scenario import Scenario, balcony_only
 
 
 class Resumption(Scenario):
@@ -64,9 +63,8 @@ class Resumption(Scenario):
         await juliet.hears_body("art thou there?")
         self.assertFalse(juliet.heard_any(lambda s: s.name == "presence" and s["type"] == "unavailable"))
 
+    @balcony_only
     async def test_xep0198_5_a_session_that_is_over_ends_in_a_new_one_and_nothing_is_lost(self):
-        if chosen() is not Balcony:
-            return
         romeo, juliet = await self.on_the_way()
         self.network.cut()
         await asyncio.wait_for(romeo.over.wait(), PATIENCE)
@@ -80,9 +78,8 @@ class Resumption(Scenario):
         romeo.send_presence()
         await self.hears_all_once(romeo, ["said to the night"])
 
+    @balcony_only
     async def test_a_pause_has_a_cause_that_operators_see(self):
-        if chosen() is not Balcony:
-            return
         romeo, juliet = await self.on_the_way()
         self.assertIn(self.row("paused_sm", 0), self.metrics())
         self.network.cut()

@@ -14,9 +14,9 @@ TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 
 
 class Session:
-    def __init__(self, server, port=None):
+    def __init__(self, server, port=None, address="127.0.0.1"):
         trust = ssl.create_default_context(cafile=server.certificate)
-        wire = socket.create_connection(("127.0.0.1", port or server.https_port), PATIENCE)
+        wire = socket.create_connection(("127.0.0.1", port or server.https_port), PATIENCE, (address, 0))
         self.wire = trust.wrap_socket(wire, server_hostname=DOMAIN)
         self.read = self.wire.makefile("rb")
         key = base64.b64encode(os.urandom(16)).decode()
@@ -27,8 +27,8 @@ class Session:
         self.headers = dict(iter(lambda: self.read.readline().decode().strip().lower().partition(": ")[::2], ("", "")))
 
     @classmethod
-    def login(cls, server, user, password, port=None):
-        self = cls(server, port)
+    def login(cls, server, user, password, port=None, address="127.0.0.1"):
+        self = cls(server, port, address)
         assert self.status == 101, self.status
         assert self.headers["sec-websocket-protocol"] == "xmpp", self.headers
         self.open()

@@ -209,11 +209,11 @@ listen = "127.0.0.1:{self.port + 2}"
         return subprocess.run([self.binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
 
 
-    def sessions(self, state):
-        """How many sessions are in this state."""
+    def metric(self, name, label):
+        """The sum of the rows of this name with this value of a label."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port + 2}/metrics", timeout=10) as answer:
             rows = answer.read().decode().splitlines()
-        return sum(int(row.split()[-1]) for row in rows if row.startswith("xmpp_sessions{") and f'"{state}"' in row)
+        return sum(int(row.split()[-1]) for row in rows if row.startswith(name + "{") and f'"{label}"' in row)
 
     def forget_sessions(self):
         """What was kept for a restart is not gone on with."""

@@ -11,7 +11,7 @@ use presence::{
     Annotations, Claim, Genuine, Held, News, Rank, Received, Room, State, annotation, make_room,
     without_children,
 };
-use stanza::{Address, Parcel, PresenceType, Stanza, namespace};
+use stanza::{Address, Aside, Parcel, PresenceType, Stanza, namespace};
 
 use crate::account::{Account, Out};
 use crate::door::Passed;
@@ -143,12 +143,13 @@ impl Account {
                 };
                 let mut held = self.held(context, news);
                 held.shown = shown;
+                held.aside = parcel.parcel().aside();
                 let full = self.sessions.get(place)?.address.clone();
                 let kept = self.remember(context, place, stanza, held, out);
                 suppress(Suppression::NoSupport, usize::from(!shown), out);
                 if shown && kept {
-                    out.effects
-                        .push(Effect::Count(Tally::Presence(PresenceCount::Paused)));
+                    let count = told_of_a_pause(parcel.parcel().aside());
+                    out.effects.push(Effect::Count(Tally::Presence(count)));
                     // PSA-08.
                     Some(parcel.clone().addressed_to(full))
                 } else {
@@ -179,6 +180,7 @@ impl Account {
                 if is_broken || !is_account_here || owes {
                     let mut held = self.held(context, news);
                     held.shown = shown && is_broken || owes;
+                    held.aside = parcel.parcel().aside();
                     kept = self.remember(context, place, stanza, held, out);
                 }
                 if !is_local && kept {
@@ -188,10 +190,11 @@ impl Account {
                 if shown && kept && is_known {
                     None
                 } else if shown && kept {
+                    let aside = parcel.parcel().aside();
                     let count = if is_broken {
-                        PresenceCount::Paused
+                        told_of_a_pause(aside)
                     } else {
-                        PresenceCount::Resumed
+                        told_of_a_return(aside)
                     };
                     out.effects.push(Effect::Count(Tally::Presence(count)));
                     // PSA-08.
@@ -468,7 +471,8 @@ impl Account {
                     let count = match (held.told, broken) {
                         (_, true) => PresenceCount::Unavailable,
                         (true, false) => PresenceCount::Available,
-                        (false, false) => PresenceCount::Paused,
+                        (false, false) if held.foreign().is_some() => told_of_a_pause(held.aside),
+                        (false, false) => told_of_a_return(held.aside),
                     };
                     (held.repeat(&to, ours, broken), count)
                 })
@@ -550,6 +554,22 @@ impl Account {
 fn is_laden(context: &Context<'_, Settings>, session: &Session) -> bool {
     let (limits, (stanzas, bytes)) = (context.settings.mailbox, session.mailbox.load());
     stanzas > limits.stanzas / LADEN_SHARE || bytes > limits.bytes / LADEN_SHARE
+}
+
+/// A client here is told that a contact's session is paused.
+fn told_of_a_pause(aside: Aside) -> PresenceCount {
+    match aside {
+        Aside::Nothing => PresenceCount::Paused,
+        Aside::PauseAskedFor => PresenceCount::Asked,
+    }
+}
+
+/// A client here is told that this is over.
+fn told_of_a_return(aside: Aside) -> PresenceCount {
+    match aside {
+        Aside::Nothing => PresenceCount::Resumed,
+        Aside::PauseAskedFor => PresenceCount::Back,
+    }
 }
 
 /// So many annotations are not sent.

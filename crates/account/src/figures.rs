@@ -1,7 +1,7 @@
 //! What is counted of the presence engine: `xmpp_psa_*`, `xmpp_poke_*`, `xmpp_decloak_*`, `xmpp_attention_*`.
 
 use presence::{Capabilities, Rank};
-use stanza::Address;
+use stanza::{Address, Aside};
 
 use crate::account::Account;
 
@@ -12,10 +12,14 @@ pub enum PresenceCount {
     Unavailable,
     /// It was told that this is over.
     Available,
-    /// A client here was told that a contact's session is paused.
+    /// A client here was told that a contact's session is paused because its connection was lost.
     Paused,
     /// It was told that this is over.
     Resumed,
+    /// A client here was told that a contact's session is paused because its client asked for it (BOSH).
+    Asked,
+    /// It was told that this is over.
+    Back,
     /// A client elsewhere was told that a session here is paused.
     PausedElsewhere,
     /// It was told that this is over.
@@ -48,11 +52,13 @@ pub enum PresenceCount {
 
 impl PresenceCount {
     /// All of them, in the order of their places.
-    pub const ALL: [PresenceCount; 18] = [
+    pub const ALL: [PresenceCount; 20] = [
         PresenceCount::Unavailable,
         PresenceCount::Available,
         PresenceCount::Paused,
         PresenceCount::Resumed,
+        PresenceCount::Asked,
+        PresenceCount::Back,
         PresenceCount::PausedElsewhere,
         PresenceCount::ResumedElsewhere,
         PresenceCount::AskedElsewhere,
@@ -162,6 +168,8 @@ pub struct PresenceLoad {
     pub unavailable: usize,
     /// Presence of which a client was told that the contact's connection is paused, and not yet that this is over.
     pub paused: usize,
+    /// The same where the contact's client has asked for the pause.
+    pub paused_by_request: usize,
 }
 
 impl Account {
@@ -185,7 +193,11 @@ impl Account {
                     (false, Rank::Contact | Rank::Stranger) => load.remote += 1,
                 }
                 load.unavailable += usize::from(held.told);
-                load.paused += usize::from(held.foreign().is_some() && held.shown);
+                let is_told = usize::from(held.foreign().is_some() && held.shown);
+                match held.aside {
+                    Aside::Nothing => load.paused += is_told,
+                    Aside::PauseAskedFor => load.paused_by_request += is_told,
+                }
                 load.deferred += usize::from(asks && self.is_behind(session, from, held));
                 load.asking_elsewhere += usize::from(held.asks && !is_local(from));
             }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use machine::Context;
 use presence::{Annotations, Answer, Claim, State, annotation, with_annotation};
-use stanza::{Address, IqType, Kind, Parcel, PresenceType, Stanza};
+use stanza::{Address, Aside, IqType, Kind, Parcel, PresenceType, Stanza};
 
 use crate::account::{Account, Out};
 use crate::annotations::{Truth, suppress};
@@ -169,11 +169,8 @@ impl Account {
         out: &mut Out,
     ) {
         if !context.settings.is_remote(to) {
-            self.send_presence(
-                id,
-                stanza.readdressed(Some(address.clone()), Some(to.clone())),
-                out,
-            );
+            let copy = stanza.readdressed(Some(address.clone()), Some(to.clone()));
+            self.send_presence(id, copy.with_aside(self.aside_of(id)), out);
             return;
         }
         // PSA-07, PSA-08: resources elsewhere that are known to ask, and rooms.
@@ -217,7 +214,7 @@ impl Account {
             return;
         };
         let parcel = stanza.readdressed(Some(from.clone()), Some(self.address.clone()));
-        let parcel = Passed::to_own_session(parcel);
+        let parcel = Passed::to_own_session(parcel.with_aside(self.aside_of(id)));
         let Some(genuine) = Annotations::of(stanza, Some(&from)).and_then(|annotations| annotations.genuine)
         else {
             return;
@@ -245,6 +242,14 @@ impl Account {
         let words = context.settings.presence.psa.words;
         let news = annotation(self.address.domainpart(), Some(State::ConnectionPaused), words);
         Some(Arc::from(news))
+    }
+
+    /// What others here may know of the pause that a session has announced.
+    pub(crate) fn aside_of(&self, id: SessionId) -> Aside {
+        match self.session(id).and_then(|session| session.told.pause) {
+            Some(PauseCause::Asked) => Aside::PauseAskedFor,
+            Some(PauseCause::ConnectionLost) | None => Aside::Nothing,
+        }
     }
 
     /// Known resources at `to` that ask for annotations. Where that is not known yet, they are asked.
@@ -483,7 +488,7 @@ impl Account {
         let is_client_here = !to.is_bare() && context.settings.is_local(to);
         Some(match self.news_of(context, id).filter(|_| is_client_here) {
             Some(news) if stanza.kind() == Kind::Presence(PresenceType::Available) => {
-                parcel.with_appended(&news)
+                parcel.with_appended(&news).with_aside(self.aside_of(id))
             }
             Some(_) | None => parcel,
         })

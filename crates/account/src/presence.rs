@@ -197,7 +197,8 @@ impl Account {
             let parcel = Passed::to_own_session(
                 presence
                     .stanza
-                    .readdressed(Some(other.address.clone()), Some(self.address.clone())),
+                    .readdressed(Some(other.address.clone()), Some(self.address.clone()))
+                    .with_aside(self.aside_of(other.id)),
             );
             let copy = match self.news_of(context, other.id) {
                 Some(news) => {

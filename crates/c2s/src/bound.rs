@@ -34,7 +34,13 @@ pub(crate) struct Bound {
     deferred: usize,
     /// IQ requests of the client that were not answered yet, as far as can be told by counting.
     unanswered: usize,
+    /// Whether more waits in the mailbox than was drained last.
+    more_waits: bool,
 }
+
+/// A client that has asked so much, and has not been given all that waits for it, is not read from until it has. A short
+/// question may have a long answer; a mailbox that overflows by them would end the session of a client that reads well.
+const UNANSWERED_MAX: usize = 64;
 
 impl Bound {
     pub(crate) fn new(me: Address, lang: Option<Arc<str>>, mailbox: Loan) -> Bound {
@@ -49,6 +55,7 @@ impl Bound {
             asked: 0,
             deferred: 0,
             unanswered: 0,
+            more_waits: false,
         }
     }
 
@@ -93,6 +100,7 @@ impl Bound {
     /// Stanzas were written; the client may have to be asked for them.
     pub(crate) fn drained(&mut self, drained: Drained, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
         self.count_answers(drained.answers);
+        self.more_waits = drained.more;
         self.acknowledge_behind(&drained, turn.out);
         let Some(requests) = &mut self.requests else {
             return Ok(());
@@ -118,6 +126,11 @@ impl Bound {
     /// Answers to the client's requests were written.
     pub(crate) fn count_answers(&mut self, answers: usize) {
         self.unanswered = self.unanswered.saturating_sub(answers);
+    }
+
+    /// Whether the client asks faster than it can be answered.
+    pub(crate) fn asks_too_fast(&self) -> bool {
+        self.more_waits && self.unanswered >= UNANSWERED_MAX
     }
 
     /// Whether an `<r/>` waits until the stanzas before it were performed.

@@ -221,6 +221,21 @@ impl Session {
             )
     }
 
+    /// Whether the client asks faster than it can be answered. It is read from again when it has been given what waits for
+    /// it.
+    pub fn asks_too_fast(&self) -> bool {
+        match &self.phase {
+            Phase::Bound(bound) => bound.asks_too_fast(),
+            Phase::Header(_)
+            | Phase::Insecure(_)
+            | Phase::Handshake(_)
+            | Phase::Login(_)
+            | Phase::Bind(_)
+            | Phase::Leaving(_)
+            | Phase::Closed => false,
+        }
+    }
+
     /// Bytes of input that are held: of an unfinished element, and what came while an answer was awaited.
     pub fn held_bytes(&self) -> usize {
         self.wire.framer.held_bytes() + self.kept.capacity()

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use stanza::{Address, Kind, Parcel, PresenceType, Stanza, Target, namespace};
+use stanza::{Address, Aside, Kind, Parcel, PresenceType, Stanza, Target, namespace};
 use xml::{Child, ContentNamespace, Element};
 
 use crate::capabilities::MODERN;
@@ -39,6 +39,8 @@ pub struct Held {
     pub asked: bool,
     /// Whether its sender's client is known to ask for annotations, by the hash in it.
     pub asks: bool,
+    /// What is known here of the pause that its sender's server tells of.
+    pub aside: Aside,
 }
 
 /// What is the same for all sessions that got it.
@@ -131,6 +133,7 @@ impl Held {
             told: false,
             asked: false,
             asks: false,
+            aside: Aside::Nothing,
         }
     }
 

@@ -224,6 +224,7 @@ impl Router {
             sum.remote += load.remote;
             sum.unavailable += load.unavailable;
             sum.paused += load.paused;
+            sum.paused_by_request += load.paused_by_request;
             sum.occupants += load.occupants;
             sum.deferred += load.deferred;
             sum.asking += load.asking;

@@ -13,6 +13,6 @@ mod stream_error;
 
 pub use address::{Address, BadAddress};
 pub use error::{Condition, ErrorKind, StanzaError};
-pub use parcel::{Parcel, Target};
+pub use parcel::{Aside, Parcel, Target};
 pub use stanza::{IqType, Kind, MessageType, PresenceType, Stanza, Unfit, address_attribute};
 pub use stream_error::{StreamCondition, StreamError};

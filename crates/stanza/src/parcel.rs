@@ -16,6 +16,16 @@ pub enum Target {
     Alone(ContentNamespace),
 }
 
+/// What is known here of a copy of presence and not written into it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Aside {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The pause that it tells of was asked for by the client (XEP-0124 §10).
+    PauseAskedFor,
+}
+
 /// One copy of a stanza: the addresses of this copy, children left out, and bytes put in before the end.
 ///
 /// All copies of one stanza share its bytes.
@@ -26,6 +36,7 @@ pub struct Parcel {
     to: Option<Address>,
     drop: SmallVec<[u16; 2]>,
     append: Option<Arc<[u8]>>,
+    aside: Aside,
 }
 
 impl Parcel {
@@ -37,6 +48,7 @@ impl Parcel {
             stanza,
             drop: SmallVec::new(),
             append: None,
+            aside: Aside::Nothing,
         }
     }
 
@@ -48,6 +60,7 @@ impl Parcel {
             to,
             drop: SmallVec::new(),
             append: None,
+            aside: Aside::Nothing,
         }
     }
 
@@ -74,6 +87,18 @@ impl Parcel {
         all.extend_from_slice(bytes);
         self.append = Some(all.into());
         self
+    }
+
+    /// The same with this known of it.
+    #[must_use]
+    pub fn with_aside(mut self, aside: Aside) -> Parcel {
+        self.aside = aside;
+        self
+    }
+
+    /// What is known of it and not written.
+    pub fn aside(&self) -> Aside {
+        self.aside
     }
 
     /// What is put in after the last child.

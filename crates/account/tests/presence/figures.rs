@@ -315,6 +315,46 @@ fn psa_36_pauses_that_clients_ask_for_are_counted_apart() {
 }
 
 #[test]
+fn psa_36_clients_here_that_are_told_of_such_a_pause_are_counted_apart_too() {
+    let mut benvolio = Home::of_benvolio(Settings::default());
+    let mut romeo = Home::new(Settings::default(), Flags::default());
+    for home in [&mut benvolio, &mut romeo] {
+        home.knows_the_hash();
+    }
+    romeo.interested("lane");
+    benvolio.connects("street");
+    benvolio.says("street", "<presence xmlns='jabber:client'/>");
+    for _ in 0..2 {
+        romeo.takes_from(&mut benvolio);
+        benvolio.takes_from(&mut romeo);
+    }
+    let session = benvolio.id("street");
+    benvolio.tell(Input::Paused {
+        session,
+        cause: PauseCause::Asked,
+    });
+    romeo.takes_from(&mut benvolio);
+    // Whoever comes while the pause lasts is told too (PSA-40), and so is another client of the paused one's user.
+    romeo.interested("garden");
+    benvolio.takes_from(&mut romeo);
+    romeo.takes_from(&mut benvolio);
+    benvolio.interested("desk");
+    romeo.takes_from(&mut benvolio);
+    let loads = (romeo.load(), benvolio.load());
+    assert_eq!((loads.0.paused, loads.0.paused_by_request), (0, 2));
+    assert_eq!((loads.1.paused, loads.1.paused_by_request), (0, 1));
+    benvolio.tell(Input::Continued(session));
+    romeo.takes_from(&mut benvolio);
+    let (asked, back) = (PresenceCount::Asked, PresenceCount::Back);
+    assert_eq!(romeo.counts, [asked, asked, back, back]);
+    assert_eq!(benvolio.counts, [asked, back]);
+    assert_eq!(
+        (romeo.load().paused_by_request, benvolio.load().paused_by_request),
+        (0, 0)
+    );
+}
+
+#[test]
 fn changes_of_presence_are_counted_where_they_come_from() {
     let mut home = home(Settings::default());
     home.tallies.clear();

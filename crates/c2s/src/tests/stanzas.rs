@@ -1,9 +1,10 @@
 //! Stanzas of a bound client.
 
 use super::{HEADER, World};
-use crate::Ending;
+use crate::{Ending, Input};
 use proptest::prelude::*;
 use stanza::StreamCondition;
+use stream_management::Drained;
 
 const ME: &str = "romeo@montague.lit/orchard";
 
@@ -224,6 +225,28 @@ const IQS: [(&str, bool); 12] = [
     ("<iq type='error' id='ID' to='a@b@c'/>", false),
     ("<iq type='result' id='ID' to='a@b@c'/>", false),
 ];
+
+#[test]
+fn who_asks_much_is_given_what_waits_before_more_is_asked() {
+    let mut world = World::bound();
+    let ask = "<iq type='get' id='a' to='montague.lit'><ping xmlns='urn:xmpp:ping'/></iq>";
+    for _ in 0..64 {
+        world.send(ask);
+    }
+    assert!(!world.session.asks_too_fast(), "nothing waits to be written");
+    let drained = |stanzas, more| Drained {
+        stanzas,
+        answers: stanzas,
+        more,
+        handled: None,
+    };
+    world.input_alone(Input::Drained(drained(0, true)));
+    assert!(world.session.asks_too_fast() && world.session.reads());
+    world.input_alone(Input::Drained(drained(0, false)));
+    assert!(!world.session.asks_too_fast(), "it has all that there is");
+    world.input_alone(Input::Drained(drained(1, true)));
+    assert!(!world.session.asks_too_fast(), "it has not asked much");
+}
 
 proptest! {
     /// Every request is routed or answered, once; nothing else is answered.

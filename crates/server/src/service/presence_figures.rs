@@ -18,8 +18,8 @@ const POKES: [(&str, PresenceCount); 7] = [
     ("error", PresenceCount::PokeError),
 ];
 
-/// Each value of the labels is told from the start, so that a dashboard finds it. Trigger `sm` stands for all sessions
-/// that are paused, whatever their transport.
+/// Each value of the labels is told from the start, so that a dashboard finds it. A session that has lost its connection is
+/// paused by stream management (`sm`) on any transport; `bosh` is for a pause that a client has asked for.
 pub(super) fn rows(families: &mut Families, router: &Router) {
     let count = |count| router.counters().get(Counter::Presence(count));
     let mut rows = families.counter(
@@ -31,6 +31,8 @@ pub(super) fn rows(families: &mut Families, router: &Router) {
         ("cleared", "s2s", "local", PresenceCount::Available),
         ("connection_paused", "sm", "local", PresenceCount::Paused),
         ("cleared", "sm", "local", PresenceCount::Resumed),
+        ("connection_paused", "bosh", "local", PresenceCount::Asked),
+        ("cleared", "bosh", "local", PresenceCount::Back),
         (
             "connection_paused",
             "sm",
@@ -61,6 +63,7 @@ pub(super) fn rows(families: &mut Families, router: &Router) {
     for (condition, trigger, annotations) in [
         ("server_unavailable", "s2s", load.unavailable),
         ("connection_paused", "sm", load.paused),
+        ("connection_paused", "bosh", load.paused_by_request),
     ] {
         let labels = [("condition", condition), ("trigger", trigger)];
         rows.row(&labels, annotations as u64);
