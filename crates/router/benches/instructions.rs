@@ -148,6 +148,7 @@ impl Home {
             hosts: Hosts::new([host]),
             account,
             limits,
+            resting_bytes_max: 0,
             muc: muc::Settings::default(),
             federation: router::Federation::new(Default::default(), s2s::Secret::new(b"d14lb4ck")),
         };

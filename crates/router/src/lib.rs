@@ -9,6 +9,7 @@ mod federation;
 mod hosts;
 mod passwords;
 mod presence_figures;
+mod rest;
 mod resumption;
 mod rooms;
 mod router;

@@ -19,6 +19,7 @@ use crate::counters::{Counter, Counters};
 use crate::federation::{Attached, Connections, Federation, Links};
 use crate::hosts::Hosts;
 use crate::presence_figures::PresenceFigures;
+use crate::rest::Rest;
 use crate::resumption::Resumptions;
 use crate::rooms::Rooms;
 use crate::store::Store;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub account: account::Settings,
     /// What one machine may have waiting.
     pub limits: turns::Limits,
+    /// How many bytes of accounts may stay in memory while nobody is at home.
+    pub resting_bytes_max: usize,
     /// What rooms read of it, and where they are.
     pub muc: muc::Settings,
     /// What links and connections between servers read of it.
@@ -84,6 +87,7 @@ pub struct Router {
     pub(crate) surroundings: Arc<dyn Surroundings>,
     pub(crate) counters: Counters,
     pub(crate) resumptions: Resumptions,
+    rest: Rest,
     pub(crate) presence_figures: PresenceFigures,
     pub(crate) next_session: AtomicU64,
     watchers: Watchers,
@@ -110,6 +114,7 @@ impl Router {
             surroundings,
             counters,
             resumptions: Resumptions::default(),
+            rest: Rest::default(),
             presence_figures: PresenceFigures::default(),
             next_session: AtomicU64::new(1),
             watchers: Watchers::default(),
@@ -369,6 +374,26 @@ impl Router {
                 });
             }),
         );
+    }
+
+    /// Nobody is at home, and nothing is under way. The account stays in memory for a while.
+    pub(crate) fn rests(&self, slot: &Arc<AccountSlot>) {
+        let leaves = |slot: &Arc<AccountSlot>| {
+            if slot.retire_if_idle() {
+                self.forget(slot);
+            }
+        };
+        let Some(bytes) = slot.look(Account::resting_bytes).flatten() else {
+            // There is no such account: anybody can write to addresses that never were.
+            leaves(slot);
+            return;
+        };
+        let bytes_max = self.settings.load().resting_bytes_max;
+        for account in self.rest.add(slot.key(), bytes, bytes_max) {
+            if let Some(slot) = self.account_in_memory(&account) {
+                leaves(&slot);
+            }
+        }
     }
 
     /// Takes this very slot out of the map.

@@ -271,9 +271,7 @@ impl World<Account> for Router {
     }
 
     fn idle(&self, slot: &Arc<AccountSlot>, _worker: &mut Worker) {
-        if slot.retire_if_idle() {
-            self.forget(slot);
-        }
+        self.rests(slot);
     }
 }
 

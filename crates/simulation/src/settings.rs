@@ -62,6 +62,7 @@ pub struct Limits {
     pub inbox_stanzas: usize,
     pub inbox_bytes: usize,
     pub uncommitted_bytes: usize,
+    pub resting_bytes: usize,
     pub roster_items: usize,
     pub resources_per_account: usize,
     pub offline_messages: usize,
@@ -112,6 +113,8 @@ impl Default for Limits {
             inbox_stanzas: 2_000,
             inbox_bytes: 4 << 20,
             uncommitted_bytes: 1 << 20,
+            // Two accounts, so that some are always fetched anew.
+            resting_bytes: 6_000,
             roster_items: 20,
             resources_per_account: 4,
             offline_messages: 5,
@@ -242,6 +245,7 @@ impl Settings {
                 waiting_effects_max: limits.inbox_stanzas,
                 waiting_bytes_max: limits.uncommitted_bytes,
             },
+            resting_bytes_max: limits.resting_bytes,
             muc: muc::Settings {
                 services: self.rooms.iter().map(|&domain| domain.to_owned()).collect(),
                 local_domains: self

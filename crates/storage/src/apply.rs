@@ -17,6 +17,12 @@ use crate::waiting::Pending;
 /// Between the groups of a contact, and between addresses. XML has no way to write it.
 pub(crate) const GROUP_SEPARATOR: char = '\u{1f}';
 
+/// Between the contacts of a roster that is read as one text. XML cannot write it either.
+pub(crate) const ITEM_SEPARATOR: char = '\u{1e}';
+
+/// Between the columns of such a contact.
+pub(crate) const COLUMN_SEPARATOR: char = '\u{1d}';
+
 /// Makes a change, except for what is left `pending`. False: there is no such account, or to be created, there is one.
 pub(crate) async fn write<'a>(
     connection: &mut Connection,
@@ -199,9 +205,11 @@ async fn roster(
 ) -> Result<(), Failure> {
     match change {
         roster::Change::Item(item) => {
-            if item.groups.iter().any(|group| group.contains(GROUP_SEPARATOR)) {
+            let separators = [GROUP_SEPARATOR, ITEM_SEPARATOR, COLUMN_SEPARATOR];
+            let mut texts = item.groups.iter().chain([&item.name]);
+            if texts.any(|text| text.contains(separators)) {
                 return Err(Failure::refused(
-                    "the name of a group has a character that XML forbids",
+                    "the name of a contact or group has a character that XML forbids",
                 ));
             }
             let contact = Value::Text(item.contact.as_str());

@@ -76,7 +76,10 @@ statements! {
         EXISTS (SELECT 1 FROM privacy_lists WHERE account = accounts.id), \
         EXISTS (SELECT 1 FROM waiting WHERE account = accounts.id), \
         EXISTS (SELECT 1 FROM blobs WHERE account = accounts.id), \
-        EXISTS (SELECT 1 FROM held_presence WHERE account = accounts.id) \
+        EXISTS (SELECT 1 FROM held_presence WHERE account = accounts.id), \
+        (SELECT STRING_AGG(contact || '\u{1d}' || relation || '\u{1d}' || CAST(ask AS INTEGER) || '\u{1d}' || \
+        CAST(approved AS INTEGER) || '\u{1d}' || version || '\u{1d}' || name || '\u{1d}' || groups_joined, '\u{1e}') \
+        FROM roster_items WHERE account = accounts.id) \
         FROM accounts WHERE host = $1 AND name = $2";
 
     LOGIN = "SELECT disabled, deceased, next_of_kin_notified, poke_disabled, attention_from_strangers_off, argon2id, \
@@ -112,9 +115,6 @@ statements! {
     ACCOUNT_LEFT = "UPDATE accounts SET left_at = $2, left_status = $3 WHERE id = $1";
 
     ROSTER_VERSION = "UPDATE accounts SET roster_version = $2, roster_complete_since = $3 WHERE id = $1";
-
-    ROSTER_ITEMS_LOAD = "SELECT contact, name, groups_joined, relation, ask, approved, version \
-        FROM roster_items WHERE account = $1";
 
     ROSTER_ITEM_PUT = "INSERT INTO roster_items (account, contact, name, groups_joined, relation, ask, approved, version) \
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \

@@ -68,6 +68,10 @@ section! {
         /// are returned to their sender.
         outstanding_stanzas: usize = 10_000;
 
+        /// Memory for accounts at which nobody is at home, so that what comes for them need not be looked up on disk each
+        /// time; beyond it those leave memory that have rested longest.
+        resting_bytes: ByteSize = ByteSize(16 << 20);
+
         /// Contacts of one account; adding more is refused (`policy-violation`).
         roster_items: usize = 5_000;
         /// Clients of one account at the same time; a further login is refused (`resource-constraint`).

@@ -118,6 +118,7 @@ pub(super) fn of_router(
         // The router shares what accounts have.
         presence: presence::Settings::default(),
     };
+    let resting_bytes_max = limits.resting_bytes.0;
     let limits = turns::Limits {
         inbox_inputs_max: limits.inbox_stanzas,
         inbox_bytes_max: limits.inbox_bytes.0,
@@ -134,6 +135,7 @@ pub(super) fn of_router(
         hosts: router::Hosts::new(hosts),
         account,
         limits,
+        resting_bytes_max,
         muc,
         federation: federation::of_router(configuration, domains, secret)?,
     })

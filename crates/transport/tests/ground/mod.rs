@@ -258,6 +258,7 @@ pub fn router_settings() -> router::Settings {
             waiting_effects_max: 10_000,
             waiting_bytes_max: 16 << 20,
         },
+        resting_bytes_max: 1 << 20,
         muc: muc::Settings::default(),
         federation: router::Federation::new(
             HOSTS.iter().map(|name| Address::domain(name).unwrap()).collect(),
