@@ -15,6 +15,7 @@ import asyncio
 import itertools
 import random
 import sys
+import time
 
 import wire
 from servers import DOMAIN, ROOMS, Balcony, Failed
@@ -22,6 +23,7 @@ from servers import DOMAIN, ROOMS, Balcony, Failed
 COUNT = 3
 HISTORY = 100
 WINDOW = 40
+FIRST_SECONDS = 60
 MUC = "http://jabber.org/protocol/muc"
 STANZAS = "{urn:ietf:params:xml:ns:xmpp-stanzas}"
 
@@ -36,7 +38,7 @@ class Keeper:
     def __init__(self, index):
         self.user, self.room = f"keeper{index}", f"room{index}@{ROOMS}"
         self.name, self.members, self.destroyed = -1, set(), {}
-        self.said, self.subjects = [], [-1]
+        self.said, self.subjects, self.confirmed = [], [-1], 0
 
     async def enter(self, server):
         """Logs in and enters; gives the history and the subject."""
@@ -100,10 +102,12 @@ class Keeper:
             acknowledged = int(element.get("h"))
             for confirmed in filter(None, sent[handled:acknowledged]):
                 confirmed[0].append(confirmed[1])
+                self.confirmed += 1
             return acknowledged
         if element.get("type") == "error":
             raise Failed(f"{self.room}: {wire.ElementTree.tostring(element)}")
         what, _, which = (element.get("id") or "").partition("-")
+        self.confirmed += element.get("type") == "result" and what in ("name", "member", "destroy")
         if element.get("type") == "result" and what == "name":
             self.name = int(which)
         elif element.get("type") == "result" and what == "member":
@@ -149,16 +153,29 @@ def configuration(number):
 
 
 async def one_round(server, keepers, numbers, seconds):
+    """From the first confirmation on the server lives for so long, and until then no connection may end."""
     before = sum(len(keeper.members) for keeper in keepers)
+    confirmed = {keeper: keeper.confirmed for keeper in keepers}
     works = [asyncio.create_task(keeper.work(server, numbers)) for keeper in keepers]
-    done, _ = await asyncio.wait(works, timeout=seconds)
-    for work in done:
-        work.result()
+    deadline = time.monotonic() + FIRST_SECONDS
+    while any(keeper.confirmed == confirmed[keeper] for keeper in keepers) and time.monotonic() < deadline:
+        await asyncio.wait(works, timeout=0.02, return_when=asyncio.FIRST_COMPLETED)
+        if any(work.done() for work in works):
+            break
+    done, _ = await asyncio.wait(works, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    died = server.process.poll()
     server.kill()
     # A login that was under way at the kill is not what this test is about.
     for result in await asyncio.gather(*works, return_exceptions=True):
         if isinstance(result, Exception) and not isinstance(result, (OSError, wire.Closed)):
             raise result
+    if died is not None:
+        raise Failed(f"the server ended by itself ({died}):\n{server.tail()}")
+    if done:
+        raise Failed(f"{len(done)} connections ended before the server was killed:\n{server.tail()}")
+    idle = [keeper.room for keeper in keepers if keeper.confirmed == confirmed[keeper]]
+    if idle:
+        raise Failed(f"nothing was confirmed for {idle} in {FIRST_SECONDS} s:\n{server.tail()}")
     server.start()
     faults = [fault for keeper in keepers for fault in await keeper.look(server)]
     print(f"killed after {seconds:.2f} s: {sum(len(keeper.members) for keeper in keepers) - before} members and "

@@ -2,6 +2,8 @@
 """SIGTERM and start under many sessions: whoever was promised to resume can, and gets what was not acknowledged. Then
 `balcony drain --final`, which ends them all.
 
+Some of them are in a room: whoever enters it afterwards finds them there, and they hear what is said.
+
     restart.py [--sessions 200] [--storage URL] [--drain]
 """
 
@@ -11,11 +13,14 @@ import sys
 import time
 
 import wire
-from servers import DOMAIN, Balcony, Failed
+from servers import DOMAIN, ROOMS, Balcony, Failed
 
 PER_ACCOUNT = 10
 AT_ONCE = 20
 LEAST = 0.99
+GUESTS = 12
+ROOM = f"hall@{ROOMS}"
+MUC = "http://jabber.org/protocol/muc"
 
 
 class Session:
@@ -23,7 +28,8 @@ class Session:
 
     def __init__(self, number):
         self.user, self.resource = f"user{number // PER_ACCOUNT}", f"r{number % PER_ACCOUNT}"
-        self.resumed, self.again, self.finished = False, False, False
+        self.resumed, self.again, self.finished, self.greeted = False, False, False, False
+        self.nick = f"{self.user} {self.resource}" if number < GUESTS else None
 
     async def begin(self, server):
         self.wire = await (await wire.Wire.connect(server)).login(self.user, "secret")
@@ -32,9 +38,29 @@ class Session:
         self.id = (await self.wire.next()).get("id")
         if not self.id:
             raise Failed("resumption was not promised")
+        if self.nick:
+            self.wire.send(f"<presence to='{ROOM}/{self.nick}'><x xmlns='{MUC}'/></presence>")
+            await self.is_in()
         self.wire.send(wire.message(f"{self.user}@{DOMAIN}/{self.resource}", f"m-{self.resource}", "Stay but a little"))
-        while (await self.wire.next()).tag != wire.CLIENT + "message":
+        while (await self.wire.next()).get("id") != f"m-{self.resource}":
             pass
+
+    async def is_in(self):
+        """Reads until the room has told its subject, which comes last; gives who is there."""
+        nicks = set()
+        while True:
+            element = await self.wire.next()
+            if element.get("type") == "error":
+                raise Failed(wire.ElementTree.tostring(element))
+            if element.tag == wire.CLIENT + "presence":
+                nicks.add(element.get("from").partition("/")[2])
+            if element.find(wire.CLIENT + "subject") is not None:
+                return nicks
+
+    async def is_greeted(self):
+        while not self.greeted:
+            element = await asyncio.wait_for(self.wire.next(), 20)
+            self.greeted = element.findtext(wire.CLIENT + "body") == "Welcome back"
 
     async def end(self):
         """Reads until the server closes, which it must do without closing the stream."""
@@ -83,8 +109,28 @@ def drain(server, *how):
     server.ended()
 
 
+async def greet(server, guests):
+    """Somebody enters the room of before and greets everybody there. What is not as before."""
+    late = Session(0)
+    late.wire = await (await wire.Wire.connect(server)).login(late.user, "secret")
+    await late.wire.bind("late")
+    late.wire.send(f"<presence to='{ROOM}/late'><x xmlns='{MUC}'/></presence>")
+    found = await late.is_in() - {"late"}
+    late.wire.send(f"<message type='groupchat' to='{ROOM}'><body>Welcome back</body></message>")
+    await asyncio.gather(*(guest.is_greeted() for guest in guests))
+    missing = {guest.nick for guest in guests} ^ found
+    return [f"{ROOM} is not as before: {sorted(missing)}"] if missing else []
+
+
 async def play(server, sessions, stop):
-    await gently(session.begin(server) for session in sessions)
+    # Whoever enters first makes the room.
+    guests = [session for session in sessions if session.nick]
+    await guests[0].begin(server)
+    guests[0].wire.send(f"<iq type='set' id='open' to='{ROOM}'><query xmlns='{MUC}#owner'>"
+                        "<x xmlns='jabber:x:data' type='submit'/></query></iq>")
+    while (await guests[0].wire.next()).get("id") != "open":
+        pass
+    await gently(session.begin(server) for session in sessions[1:])
     ends = [asyncio.create_task(session.end()) for session in sessions]
     began = time.monotonic()
     await asyncio.to_thread(stop, server)
@@ -96,6 +142,12 @@ async def play(server, sessions, stop):
     resumed = sum(session.resumed for session in sessions)
     again = sum(session.again for session in sessions)
     unfinished = sum(session.ending == "end of file" for session in sessions)
+    guests = [guest for guest in guests if guest.resumed]
+    faults = await greet(server, guests)
+    print(f"{len(guests)} in a room, {sum(guest.greeted for guest in guests)} heard what was said there; "
+          f"{'; '.join(faults) or 'all are there'}")
+    if faults:
+        return False
     print(f"{len(sessions)} sessions: {unfinished} left unfinished in {stopped - began:.1f} s, "
           f"server back after {started - stopped:.1f} s, {resumed} resumed, {again} got their message again, "
           f"in {time.monotonic() - started:.1f} s", flush=True)

@@ -31,7 +31,7 @@ impl Room {
         };
         let stanza = parcel.stanza();
         if self.is_news_of_session(context, stanza, from, out)
-            || self.is_answer_to_probe(context.now, stanza, from)
+            || self.is_answer_to_probe(context, stanza, from, out)
         {
             return;
         }
@@ -200,6 +200,7 @@ impl Room {
         }
         own_codes.extend_from_slice(codes);
         self.announce(nick, &Notes::default(), &own_codes, out);
+        self.begin_anew(newcomer);
         let wish = Wish::of(join, context.wall);
         for parcel in self.history.select(&wish, self.config.history_max) {
             out.effects
@@ -249,14 +250,16 @@ impl Room {
             return;
         };
         let nick = occupant.nick().to_owned();
+        // What a server answers to a probe is nothing that the client has said.
+        let said = Some(parcel.stanza()).filter(|stanza| !self.answers_probe(stanza, from));
         if occupant.clients.len() == 1 {
             if let Some(occupant) = self.occupants.remove(&nick) {
-                self.announce_gone(occupant, Some(parcel.stanza()), &Notes::default(), &[], out);
+                self.announce_gone(occupant, said, &Notes::default(), &[], out);
             }
             self.close_when_empty();
             return;
         }
-        self.leave_others(&nick, from, Some(parcel.stanza()), &[], out);
+        self.leave_others(&nick, from, said, &[], out);
     }
 
     /// One of several clients of an occupant is out. The others still see the user; only this client learns of it.

@@ -127,7 +127,18 @@ impl History {
 
     /// Whether this message is still remembered.
     pub(crate) fn holds(&self, id: &str) -> bool {
-        self.said.iter().any(|said| said.id == id)
+        self.place_of(id).is_some()
+    }
+
+    /// The place of a message that is still remembered.
+    pub(crate) fn place_of(&self, id: &str) -> Option<i64> {
+        let said = self.said.iter().rev().find(|said| said.id == id);
+        said.map(|said| said.place)
+    }
+
+    /// The place of the newest message that was ever said.
+    pub(crate) fn last(&self) -> i64 {
+        self.last
     }
 
     /// Up to which place rows may go now.

@@ -211,6 +211,7 @@ impl Room {
             *self = Room {
                 rows,
                 vanished,
+                outages: std::mem::take(&mut self.outages),
                 stored: false,
                 locked: kept.locked,
                 tombstone: self.tombstone.take(),
@@ -243,6 +244,13 @@ impl Room {
             self.assess(&nick, out);
         }
         self.annotate(context, out);
+        // PSA-64: who left meanwhile could not say so.
+        let elsewhere = self.occupants.clients().map(|client| &client.address);
+        let elsewhere = elsewhere.filter(|address| !context.settings.is_local(address));
+        let elsewhere: Vec<Address> = elsewhere.cloned().collect();
+        for address in &elsewhere {
+            self.probe(context, address, out);
+        }
         self.close_when_empty();
     }
 

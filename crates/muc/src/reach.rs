@@ -22,7 +22,7 @@ use crate::{Effect, Key, Settings};
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// So often. A client that still does not get it is out of the room.
 const AGAIN_MAX: u8 = 3;
-/// A presence that comes later is no answer to a probe.
+/// A presence in the client's own words that comes later is no answer to a probe.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a room knows of paths.
@@ -47,10 +47,12 @@ pub(crate) struct Reach {
     pub(crate) lost: Option<Moment>,
     /// What could not be sent to it.
     missed: Option<Box<Missed>>,
+    /// The place in the history of the newest message that was said before it entered.
+    since: i64,
     /// How often it was sent again although nothing was known to be broken.
     again: u8,
-    /// The id of a probe that it may still answer, and when it was sent.
-    probe: Option<(Box<str>, Moment)>,
+    /// When it was asked last whether it is still there.
+    probed: Option<Moment>,
 }
 
 /// What a client has missed. Of messages there are never more than the history holds.
@@ -146,7 +148,6 @@ impl Room {
         for address in clients {
             if let Some(client) = self.occupants.client_mut(address) {
                 client.reach.lost = Some(context.now);
-                client.reach.probe = None;
             }
         }
         let grace = context.settings.ghost_grace;
@@ -181,6 +182,15 @@ impl Room {
         for address in clients {
             self.give_back(address, out);
             self.probe(context, address, out);
+        }
+    }
+
+    /// A client is told everything: what it missed before, and what still comes back of that, is nothing to it any more.
+    pub(crate) fn begin_anew(&mut self, address: &Address) {
+        let since = self.history.last();
+        if let Some(client) = self.occupants.client_mut(address) {
+            client.reach.missed = None;
+            client.reach.since = since;
         }
     }
 
@@ -240,22 +250,32 @@ impl Room {
         else {
             return false;
         };
-        if let Some(client) = self.occupants.client_mut(from) {
-            client.reach.paused = genuine.bytes.is_some();
-        }
-        if let Some(nick) = self.nick_of(from) {
-            self.assess(&nick, out);
-            self.annotate(context, out);
-        }
+        self.session_is(context, from, genuine.bytes.is_some(), out);
         true
     }
 
+    fn session_is(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        client: &Address,
+        is_paused: bool,
+        out: &mut Out,
+    ) {
+        if let Some(client) = self.occupants.client_mut(client) {
+            client.reach.paused = is_paused;
+        }
+        if let Some(nick) = self.nick_of(client) {
+            self.assess(&nick, out);
+            self.annotate(context, out);
+        }
+    }
+
     /// PSA-64: asked in the name of the occupant, who is who was shown the presence.
-    fn probe(&mut self, context: &mut Context<'_, Settings>, address: &Address, out: &mut Out) {
+    pub(crate) fn probe(&mut self, context: &mut Context<'_, Settings>, address: &Address, out: &mut Out) {
         let Some(occupant) = self.occupants.of_client(address).map(|one| one.address.clone()) else {
             return;
         };
-        let id = context.token();
+        let id = format!("{}{}", self.mark(address), context.token());
         let probe = Stanza::build(
             Kind::Presence(PresenceType::Probe),
             Some(&occupant),
@@ -265,22 +285,38 @@ impl Room {
         );
         out.effects.push(Effect::Route(Parcel::new(probe), None));
         if let Some(client) = self.occupants.client_mut(address) {
-            client.reach.probe = Some((id.into(), context.now));
+            client.reach.probed = Some(context.now);
         }
     }
 
-    /// Whether this is the answer to a probe, which tells nobody anything: that the client is there, or once more what it
-    /// said when it entered.
-    pub(crate) fn is_answer_to_probe(&mut self, now: Moment, stanza: &Stanza, from: &Address) -> bool {
+    /// Whether this is the answer to a probe, which tells nobody anything: that the client is there, under an id that only
+    /// this room gives, however late; or, once, what it said when it entered.
+    pub(crate) fn is_answer_to_probe(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        stanza: &Stanza,
+        from: &Address,
+        out: &mut Out,
+    ) -> bool {
+        if self.answers_probe(stanza, from) {
+            self.session_is(context, from, false, out);
+            return true;
+        }
         let Some(client) = self.occupants.client_mut(from) else {
             return false;
         };
-        let Some((probe, sent)) = client.reach.probe.take() else {
-            return false;
-        };
-        let is_plain = stanza.children().next().is_none();
-        let is_answer = is_plain && stanza.id().as_deref() == Some(&*probe);
-        now.since(sent) < ANSWER_WITHIN && (is_answer || says_the_same(stanza, &client.presence))
+        let asked = client.reach.probed;
+        let is_awaited = asked.is_some_and(|at| context.now.since(at) < ANSWER_WITHIN);
+        let is_answer = is_awaited && says_the_same(stanza, &client.presence);
+        if is_answer {
+            client.reach.probed = None;
+        }
+        is_answer
+    }
+
+    /// Whether this bears the id of a probe that was sent to that client, and says no more than whether it is there.
+    pub(crate) fn answers_probe(&self, stanza: &Stanza, from: &Address) -> bool {
+        stanza.children().next().is_none() && stanza.id().is_some_and(|id| id.starts_with(&self.mark(from)))
     }
 
     /// What was to go to somebody out of reach does not go. It is noted instead (PSA-60, PSA-66).
@@ -394,6 +430,14 @@ impl Room {
             // Somebody who is out of the room already misses nothing.
             return true;
         };
+        if let What::Message(id) = &what
+            && self
+                .history
+                .place_of(id)
+                .is_some_and(|place| place <= client.reach.since)
+        {
+            return true;
+        }
         let missed = client.reach.missed.get_or_insert_default();
         match what {
             What::Subject => missed.subject = true,

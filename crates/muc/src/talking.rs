@@ -271,9 +271,8 @@ impl Room {
         out.effects.push(Effect::Route(copy, None));
     }
 
-    /// What stands before the id of a request of one of several clients of an occupant, so that the answer finds it. It
-    /// tells nothing to anybody else.
-    fn mark(&self, client: &Address) -> String {
+    /// What stands before ids that concern one client, so that an answer is known as one. It tells nothing to anybody else.
+    pub(crate) fn mark(&self, client: &Address) -> String {
         let mut mark = self.occupant_id_of(client.as_str());
         mark.truncate(16);
         format!("{mark}.")

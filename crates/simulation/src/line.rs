@@ -13,7 +13,7 @@ use s2s::{
 
 use stream_management::Mailbox;
 
-use crate::connection::Dealt;
+use crate::connection::{Dealt, shutdown};
 use crate::surroundings::Simulated;
 
 /// What the network takes from one end before the other reads.
@@ -128,6 +128,11 @@ impl End {
         self.inbox.clear();
         self.outbox.clear();
         self.hung_up = true;
+    }
+
+    /// The server stops.
+    pub(crate) fn dismiss(&mut self) {
+        self.orders.give(Order::End(shutdown()));
     }
 
     /// This end is gone without a word.

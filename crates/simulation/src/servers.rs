@@ -145,7 +145,20 @@ impl Servers {
 
     /// A server stops as it does on SIGTERM, and starts again with what it kept. The others see their lines break.
     pub fn restart(&mut self, server: usize) {
-        self.worlds[server].restart();
+        self.worlds[server].suspend();
+        // What the goodbyes have to say to others is said; then the lines end, and no more calls are made.
+        self.settle();
+        let nobody = Arc::new(Switchboard::default());
+        self.worlds[server].router().attach_network(nobody);
+        for line in &mut self.lines {
+            for (end, at) in line.ends.iter_mut().zip(line.servers) {
+                if at == server {
+                    end.dismiss();
+                }
+            }
+        }
+        self.settle();
+        self.worlds[server].go_on();
         self.is_new(server);
     }
 

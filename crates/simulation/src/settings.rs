@@ -30,6 +30,8 @@ pub struct Settings {
     pub resume_timeout: Duration,
     /// `sm.delay_stamp_after`.
     pub delay_stamp_after: Duration,
+    /// `muc.ghost_grace`.
+    pub ghost_grace: Duration,
     /// `limits`.
     pub limits: Limits,
 }
@@ -89,6 +91,7 @@ impl Default for Settings {
             presence: presence::Settings::default(),
             resume_timeout: Duration::from_secs(300),
             delay_stamp_after: Duration::from_secs(10),
+            ghost_grace: Duration::from_secs(300),
             limits: Limits::default(),
         }
     }
@@ -253,6 +256,7 @@ impl Settings {
                     .iter()
                     .map(|(domain, _)| (*domain).to_owned())
                     .collect(),
+                ghost_grace: self.ghost_grace,
                 ..muc::Settings::default()
             },
             federation: self.federation(),

@@ -338,6 +338,12 @@ impl World {
 
     /// The server stops as it does on SIGTERM, and starts again with what is stored.
     pub fn restart(&mut self) {
+        self.suspend();
+        self.go_on();
+    }
+
+    /// The first part of it: everybody hears of it.
+    pub(crate) fn suspend(&mut self) {
         self.router.suspend_all();
         self.settle();
         let open: Vec<ConnectionId> = self.connections.keys().copied().collect();
@@ -345,6 +351,13 @@ impl World {
             self.at(id, |connection, hall| connection.end(hall, shutdown()));
         }
         self.come_to_rest();
+    }
+
+    /// The second part.
+    pub(crate) fn go_on(&mut self) {
+        while self.router.give_back_to_rooms() {
+            self.come_to_rest();
+        }
         let rooms: Arc<Mutex<Vec<KeptRoom>>> = Arc::default();
         for room in self.router.rooms_in_memory() {
             let all = Arc::clone(&rooms);
@@ -368,6 +381,8 @@ impl World {
         self.surroundings.forget();
         self.router = router(&self.settings, &self.store, &self.surroundings);
         let kept = std::mem::take(&mut *kept.lock());
+        self.router.restore_capabilities(Box::new(|_| {}));
+        self.come_to_rest();
         let sessions = kept.iter().map(|session| session.address.clone()).collect();
         self.router.restore(kept);
         let rooms = std::mem::take(&mut *rooms.lock());

@@ -108,6 +108,29 @@ impl Router {
         known
     }
 
+    /// The server stops: rooms get back what still waits for other domains, so that it is kept with them. False: there was
+    /// nothing.
+    pub fn give_back_to_rooms(self: &Arc<Self>) -> bool {
+        let services = &self.settings.load().muc.services;
+        let waits = |view: &View| view.waiting.0 > 0 || view.streams.iter().any(|stream| stream.is_broken);
+        let is_of_rooms = |view: &View| {
+            services
+                .iter()
+                .any(|service| *service == view.pair.local.as_str())
+        };
+        let links = self
+            .links()
+            .into_iter()
+            .filter(|view| waits(view) && is_of_rooms(view));
+        let pairs: Vec<Pair> = links.map(|view| view.pair).collect();
+        self.work(|worker| {
+            for pair in &pairs {
+                self.tell_link(pair, Input::Stop, worker);
+            }
+        });
+        !pairs.is_empty()
+    }
+
     /// `watcher` wants to know of the path from its domain to `domain`, and is told of it now and at every change.
     pub fn watch(self: &Arc<Self>, watcher: &Address, domain: &Address, worker: &mut Worker) {
         let pair = Pair::of(watcher, domain);
@@ -391,6 +414,7 @@ impl World<Link> for Router {
             | Input::SettingsChanged
             | Input::Connect
             | Input::Drop
+            | Input::Stop
             | Input::Recorded(_) => {}
         }
     }

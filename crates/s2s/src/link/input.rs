@@ -92,6 +92,8 @@ pub enum Input {
     Connect,
     /// An operator wants the streams closed.
     Drop,
+    /// The server stops: whoever can keep what still waits gets it back.
+    Stop,
     /// An attempt in either direction is over, for whoever asks later.
     Recorded(Arc<Attempt>),
 }

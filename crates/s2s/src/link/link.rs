@@ -181,6 +181,15 @@ impl Machine for Link {
             Input::SettingsChanged => {}
             Input::Connect => self.connect_now(&mut step),
             Input::Drop => self.drop_streams(&mut step),
+            Input::Stop => {
+                if let Some(stream) = self.streams.suspended() {
+                    step.effect(Effect::GiveUp(stream));
+                }
+                let error = self.state.cause().unwrap_or(Cause::Timeout).error();
+                for entry in self.queue.take_all() {
+                    give_back(entry, error.clone(), &mut step);
+                }
+            }
             Input::Recorded(attempt) => {
                 if self.attempts.len() >= ATTEMPTS_REMEMBERED {
                     self.attempts.pop_front();

@@ -133,10 +133,26 @@ pub(super) async fn stop(server: Server, ending: Ending) {
         );
     }
     if ending == Ending::Restart {
+        give_back(&server).await;
         keep(&server).await;
     }
     server.store.close().await;
     info!(event = "stopped", "the server has stopped");
+}
+
+/// What rooms have sent to other servers, and what did not get there, is theirs to keep.
+async fn give_back(server: &Server) {
+    let given_back = async {
+        while server.router.give_back_to_rooms() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(STOPPING_TIME, given_back).await.is_err() {
+        warn!(
+            event = "stopping",
+            "messages of rooms to other servers were not given back in time"
+        );
+    }
 }
 
 /// Writes down the sessions that clients can go on with when the server is back.

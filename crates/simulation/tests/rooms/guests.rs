@@ -1,0 +1,441 @@
+//! Guests: how they log in, resume, listen, and what they believe of the room.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use c2s::Transport;
+use machine::Moment;
+use simulation::{Client, ConnectionId, Dice, Heard, Login, Mechanism, Say, Servers};
+use xml::Element;
+
+/// Who lives where. The first one is the scribe; the room is at the first server.
+pub(crate) const GUESTS: [(&str, usize); 6] = [
+    ("scribe", 0),
+    ("romeo", 0),
+    ("benvolio", 0),
+    ("juliet", 1),
+    ("nurse", 1),
+    ("escalus", 2),
+];
+pub(crate) const DOMAINS: [&str; 3] = ["montague.lit", "capulet.lit", "verona.lit"];
+pub(crate) const SERVICE: &str = "rooms.montague.lit";
+pub(crate) const ROOM: &str = "ball@rooms.montague.lit";
+
+const CLIENT: &str = "jabber:client";
+const STREAM: &str = "http://etherx.jabber.org/streams";
+const MANAGEMENT: &str = "urn:xmpp:sm:3";
+const DISCO: &str = "http://jabber.org/protocol/disco#info";
+const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
+const ANNOTATION: &str = "urn:xmpp:psa";
+/// Everybody's client asks for annotations, and says so.
+const CAPS: &str = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' \
+    ver='34PFyQ9p0Fl3JpuuIUS4YbTDV3Y='/>";
+
+/// How the session of a guest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Line {
+    On,
+    /// The connection broke, and the session waits for its client.
+    Paused(Moment),
+    /// There is none.
+    Over,
+}
+
+/// What a guest was told, from the moment it asked to enter.
+#[derive(Debug, Default)]
+pub(crate) struct Stay {
+    /// The number in the presence with which it entered.
+    pub(crate) number: u64,
+    /// Whether it was told that it is in.
+    pub(crate) is_in: bool,
+    /// Whom it sees, and whether that may not be so.
+    pub(crate) views: BTreeMap<String, bool>,
+    /// What it heard, in order.
+    pub(crate) heard: Vec<u64>,
+    /// What it heard before it was told that it is in.
+    pub(crate) early: BTreeSet<u64>,
+    /// What of that came later than it was said.
+    pub(crate) late: BTreeSet<u64>,
+}
+
+/// What a guest has noticed that concerns all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Somebody's presence, with the number of its stay.
+    Shown(String, u64),
+    Left(String),
+    /// Something was said; whether it was said again to this guest alone.
+    Said(u64, bool),
+    /// It was told that it is out.
+    Removed,
+    /// An annotation.
+    Marked,
+}
+
+/// One guest, over all its sessions.
+pub(crate) struct Guest {
+    pub(crate) place: usize,
+    pub(crate) connection: Option<ConnectionId>,
+    client: Client,
+    login: Option<Login>,
+    pub(crate) line: Line,
+    bound: bool,
+    /// Whether its next sessions outlive their connections.
+    pub(crate) is_resumable: bool,
+    resumption: Option<String>,
+    resumes: bool,
+    handled: u32,
+    pub(crate) stay: Option<Stay>,
+    /// It could not enter, and will try again.
+    pub(crate) wants_in: bool,
+    pub(crate) news: Vec<News>,
+    /// What it has said and heard, if anybody wants to know.
+    pub(crate) transcript: Option<Vec<String>>,
+}
+
+impl Guest {
+    pub(crate) fn new(place: usize) -> Guest {
+        Guest {
+            place,
+            connection: None,
+            client: Client::default(),
+            login: None,
+            line: Line::Over,
+            bound: false,
+            is_resumable: true,
+            resumption: None,
+            resumes: false,
+            handled: 0,
+            stay: None,
+            wants_in: false,
+            news: Vec::new(),
+            transcript: None,
+        }
+    }
+
+    pub(crate) fn nick(&self) -> &'static str {
+        GUESTS[self.place].0
+    }
+
+    pub(crate) fn server(&self) -> usize {
+        GUESTS[self.place].1
+    }
+
+    pub(crate) fn bare(&self) -> String {
+        format!("{}@{}", self.nick(), DOMAINS[self.server()])
+    }
+
+    /// Whether it can say something.
+    pub(crate) fn is_there(&self) -> bool {
+        self.line == Line::On && self.bound && self.login.is_none()
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        matches!(self.line, Line::Paused(_))
+    }
+
+    pub(crate) fn is_in(&self) -> bool {
+        self.stay.as_ref().is_some_and(|stay| stay.is_in)
+    }
+
+    /// A new connection; the session that waits is resumed on it, if one does.
+    pub(crate) fn connect(&mut self, servers: &mut Servers, dice: &mut Dice) {
+        self.resumes = self.is_paused();
+        let world = servers.at(self.server());
+        let connection = world.connect(Transport::DirectTls);
+        let login = Login::new(self.nick(), DOMAINS[self.server()], "secret", dice.fork())
+            .resource("one")
+            .by(Mechanism::Plain, None);
+        world.say(connection, &login.open());
+        self.connection = Some(connection);
+        self.client = Client::default();
+        self.login = Some(login);
+        self.line = Line::On;
+        if !self.resumes {
+            self.bound = false;
+            self.resumption = None;
+        }
+    }
+
+    /// Its connection is no more, and it knows.
+    pub(crate) fn disconnected(&mut self, now: Moment) {
+        match self.resumption {
+            Some(_) => self.line = Line::Paused(now),
+            None => self.end(),
+        }
+    }
+
+    /// Its session is no more, and it knows.
+    pub(crate) fn end(&mut self) {
+        self.line = Line::Over;
+        self.resumption = None;
+        self.stay = None;
+        self.wants_in = false;
+        self.login = None;
+        self.bound = false;
+    }
+
+    pub(crate) fn say(&mut self, servers: &mut Servers, stanza: &str) {
+        self.note(|| format!("says {stanza}"));
+        if let Some(connection) = self.connection {
+            servers.at(self.server()).say(connection, stanza.as_bytes());
+        }
+    }
+
+    fn note(&mut self, what: impl FnOnce() -> String) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.push(what());
+        }
+    }
+
+    pub(crate) fn enter(&mut self, servers: &mut Servers, number: u64) {
+        self.wants_in = false;
+        self.stay = Some(Stay {
+            number,
+            ..Stay::default()
+        });
+        let stanza = format!(
+            "<presence to='{ROOM}/{}'><status>{number}</status>{CAPS}<x xmlns='http://jabber.org/protocol/muc'/></presence>",
+            self.nick()
+        );
+        self.say(servers, &stanza);
+    }
+
+    /// Presence that is no wish to enter.
+    pub(crate) fn show(&mut self, servers: &mut Servers, is_away: bool) {
+        let Some(number) = self.stay.as_ref().map(|stay| stay.number) else {
+            return;
+        };
+        let show = if is_away { "<show>away</show>" } else { "" };
+        let stanza = format!(
+            "<presence to='{ROOM}/{}'>{show}<status>{number}</status>{CAPS}</presence>",
+            self.nick()
+        );
+        self.say(servers, &stanza);
+    }
+
+    pub(crate) fn leave(&mut self, servers: &mut Servers) {
+        self.stay = None;
+        let stanza = format!("<presence to='{ROOM}/{}' type='unavailable'/>", self.nick());
+        self.say(servers, &stanza);
+    }
+
+    /// Reads what has come. True: there was something.
+    pub(crate) fn listen(&mut self, servers: &mut Servers) -> Result<bool, String> {
+        let Some(connection) = self.connection.filter(|_| self.line == Line::On) else {
+            return Ok(false);
+        };
+        let world = servers.at(self.server());
+        let bytes = world.hear(connection);
+        let is_closed = world.is_closed(connection);
+        self.client.read(&bytes);
+        while let Some(heard) = self.client.hear().map_err(|error| format!("{error}"))? {
+            self.hear(servers, connection, &heard)?;
+            if self.line != Line::On {
+                return Ok(true);
+            }
+        }
+        if is_closed {
+            return Err("was thrown out".to_owned());
+        }
+        Ok(!bytes.is_empty())
+    }
+
+    fn hear(&mut self, servers: &mut Servers, connection: ConnectionId, heard: &Heard) -> Result<(), String> {
+        if self.login.is_some() {
+            return self.log_in(servers, connection, heard);
+        }
+        let element = match heard {
+            Heard::Element(element) => element,
+            Heard::Opened(_) => return Ok(()),
+            Heard::Closed => return Err("was thrown out".to_owned()),
+        };
+        self.note(|| format!("    hears {}", element.as_str()));
+        match element.name() {
+            "presence" | "message" | "iq" => self.handled = self.handled.wrapping_add(1),
+            "enabled" => {
+                self.resumption = element.attribute("id").map(std::borrow::Cow::into_owned);
+                self.handled = 0;
+            }
+            "r" => {
+                let word = format!("<a xmlns='{MANAGEMENT}' h='{}'/>", self.handled);
+                servers.at(self.server()).say(connection, word.as_bytes());
+            }
+            // The session is no more: the client knows that it must begin anew.
+            "failed" => self.end(),
+            "a" | "resumed" => {}
+            name => return Err(format!("hears <{name}/>")),
+        }
+        match element.name() {
+            "presence" => self.hear_presence(element),
+            "message" => self.hear_message(element),
+            "iq" => {
+                self.hear_iq(servers, element);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn log_in(
+        &mut self,
+        servers: &mut Servers,
+        connection: ConnectionId,
+        heard: &Heard,
+    ) -> Result<(), String> {
+        let world = servers.at(GUESTS[self.place].1);
+        if self.resumes
+            && let Heard::Element(element) = heard
+            && element.is(STREAM, "features")
+            && element
+                .child("urn:ietf:params:xml:ns:xmpp-bind", "bind")
+                .is_some()
+        {
+            self.login = None;
+            let name = self.resumption.clone().unwrap_or_default();
+            let resume = format!(
+                "<resume xmlns='{MANAGEMENT}' h='{}' previd='{name}'/>",
+                self.handled
+            );
+            world.say(connection, resume.as_bytes());
+            return Ok(());
+        }
+        let Some(login) = &mut self.login else {
+            return Ok(());
+        };
+        match login.hear(heard) {
+            Say::Nothing => {}
+            Say::Bytes(bytes) => world.say(connection, &bytes),
+            Say::Anew(bytes) => {
+                self.client.restart();
+                world.say(connection, &bytes);
+            }
+            Say::Bound(_) => {
+                self.login = None;
+                self.bound = true;
+                if self.is_resumable {
+                    let enable = format!("<enable xmlns='{MANAGEMENT}' resume='true'/>");
+                    world.say(connection, enable.as_bytes());
+                }
+                self.say(servers, "<presence/>");
+            }
+            Say::Failed(why) => return Err(format!("cannot log in: {why}")),
+        }
+        Ok(())
+    }
+
+    fn hear_iq(&mut self, servers: &mut Servers, element: &Element) {
+        let tree = element.to_tree();
+        let attribute = |name: &str| tree.attribute(name).unwrap_or_default().to_owned();
+        if attribute("type") == "get"
+            && let Some(query) = tree.find(DISCO, "query")
+        {
+            let node = query.attribute("node").unwrap_or_default();
+            let answer = format!(
+                "<iq type='result' id='{}' to='{}'><query xmlns='{DISCO}' node='{node}'>\
+                 <feature var='urn:xmpp:psa'/></query></iq>",
+                attribute("id"),
+                attribute("from")
+            );
+            self.say(servers, &answer);
+        }
+    }
+
+    fn hear_presence(&mut self, element: &Element) -> Result<(), String> {
+        let from = element.attribute("from").unwrap_or_default().into_owned();
+        let Some(nick) = from.strip_prefix(ROOM).and_then(|rest| rest.strip_prefix('/')) else {
+            return Ok(());
+        };
+        let kind = element.attribute("type").map(std::borrow::Cow::into_owned);
+        let Some(stay) = &mut self.stay else {
+            // It has left, and what was on its way does not matter any more.
+            return Ok(());
+        };
+        let is_own = element.child(MUC_USER, "x").is_some_and(|x| {
+            let tree = x.to_tree();
+            tree.children()
+                .any(|status| status.attribute("code") == Some("110"))
+        });
+        let mark = element
+            .children()
+            .find(|child| child.is(ANNOTATION, "state-annotation"));
+        let is_marked = mark.is_some_and(|mark| mark.to_tree().children().next().is_some());
+        match kind.as_deref() {
+            None => {
+                let status = element
+                    .child(CLIENT, "status")
+                    .and_then(|status| status.text().parse().ok());
+                let number: u64 = status.ok_or("hears of somebody who did not say that")?;
+                if is_own && nick == GUESTS[self.place].0 {
+                    if number != stay.number {
+                        // That was an earlier stay.
+                        return Ok(());
+                    }
+                    stay.is_in = true;
+                }
+                stay.views.insert(nick.to_owned(), is_marked);
+                self.news.push(News::Shown(nick.to_owned(), number));
+                if is_marked {
+                    self.news.push(News::Marked);
+                }
+            }
+            // The end of an earlier stay.
+            Some("unavailable") if is_own && !stay.is_in => {}
+            Some("unavailable") if is_own => {
+                self.news.push(News::Left(nick.to_owned()));
+                self.news.push(News::Removed);
+                self.stay = None;
+            }
+            Some("unavailable") => {
+                stay.views.remove(nick);
+                self.news.push(News::Left(nick.to_owned()));
+            }
+            // It cannot enter now, and tries again.
+            Some("error") if !stay.is_in => {
+                self.stay = None;
+                self.wants_in = true;
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn hear_message(&mut self, element: &Element) -> Result<(), String> {
+        let from = element.attribute("from").unwrap_or_default();
+        let kind = element.attribute("type");
+        if !from.starts_with(ROOM) {
+            return Ok(());
+        }
+        if kind.as_deref() == Some("error") {
+            let tree = element.to_tree();
+            let error = tree.children().find(|child| child.name == "error");
+            let is_out =
+                error.is_some_and(|error| error.children().any(|child| child.name == "not-acceptable"));
+            if is_out && self.is_in() {
+                self.news.push(News::Removed);
+                self.stay = None;
+            }
+            return Ok(());
+        }
+        let body = element
+            .child(CLIENT, "body")
+            .and_then(|body| body.text().parse().ok());
+        let (Some(number), Some(stay)) = (body, &mut self.stay) else {
+            return Ok(());
+        };
+        if !stay.is_in {
+            // On its way since an earlier stay, or before what says that it is in.
+            stay.early.insert(number);
+            return Ok(());
+        }
+        if stay.heard.contains(&number) {
+            return Err(format!("hears {number} twice"));
+        }
+        stay.heard.push(number);
+        let is_late = element.child("urn:xmpp:delay", "delay").is_some();
+        if is_late {
+            stay.late.insert(number);
+        }
+        self.news.push(News::Said(number, is_late));
+        Ok(())
+    }
+}
