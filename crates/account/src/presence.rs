@@ -441,18 +441,16 @@ impl Account {
         // RFC 6121 §4.6.6: whoever got directed presence from this resource learns whether it is still there, no more.
         // Others learn that nothing is there for them, and not whether anything is; so a room that holds on to somebody
         // whose goodbye was lost finds out. The same for an account that does not exist.
-        let mut news = None;
         let (kind, source) = if from.is_bare() {
             // RFC 6121 §4.3.2 rule 1.
             (PresenceType::Unsubscribed, &self.address)
         } else if to.is_bare() {
             // A probe of a session of ours is no subscription that could be out of step.
             return;
-        } else if let Some(session) = self.session_at(to).filter(|session| session.directed_to(from)) {
-            // Who asks for it learns also that the session is out of reach: perhaps what said so was lost.
-            let asks = session.told.elsewhere.contains(from)
-                || self.services.get(from.domainpart()).is_some_and(|wants| *wants);
-            news = self.news_of(context, session.id).filter(|_| asks);
+        } else if self
+            .session_at(to)
+            .is_some_and(|session| session.directed_to(from))
+        {
             (PresenceType::Available, to)
         } else {
             (PresenceType::Unavailable, to)
@@ -462,7 +460,7 @@ impl Account {
             Some(source),
             Some(from),
             probe.id().as_deref(),
-            news.as_deref().unwrap_or_default(),
+            b"",
         );
         self.reply(Some(answer), out);
     }

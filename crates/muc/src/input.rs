@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use machine::{Moment, Rate};
 use presence::{Hash, State};
-use stanza::{Address, Parcel, StanzaError};
+use stanza::{Address, Condition, Kind, Parcel, StanzaError};
 use stream_management::Receipt;
 
 use crate::stored::{KeptRoom, TOMBSTONES};
@@ -138,6 +138,8 @@ pub enum Effect {
     Learn(Hash, bool),
     /// For the figures.
     Count(Tally),
+    /// The room answered with this error, for the figures.
+    CountError(Kind, Condition),
 }
 
 /// What is counted of rooms.

@@ -345,7 +345,8 @@ impl Room {
                 | Effect::Unwatch(_)
                 | Effect::WakeAt(..)
                 | Effect::Learn(..)
-                | Effect::Count(_) => false,
+                | Effect::Count(_)
+                | Effect::CountError(..) => false,
             };
             if !is_noted {
                 out.effects.push(effect);
@@ -526,11 +527,13 @@ impl Room {
         });
         let sender = sender.resourcepart().and_then(|nick| self.occupants.get(nick));
         if let (Some(recipient), Some(sender), true) = (recipient, sender, answerable)
+            && let condition = error.condition
             && let Some(answer) =
                 parcel
                     .stanza()
                     .error_between(Some(&recipient.address), Some(&sender.address), error, b"")
         {
+            out.effects.push(Effect::CountError(answer.kind(), condition));
             self.to_asker(sender, &Parcel::new(answer), &recipient.address, out);
         }
     }

@@ -156,7 +156,12 @@ impl Room {
     }
 
     pub(crate) fn refuse(&self, parcel: &Parcel, error: impl Into<StanzaError>, out: &mut Out) {
-        self.reply(parcel.error(error), out);
+        let error = error.into();
+        let condition = error.condition;
+        if let Some(answer) = parcel.error(error) {
+            out.effects.push(Effect::CountError(answer.kind(), condition));
+            self.reply(Some(answer), out);
+        }
     }
 
     fn inbound(&mut self, context: &mut Context<'_, Settings>, parcel: &Parcel, out: &mut Out) {

@@ -67,7 +67,8 @@ impl Stage {
                 | Effect::Unwatch(_)
                 | Effect::WakeAt(..)
                 | Effect::Learn(..)
-                | Effect::Count(_) => None,
+                | Effect::Count(_)
+                | Effect::CountError(..) => None,
             })
             .collect()
     }

@@ -15,6 +15,7 @@ use turns::{
     CommitFailed, CommitId, Death, Gone, Limits, LoadFailure, Priority, Refusal, Slot, Worker, World,
 };
 
+use crate::counters::Counter;
 use crate::router::{Destination, Router, settle};
 use crate::store::{Done, StoreError, WhichRooms};
 use crate::surroundings::Alarm;
@@ -402,6 +403,7 @@ impl World<Room> for Router {
                 let service = slot.key().domainpart().to_owned();
                 *self.rooms.1.lock().entry((service, tally)).or_default() += 1;
             }
+            Effect::CountError(kind, condition) => self.counters.add(Counter::Errors(kind, condition), 1),
         }
     }
 
@@ -419,6 +421,7 @@ impl World<Room> for Router {
                         error.write(&mut payload);
                         let id = parcel.stanza().id();
                         let kind = Kind::Iq(IqType::Error);
+                        self.counters.add(Counter::Errors(kind, error.condition), 1);
                         let answer = Stanza::build(kind, parcel.from(), parcel.to(), id.as_deref(), &payload);
                         router.route(Parcel::new(answer), None, worker);
                     }
@@ -453,7 +456,11 @@ impl World<Room> for Router {
             // The room that is loaded anew has nobody in it whom it could watch over.
             Effect::Watch(domain) | Effect::Unwatch(domain) => router.unwatch(slot.key(), &domain, worker),
             // These concerned only the machine that is gone.
-            Effect::WakeAt(..) | Effect::Learn(..) | Effect::Count(_) | Effect::CountRooms(_) => {}
+            Effect::WakeAt(..)
+            | Effect::Learn(..)
+            | Effect::Count(_)
+            | Effect::CountError(..)
+            | Effect::CountRooms(_) => {}
         }
     }
 

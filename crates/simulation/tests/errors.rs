@@ -74,6 +74,25 @@ fn every_error_is_counted_once_under_its_kind_and_condition() {
             presence,
             Condition::BadRequest,
         ),
+        // By a room, and by the service of rooms.
+        (
+            romeo,
+            "<message to='hall@rooms.example.com' type='groupchat'><body>a</body></message>",
+            message,
+            Condition::ItemNotFound,
+        ),
+        (
+            romeo,
+            "<presence to='hall@rooms.example.com'><x xmlns='http://jabber.org/protocol/muc'/></presence>",
+            presence,
+            Condition::JidMalformed,
+        ),
+        (
+            romeo,
+            "<iq to='rooms.example.com' type='get' id='4'><query xmlns='urn:example:unknown'/></iq>",
+            iq,
+            Condition::ServiceUnavailable,
+        ),
         // By the router, for a host.
         (
             romeo,

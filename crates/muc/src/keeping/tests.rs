@@ -158,7 +158,8 @@ impl Desk {
                 | Effect::Unwatch(_)
                 | Effect::WakeAt(..)
                 | Effect::Learn(..)
-                | Effect::Count(_) => {}
+                | Effect::Count(_)
+                | Effect::CountError(..) => {}
             }
         }
         seen
@@ -597,7 +598,8 @@ fn one_message_to_a_thousand_shares_its_bytes_and_only_the_opening_tag_is_new() 
             | Effect::Unwatch(_)
             | Effect::WakeAt(..)
             | Effect::Learn(..)
-            | Effect::Count(_) => None,
+            | Effect::Count(_)
+            | Effect::CountError(..) => None,
         })
         .collect();
     assert_eq!(copies.len(), 1000);

@@ -131,7 +131,11 @@ impl Stage {
                 Effect::Learn(hash, wants) => {
                     let _ = self.settings.presence.capabilities.learn(&hash, wants);
                 }
-                Effect::Kept(..) | Effect::CountRooms(_) | Effect::Settle(_) | Effect::Answer(_) => {}
+                Effect::CountError(..)
+                | Effect::Kept(..)
+                | Effect::CountRooms(_)
+                | Effect::Settle(_)
+                | Effect::Answer(_) => {}
             }
         }
         sent

@@ -22,7 +22,7 @@ mod truth;
 use crate::course::Course;
 
 /// Worlds of an ordinary run.
-const WORLDS: u64 = 60;
+const WORLDS: u64 = 40;
 
 #[test]
 fn a_room_knows_who_is_there_and_everybody_hears_everything() {
