@@ -322,7 +322,8 @@ class WithBalcony(Usual, ByCertificate, Scenario):
 def reader_is_over(writer):
     """Whether the other end has closed its side."""
     protocol = writer.transport.get_protocol()
-    return protocol._stream_reader is not None and protocol._stream_reader.at_eof()
+    # A transport that is closed has none.
+    return protocol is None or protocol._stream_reader is not None and protocol._stream_reader.at_eof()
 
 
 @unittest.skipUnless(shutil.which("prosody"), "Prosody is not installed")
