@@ -339,9 +339,9 @@ impl Account {
         let Some(way) = self.domains.get_mut(domain.as_str()) else {
             return;
         };
-        self.questions.forget_domain(domain.as_str());
         if way.is_broken == is_broken {
             if path == Path::Renewed {
+                self.questions.forget_domain(domain.as_str());
                 self.reprobe_later(context, domain, out);
             }
             return;
@@ -350,6 +350,7 @@ impl Account {
             is_broken,
             is_untold: is_broken,
         };
+        self.questions.forget_domain(domain.as_str());
         // What was to be told of the path before, and is true no longer.
         let untold = self
             .sessions

@@ -118,6 +118,15 @@ fn psa_07_a_question_that_was_on_its_way_when_the_way_broke_is_asked_again() {
 }
 
 #[test]
+fn psa_07_what_a_link_says_when_it_is_first_asked_makes_nobody_forget_a_question() {
+    let mut benvolio = benvolio();
+    shows(&mut benvolio, JULIET, BENVOLIO, VER);
+    let open = question(&benvolio.loses("orchard"));
+    benvolio.path("capulet.lit", Path::Clear);
+    assert_eq!(answers(&mut benvolio, &open), [told(JULIET, "connection-paused")]);
+}
+
+#[test]
 fn psa_40_who_was_shown_directed_presence_and_asks_for_it_is_answered_with_the_news() {
     let tybalt = "tybalt@capulet.lit/psa";
     let mut benvolio = benvolio();

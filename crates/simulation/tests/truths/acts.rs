@@ -248,7 +248,10 @@ impl Voyage {
             _ => Caps::Wants(self.dice.below(3)),
         };
         let person = &mut self.people[place];
-        let says_the_same = person.caps.child() == caps.child();
+        if person.caps.child() == caps.child() {
+            // Nobody would ask again.
+            return;
+        }
         person.caps = caps;
         person.is_new = true;
         if !matches!(caps, Caps::Wants(_)) {
@@ -258,10 +261,7 @@ impl Voyage {
         if person.answers == Answers::Never {
             person.answers = Answers::AtOnce;
         }
-        if !says_the_same {
-            // Whoever says something else is asked anew.
-            person.questions.clear();
-        }
+        person.questions.clear();
         self.show(place);
     }
 
