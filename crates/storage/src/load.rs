@@ -247,7 +247,9 @@ fn roster_item(item: &str) -> Result<roster::ItemRow, Failure> {
             .ok_or_else(|| refused("with an unknown subscription"))?,
         ask: next()? == "1",
         approved: next()? == "1",
-        version: next()?.parse().map_err(|_| refused("with a version that is none"))?,
+        version: next()?
+            .parse()
+            .map_err(|_| refused("with a version that is none"))?,
         name: next()?.to_owned(),
         groups: match next()? {
             "" => Vec::new(),
