@@ -283,13 +283,7 @@ impl Peer {
         let (socket, sni) = match &self.names {
             Some(names) => {
                 let (local, remote) = (names.local.as_str(), names.remote.as_str());
-<<<<<<< Updated upstream
                 let secured = certificates.connect(tcp, self.transport, local, remote).await;
-=======
-                let secured = certificates
-                    .connect(Records(tcp), self.transport, local, remote)
-                    .await;
->>>>>>> Stashed changes
                 (secured.map_err(|error| error.fault())?.into(), None)
             }
             None => {

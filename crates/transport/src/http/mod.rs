@@ -110,14 +110,7 @@ pub(crate) async fn serve(clients: Arc<Clients>, tcp: TcpStream, peer: SocketAdd
         match is_tls {
             Protection::None => Some((Carrier::Plain(tcp), None)),
             Protection::Tls => {
-<<<<<<< Updated upstream
                 let secured = clients.certificates().accept(tcp, Listener::Https, None).await;
-=======
-                let secured = clients
-                    .certificates()
-                    .accept(Records(tcp), Listener::Https, None)
-                    .await;
->>>>>>> Stashed changes
                 match secured {
                     Ok(secured) => {
                         let tls = Tls {
