@@ -403,6 +403,8 @@ pub struct Status {
     pub hosts: Vec<HostStatus>,
     /// What keeps its data, such as `SQLite, /var/lib/balcony/balcony.db`.
     pub database: String,
+    /// Other domains that cannot be reached now.
+    pub unreachable: Vec<String>,
 }
 
 /// One listener.
@@ -421,8 +423,10 @@ pub struct HostStatus {
     pub host: String,
     /// How many accounts it has.
     pub accounts: u64,
-    /// How many clients are logged in.
+    /// How many sessions it has.
     pub sessions: u64,
+    /// Those of them that wait for their clients to come back.
+    pub paused: u64,
 }
 
 /// One account.

@@ -19,6 +19,9 @@ pub(super) fn status(arguments: &Arguments, output: Output) -> Result<Exit, Repo
     Ok(Exit::Fine)
 }
 
+/// The page stays one: further domains are only counted.
+const UNREACHABLE_TOLD: usize = 5;
+
 fn page(status: &Status) -> String {
     let state = match status.state {
         State::Starting => "starting",
@@ -38,11 +41,23 @@ fn page(status: &Status) -> String {
     }
     for host in &status.hosts {
         let accounts = plural(host.accounts, "account");
+        let sessions = plural(host.sessions, "session");
+        let paused = match host.paused {
+            0 => String::new(),
+            paused => format!(", {paused} of them waiting for their clients"),
+        };
         lines.push(format!(
-            "Host       {}: {accounts}, {}",
-            host.host,
-            plural(host.sessions, "session")
+            "Host       {}: {accounts}, {sessions}{paused}",
+            host.host
         ));
+    }
+    let told = status.unreachable.iter().take(UNREACHABLE_TOLD);
+    lines.extend(
+        told.map(|domain| format!("  ! {domain} cannot be reached; see: balcony link explain {domain}")),
+    );
+    let more = status.unreachable.len().saturating_sub(UNREACHABLE_TOLD);
+    if more > 0 {
+        lines.push(format!("  ! nor can {more} others; see: balcony link list"));
     }
     lines.join("\n")
 }
@@ -89,16 +104,24 @@ mod tests {
             hosts: vec![HostStatus {
                 host: "montague.lit".to_owned(),
                 accounts: 12,
-                sessions: 1,
+                sessions: 3,
+                paused: 2,
             }],
             database: "SQLite, /var/lib/balcony/balcony.db".to_owned(),
+            unreachable: (1..8).map(|n| format!("capulet{n}.lit")).collect(),
         };
         let expected = "\
 Balcony 0.1.0 (process 4711), in trouble, running for 1 d 2 h
   ! storage: the disk is full
 Database   SQLite, /var/lib/balcony/balcony.db
 Listening  [::]:5222 (c2s.listen)
-Host       montague.lit: 12 accounts, 1 session";
+Host       montague.lit: 12 accounts, 3 sessions, 2 of them waiting for their clients
+  ! capulet1.lit cannot be reached; see: balcony link explain capulet1.lit
+  ! capulet2.lit cannot be reached; see: balcony link explain capulet2.lit
+  ! capulet3.lit cannot be reached; see: balcony link explain capulet3.lit
+  ! capulet4.lit cannot be reached; see: balcony link explain capulet4.lit
+  ! capulet5.lit cannot be reached; see: balcony link explain capulet5.lit
+  ! nor can 2 others; see: balcony link list";
         assert_eq!(page(&status), expected);
     }
 

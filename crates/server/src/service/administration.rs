@@ -1,5 +1,6 @@
 //! The operator's requests, carried out by the running server or, when none runs, on the database itself.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::sync::Arc;
 use account::Flags;
 use machine::Random;
 use router::{AccountView, Done, Router, StoreError, Surroundings};
+use s2s::link::StateName;
 use stanza::Address;
 use tokio::sync::{mpsc, oneshot};
 use transport::System;
@@ -192,6 +194,7 @@ impl Running {
                     .filter(|account| account.address.domainpart() == host)
                     .count() as u64,
                 sessions: sessions.sessions.all() as u64,
+                paused: (sessions.sessions.paused_management + sessions.sessions.paused_bosh) as u64,
                 host,
             })
             .collect();
@@ -204,8 +207,19 @@ impl Running {
             listeners: self.listeners.clone(),
             hosts,
             database: self.database.clone(),
+            unreachable: unreachable(&self.router),
         }))
     }
+}
+
+/// Each domain once, whichever of ours it is that cannot reach it.
+fn unreachable(router: &Router) -> Vec<String> {
+    let down = router
+        .links()
+        .into_iter()
+        .filter(|link| link.state == StateName::Down);
+    let domains: BTreeSet<String> = down.map(|link| link.pair.remote.to_string()).collect();
+    domains.into_iter().collect()
 }
 
 async fn accounts(router: &Arc<Router>, request: Request) -> Outcome {
