@@ -1,6 +1,8 @@
 //! Rooms in memory: who hears what.
 
-use machine::{Context, Machine, Moment, Random, Timestamp};
+use std::time::Duration;
+
+use machine::{Context, Machine, Moment, Random, Rate, Timestamp};
 use stanza::{Address, Parcel, Stanza, Target};
 use xml::{ContentNamespace, Element};
 
@@ -281,4 +283,72 @@ fn xep0045_10_9_everybody_is_told_where_to_go_when_a_room_is_destroyed() {
     );
     assert!(text(seen.last().unwrap()).contains("type='result'"));
     assert!(stage.room.is_idle());
+}
+
+/// The condition of the error that somebody gets.
+fn refusal(seen: &[Parcel]) -> Option<String> {
+    let error = seen.iter().find(|parcel| parcel.stanza().kind().is_error())?;
+    error.stanza().error_condition()
+}
+
+#[test]
+fn limits_room_occupants_counts_clients_and_turns_even_owners_away() {
+    let mut stage = Stage::new();
+    stage.settings.occupants_max = 2;
+    let enter = |nick: &str| {
+        format!("<presence to='coven@chat.lit/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+    };
+    let (owner, other) = (
+        "crone1@shakespeare.lit/desktop",
+        "wiccarocks@shakespeare.lit/laptop",
+    );
+    assert_eq!(refusal(&stage.send(owner, &enter("firstwitch"))), None);
+    let open = "<iq type='set' id='c' to='coven@chat.lit'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+        <x xmlns='jabber:x:data' type='submit'/></query></iq>";
+    assert_eq!(refusal(&stage.send(owner, open)), None);
+    assert_eq!(refusal(&stage.send(other, &enter("secondwitch"))), None);
+    for (third, nick) in [
+        ("hag66@shakespeare.lit/pda", "thirdwitch"),
+        ("crone1@shakespeare.lit/phone", "another"),
+    ] {
+        let refused = refusal(&stage.send(third, &enter(nick)));
+        assert_eq!(refused.as_deref(), Some("service-unavailable"), "{nick}");
+    }
+    stage.send(
+        other,
+        "<presence type='unavailable' to='coven@chat.lit/secondwitch'/>",
+    );
+    assert_eq!(
+        refusal(&stage.send("hag66@shakespeare.lit/pda", &enter("thirdwitch"))),
+        None
+    );
+}
+
+#[test]
+fn limits_room_messages_returns_what_is_said_too_fast_and_others_speak_on() {
+    let mut stage = Stage::new();
+    stage.settings.message_rate = Some(Rate {
+        events: 3,
+        per: Duration::from_secs(10),
+    });
+    let enter = |nick: &str| {
+        format!("<presence to='coven@chat.lit/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+    };
+    let (owner, other) = (
+        "crone1@shakespeare.lit/desktop",
+        "wiccarocks@shakespeare.lit/laptop",
+    );
+    stage.send(owner, &enter("firstwitch"));
+    let open = "<iq type='set' id='c' to='coven@chat.lit'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+        <x xmlns='jabber:x:data' type='submit'/></query></iq>";
+    stage.send(owner, open);
+    stage.send(other, &enter("secondwitch"));
+    let said = "<message type='groupchat' to='coven@chat.lit'><body>Double, double</body></message>";
+    for _ in 0..3 {
+        assert_eq!(stage.send(owner, said).len(), 2);
+    }
+    let seen = stage.send(owner, said);
+    assert_eq!(refusal(&seen).as_deref(), Some("policy-violation"));
+    assert_eq!(seen.len(), 1, "nobody else hears it");
+    assert_eq!(stage.send(other, said).len(), 2);
 }
