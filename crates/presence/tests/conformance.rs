@@ -29,16 +29,8 @@ const GAPS: &[(&str, &str)] = &[
     ("ATT-16", "carbons and the archive come later"),
     ("ATT-17", "client state indication and push come later"),
     (
-        "ATT-18",
-        "rooms pass on what they are given, with the time in what is repeated; not tested with a call",
-    ),
-    (
         "DCL-20",
         "this server has no gateways or bots of its own; components answer for themselves",
-    ),
-    (
-        "DCL-23",
-        "not done by the server, as decided: see DCL-04, which holds within one domain too",
     ),
     ("C-01", "see POKE-10"),
     ("C-04", "see POKE-23"),

@@ -227,10 +227,14 @@ impl Voyage {
     fn what_is_needless(&self, here: usize, there: usize, from: &str, view: &View) -> Option<String> {
         let contact = self.people.iter().find(|person| person.full == from)?;
         let states: Vec<&str> = view.marks.values().map(String::as_str).collect();
+        let is_open = here == there || self.way(here, there).reach == Reach::Open;
+        if states.contains(&"server-unavailable") && !is_open {
+            // Nobody can be asked about the rest.
+            return None;
+        }
         if states.contains(&"connection-paused") && contact.is_there() {
             return Some("is there".to_owned());
         }
-        let is_open = here == there || self.way(here, there).reach == Reach::Open;
         (states.contains(&"server-unavailable") && is_open).then(|| "the way is open".to_owned())
     }
 
