@@ -205,15 +205,17 @@ impl Mailbox {
             outside.ack_due = false;
             (released, outside.begin_tenure())
         };
+        {
+            let mut inside = self.inward.lock();
+            inside.tenure = tenure;
+            inside.count.not_asked();
+        }
+        // Only now: what a client has sent to itself would give an answer to the old connection to the new one.
         settle_all(receipts);
         if let Some(waker) = waker {
             waker.wake();
         }
         let loan = Loan::new(Arc::clone(self), tenure);
-        let mut inside = self.inward.lock();
-        inside.tenure = tenure;
-        inside.count.not_asked();
-        drop(inside);
         Ok((Resumption { address, loan }, released))
     }
 
