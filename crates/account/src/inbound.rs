@@ -141,9 +141,10 @@ impl Account {
         let Kind::Message(kind) = parcel.parcel().stanza().kind() else {
             return;
         };
-        match self.fate_of(&parcel, kind) {
+        let fate = self.fate_of(&parcel, kind);
+        match fate {
             Fate::ToThatOne | Fate::ToMostAvailable | Fate::ToAll => {
-                self.deliver(context, &parcel, receipt, None, out);
+                self.deliver(context, &parcel, fate, receipt, None, out);
             }
             Fate::Store => self.store(context, parcel, receipt, out),
             Fate::Bounce(condition) => self.bounce(parcel.parcel().error(condition), receipt, out),
@@ -165,9 +166,10 @@ impl Account {
         let Kind::Message(kind) = parcel.parcel().stanza().kind() else {
             return false;
         };
-        match self.fate_of(&parcel, kind) {
+        let fate = self.fate_of(&parcel, kind);
+        match fate {
             Fate::ToThatOne | Fate::ToMostAvailable | Fate::ToAll => {
-                self.deliver(context, &parcel, None, Some(row), out)
+                self.deliver(context, &parcel, fate, None, Some(row), out)
             }
             // The row is the store. A message to a full address whose resource has gone meanwhile waits for the user too:
             // it was promised to be kept.
@@ -183,34 +185,22 @@ impl Account {
         &mut self,
         context: &Context<'_, Settings>,
         parcel: &Passed,
+        fate: Fate,
         receipt: Option<Receipt>,
         row: Option<StoredId>,
         out: &mut Out,
     ) -> bool {
-        let Kind::Message(kind) = parcel.parcel().stanza().kind() else {
-            return false;
-        };
-        let highest = self.sessions.iter().filter_map(Session::priority).max();
-        match self.fate_of(parcel, kind) {
+        match fate {
             Fate::ToThatOne => {
-                let to = parcel.parcel().to().cloned();
-                self.deliver_to(
-                    context,
-                    parcel,
-                    receipt,
-                    row,
-                    |session| Some(&session.address) == to.as_ref(),
-                    out,
-                )
+                let to = parcel.parcel().to();
+                let is_that_one = |session: &Session| Some(&session.address) == to;
+                self.deliver_to(context, parcel, receipt, row, is_that_one, out)
             }
-            Fate::ToMostAvailable => self.deliver_to(
-                context,
-                parcel,
-                receipt,
-                row,
-                |session| session.takes_messages() && session.priority() == highest,
-                out,
-            ),
+            Fate::ToMostAvailable => {
+                let highest = self.sessions.iter().filter_map(Session::priority).max();
+                let is_most = |session: &Session| session.takes_messages() && session.priority() == highest;
+                self.deliver_to(context, parcel, receipt, row, is_most, out)
+            }
             Fate::ToAll => self.deliver_to(context, parcel, receipt, row, Session::takes_messages, out),
             Fate::Store | Fate::Bounce(_) | Fate::Drop => false,
         }

@@ -16,6 +16,11 @@ pub trait Surroundings: Send + Sync + 'static {
     /// The clock for people.
     fn wall(&self) -> Timestamp;
 
+    /// Both clocks, for one input of a machine. They may stand still while what is at hand is done.
+    fn times(&self) -> (Moment, Timestamp) {
+        (self.now(), self.wall())
+    }
+
     /// Unguessable bytes.
     fn fill_random(&self, bytes: &mut [u8]);
 

@@ -24,9 +24,10 @@ impl World<Account> for Router {
     fn with_context<R>(&self, decide: impl FnOnce(&mut Context<'_, account::Settings>) -> R) -> R {
         let settings = self.settings.load();
         let mut dice = Dice(&*self.surroundings);
+        let (now, wall) = self.surroundings.times();
         decide(&mut Context {
-            now: self.surroundings.now(),
-            wall: self.surroundings.wall(),
+            now,
+            wall,
             random: &mut dice,
             settings: &settings.account,
         })

@@ -1,7 +1,7 @@
 //! What bytes travel on: TCP, or TLS on it.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -13,7 +13,52 @@ use tokio_rustls::TlsStream;
 #[derive(Debug)]
 pub(crate) enum Carrier {
     Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Records>>),
+}
+
+/// TCP as TLS uses it: one record is sent by itself, for which the kernel does less than for a list of one, and several
+/// are sent together.
+#[derive(Debug)]
+pub(crate) struct Records(pub(crate) TcpStream);
+
+impl AsyncRead for Records {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Records {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().0).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        records: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let tcp = Pin::new(&mut self.get_mut().0);
+        match records {
+            [record] => tcp.poll_write(context, record),
+            _ => tcp.poll_write_vectored(context, records),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().0).poll_shutdown(context)
+    }
 }
 
 impl Carrier {

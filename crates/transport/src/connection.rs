@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use crate::addresses::{Admission, Limit};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Records};
 use crate::clients::Clients;
 use crate::connection::patience::{CLOSING_TIME, Deadline, Patience};
 use crate::connection::round::Round;
@@ -170,7 +170,7 @@ impl Connection {
             return false;
         };
         let certificates = Arc::clone(self.clients.certificates());
-        let handshake = certificates.accept(tcp, self.listener, self.session.host());
+        let handshake = certificates.accept(Records(tcp), self.listener, self.session.host());
         let secured = match &mut self.deadline {
             Some(deadline) => tokio::select! {
                 secured = handshake => secured,

@@ -28,7 +28,7 @@ use tokio::time::Sleep;
 use tracing::{debug, info};
 
 use crate::addresses::Admission;
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Records};
 use crate::servers::{Presence, Servers};
 use crate::tls::{self, Listener, Shown};
 
@@ -283,7 +283,9 @@ impl Peer {
         let (socket, sni) = match &self.names {
             Some(names) => {
                 let (local, remote) = (names.local.as_str(), names.remote.as_str());
-                let secured = certificates.connect(tcp, self.transport, local, remote).await;
+                let secured = certificates
+                    .connect(Records(tcp), self.transport, local, remote)
+                    .await;
                 (secured.map_err(|error| error.fault())?.into(), None)
             }
             None => {
@@ -292,7 +294,7 @@ impl Peer {
                     Transport::DirectTls => Listener::ServersDirectTls,
                 };
                 let secured = certificates
-                    .accept(tcp, listener, self.stream.record().header_to.as_deref())
+                    .accept(Records(tcp), listener, self.stream.record().header_to.as_deref())
                     .await;
                 let secured = secured.map_err(|error| error.fault())?.stream;
                 let sni = secured.get_ref().1.server_name().map(str::to_owned);

@@ -1,7 +1,8 @@
 //! The world of the router on tokio: the system's clocks and dice, wake-ups, and turns on the threads of the runtime.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -44,6 +45,28 @@ struct Alarms {
 thread_local! {
     /// Each thread of the runtime takes turns with a worker of its own, which keeps its buffers from turn to turn.
     static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
+
+    /// The times that hold on this thread for now, and the origin by which they count.
+    static TIMES: Cell<Option<(Instant, Moment, Timestamp)>> = const { Cell::new(None) };
+}
+
+/// As long as this lives, time stands still for the machines that have their turns on this thread: to look at a clock is
+/// not much, but would be done for each of their inputs.
+pub(crate) struct StandStill {
+    /// Whether time moves on when this ends.
+    is_outermost: bool,
+    pub(crate) now: Moment,
+    pub(crate) wall: Timestamp,
+    /// It must not go to another thread, and so is kept over no `await`.
+    of_this_thread: PhantomData<*const ()>,
+}
+
+impl Drop for StandStill {
+    fn drop(&mut self) {
+        if self.is_outermost {
+            TIMES.set(None);
+        }
+    }
 }
 
 impl System {
@@ -60,6 +83,26 @@ impl System {
         }));
         runtime.spawn(system.clone().ring_alarms());
         system
+    }
+
+    /// Stops the clocks for machines on this thread.
+    pub(crate) fn stand_still(&self) -> StandStill {
+        let held = self.held_times();
+        let (now, wall) = held.unwrap_or_else(|| (self.now(), self.wall()));
+        if held.is_none() {
+            TIMES.set(Some((self.0.origin, now, wall)));
+        }
+        StandStill {
+            is_outermost: held.is_none(),
+            now,
+            wall,
+            of_this_thread: PhantomData,
+        }
+    }
+
+    fn held_times(&self) -> Option<(Moment, Timestamp)> {
+        let (origin, now, wall) = TIMES.get()?;
+        (origin == self.0.origin).then_some((now, wall))
     }
 
     /// Runs a task on the runtime, from whatever thread.
@@ -140,6 +183,10 @@ impl Surroundings for System {
         Timestamp::from_unix_micros(i64::try_from(micros).unwrap_or(i64::MAX))
     }
 
+    fn times(&self) -> (Moment, Timestamp) {
+        self.held_times().unwrap_or_else(|| (self.now(), self.wall()))
+    }
+
     fn fill_random(&self, bytes: &mut [u8]) {
         if self.0.dice.fill(bytes).is_err() {
             // Guessable ids and nonces would be worse than none: nothing that needs them can go on.
@@ -167,6 +214,7 @@ impl Surroundings for System {
         let mut worker = WORKER
             .with_borrow_mut(Option::take)
             .unwrap_or_else(|| self.fresh_worker());
+        let _times = self.stand_still();
         task(&mut worker);
         worker.run(CHAIN_INPUTS_MAX);
         WORKER.with_borrow_mut(|place| *place = Some(worker));
@@ -213,5 +261,26 @@ impl Surroundings for System {
                 "the state of a link has changed"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_time_of_machines_stands_still_until_the_outermost_says_otherwise() {
+        let system = System::start(&Handle::current(), 1);
+        let other = System::start(&Handle::current(), 1);
+        let outer = system.stand_still();
+        let held = (outer.now, outer.wall);
+        while system.now() == held.0 {}
+        assert_eq!(system.times(), held);
+        drop(system.stand_still());
+        assert_eq!(system.times(), held);
+        assert!(other.held_times().is_none(), "its clock began at another time");
+        drop(outer);
+        assert!(system.held_times().is_none());
+        assert!(system.times().0 > held.0);
     }
 }

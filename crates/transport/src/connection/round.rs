@@ -6,9 +6,9 @@ use std::sync::Arc;
 use arc_swap::Guard;
 use c2s::Output;
 use machine::{Moment, Timestamp};
-use router::Surroundings;
 
 use crate::clients::{Clients, Settings};
+use crate::system::StandStill;
 
 /// Bytes that are read at once: all that a fast sender has ready.
 const READ_BYTES: usize = 64 << 10;
@@ -26,17 +26,19 @@ pub(super) struct Round {
     pub(super) settings: Guard<Arc<Settings>>,
     pub(super) now: Moment,
     pub(super) wall: Timestamp,
+    _times: StandStill,
     /// What the session says and wants. Its buffers belong to the thread.
     pub(super) output: Output,
 }
 
 impl Round {
     pub(super) fn begin(clients: &Clients) -> Round {
-        let system = clients.system();
+        let times = clients.system().stand_still();
         Round {
             settings: clients.settings(),
-            now: system.now(),
-            wall: system.wall(),
+            now: times.now,
+            wall: times.wall,
+            _times: times,
             output: OUTPUT.take(),
         }
     }

@@ -28,7 +28,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use crate::addresses::{Admission, Range};
-use crate::carrier::Carrier;
+use crate::carrier::{Carrier, Records};
 use crate::clients::Clients;
 use crate::tls::Listener;
 
@@ -110,7 +110,10 @@ pub(crate) async fn serve(clients: Arc<Clients>, tcp: TcpStream, peer: SocketAdd
         match is_tls {
             Protection::None => Some((Carrier::Plain(tcp), None)),
             Protection::Tls => {
-                let secured = clients.certificates().accept(tcp, Listener::Https, None).await;
+                let secured = clients
+                    .certificates()
+                    .accept(Records(tcp), Listener::Https, None)
+                    .await;
                 match secured {
                     Ok(secured) => {
                         let tls = Tls {

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use machine::{Moment, Timestamp};
-use router::Surroundings;
 use s2s::Output;
 
 use crate::servers::Servers;
+use crate::system::StandStill;
 
 /// A buffer for output that has grown beyond this is not kept.
 const OUTPUT_BYTES_KEPT: usize = 256 << 10;
@@ -21,17 +21,19 @@ pub(super) struct Round {
     pub(super) settings: Arc<router::Settings>,
     pub(super) now: Moment,
     pub(super) wall: Timestamp,
+    _times: StandStill,
     /// What the stream says and wants. Its buffers belong to the thread.
     pub(super) output: Output,
 }
 
 impl Round {
     pub(super) fn begin(servers: &Servers) -> Round {
-        let system = servers.system();
+        let times = servers.system().stand_still();
         Round {
             settings: servers.router().settings(),
-            now: system.now(),
-            wall: system.wall(),
+            now: times.now,
+            wall: times.wall,
+            _times: times,
             output: OUTPUT.take(),
         }
     }
