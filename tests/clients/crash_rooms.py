@@ -69,7 +69,7 @@ class Keeper:
         try:
             await self.enter(server)
             await self.wire.manage()
-            sent, handled = [], 0
+            sent, handled, self.heard = [], 0, 0
             for number in numbers:
                 payload = {
                     "name": configuration(number),
@@ -98,6 +98,11 @@ class Keeper:
             return
 
     def note(self, element, sent, handled):
+        if element.tag == wire.MANAGEMENT + "r":
+            # Who never acknowledges is sent away in the end.
+            self.wire.send(f"<a xmlns='urn:xmpp:sm:3' h='{self.heard}'/>")
+            return handled
+        self.heard += element.tag.startswith(wire.CLIENT)
         if element.tag == wire.MANAGEMENT + "a":
             acknowledged = int(element.get("h"))
             for confirmed in filter(None, sent[handled:acknowledged]):
