@@ -157,7 +157,7 @@ impl Account {
 
     /// About how many bytes an account takes at which nobody is at home; `None` when there is no such account.
     pub fn resting_bytes(&self) -> Option<usize> {
-        // As measured (`examples/contacts.rs`), with the place in the map of accounts.
+        // Rather more than `tests/memory.rs` counts: an allocator rounds up, and there is the map of accounts.
         const ACCOUNT: usize = 2_600;
         const CONTACT: usize = 170;
         const RULE: usize = 250;

@@ -329,9 +329,6 @@ impl Router {
                     Err(error) => self.bounce(parcel, error, None, worker),
                 }
             }
-            Kind::Message(MessageType::Chat | MessageType::Normal | MessageType::Groupchat) => {
-                self.bounce(parcel, Condition::ServiceUnavailable, None, worker);
-            }
             // Somebody wants to enter, but no room is named.
             Kind::Presence(PresenceType::Available) => {
                 self.bounce(parcel, Condition::ServiceUnavailable, None, worker);
@@ -346,7 +343,7 @@ impl Router {
                 | PresenceType::Unsubscribed,
             )
             | Kind::Iq(IqType::Result | IqType::Error)
-            | Kind::Message(MessageType::Headline | MessageType::Error) => {}
+            | Kind::Message(_) => {}
         }
     }
 }

@@ -290,6 +290,10 @@ impl Router {
                     worker,
                 );
             }
+            // Nobody reads messages to a host or a service; what a person wrote is not lost in silence.
+            Destination::Host | Destination::Service if is_written_by_somebody(&parcel) => {
+                self.bounce(&parcel, Condition::ServiceUnavailable, receipt, worker);
+            }
             Destination::Host => {
                 self.at_host(&parcel, worker);
                 settle(receipt);
@@ -428,10 +432,6 @@ impl Router {
         let stanza = parcel.stanza();
         match stanza.kind() {
             Kind::Iq(IqType::Get | IqType::Set) => self.host_iq(parcel, worker),
-            // Nobody reads messages to a host; what a person wrote is not lost in silence.
-            Kind::Message(MessageType::Chat | MessageType::Normal | MessageType::Groupchat) => {
-                self.bounce(parcel, Condition::ServiceUnavailable, None, worker);
-            }
             // A host has no presence to show, and nobody can subscribe to it.
             Kind::Presence(PresenceType::Subscribe) => {
                 let answer = Stanza::build(
@@ -444,7 +444,7 @@ impl Router {
                 self.route(Parcel::new(answer), None, worker);
             }
             Kind::Iq(IqType::Result | IqType::Error)
-            | Kind::Message(MessageType::Headline | MessageType::Error)
+            | Kind::Message(_)
             | Kind::Presence(
                 PresenceType::Available
                 | PresenceType::Error
@@ -521,6 +521,13 @@ impl Router {
 fn name_hosts(counters: &Counters, settings: &Settings) {
     let services = settings.muc.services.iter().map(String::as_str);
     counters.name_hosts(settings.hosts.domains().chain(services));
+}
+
+fn is_written_by_somebody(parcel: &Parcel) -> bool {
+    matches!(
+        parcel.stanza().kind(),
+        Kind::Message(MessageType::Chat | MessageType::Normal | MessageType::Groupchat)
+    )
 }
 
 /// The fate of the stanza is decided.

@@ -236,7 +236,8 @@ fn roster_items(joined: &str) -> Result<Vec<roster::ItemRow>, Failure> {
 }
 
 fn roster_item(item: &str) -> Result<roster::ItemRow, Failure> {
-    let refused = |what: &str| Failure::refused(format!("{item:?} is stored as a contact, {what}"));
+    // Without the contact itself: this is logged.
+    let refused = |what: &str| Failure::refused(format!("a contact is stored {what}"));
     let mut columns = item.splitn(7, COLUMN_SEPARATOR);
     let mut next = || columns.next().ok_or_else(|| refused("with too few columns"));
     Ok(roster::ItemRow {
