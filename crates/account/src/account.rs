@@ -317,6 +317,11 @@ impl Account {
             });
         }
         self.note_departure(context, out);
+        if self.sessions.is_empty() {
+            // Nobody is left whom the answers would concern, and they may be others when somebody is.
+            self.services.clear();
+            self.questions = Questions::default();
+        }
         Some(session)
     }
 

@@ -215,6 +215,7 @@ impl Room {
                 stored: false,
                 locked: kept.locked,
                 tombstone: self.tombstone.take(),
+                creation: self.creation.take(),
                 ..room
             };
         } else if !self.stored {

@@ -3,7 +3,7 @@
 //! Whoever logs in asks all contacts for their presence and shows them the own. Of those who are away, most are asked
 //! again at the next login of somebody whom they know, and would be fetched from the store each time.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use parking_lot::Mutex;
 use stanza::Address;
@@ -14,9 +14,10 @@ pub(crate) struct Rest(Mutex<Resting>);
 
 #[derive(Default)]
 struct Resting {
-    /// With the bytes that each counts for; who came first leaves first.
-    order: VecDeque<(Address, usize)>,
-    known: BTreeSet<Address>,
+    /// Who came first leaves first.
+    order: VecDeque<Address>,
+    /// The bytes that each counts for.
+    known: BTreeMap<Address, usize>,
     bytes: usize,
 }
 
@@ -24,20 +25,22 @@ impl Rest {
     /// An account of this size has come to rest. Gives those that are to leave memory now if they still rest, so that all
     /// of them together have no more than `bytes_max`.
     pub(crate) fn add(&self, account: &Address, bytes: usize, bytes_max: usize) -> Vec<Address> {
-        if bytes > bytes_max {
-            return vec![account.clone()];
-        }
         let mut resting = self.0.lock();
-        if resting.known.insert(account.clone()) {
-            resting.order.push_back((account.clone(), bytes));
+        let mut leaving = Vec::new();
+        if bytes > bytes_max {
+            // Nobody else has to go for it.
+            leaving.push(account.clone());
+        } else {
+            match resting.known.insert(account.clone(), bytes) {
+                Some(before) => resting.bytes -= before,
+                None => resting.order.push_back(account.clone()),
+            }
             resting.bytes += bytes;
         }
-        let mut leaving = Vec::new();
         while resting.bytes > bytes_max
-            && let Some((first, its)) = resting.order.pop_front()
+            && let Some(first) = resting.order.pop_front()
         {
-            resting.bytes -= its;
-            resting.known.remove(&first);
+            resting.bytes -= resting.known.remove(&first).unwrap_or_default();
             leaving.push(first);
         }
         leaving
@@ -59,7 +62,8 @@ mod tests {
         let rest = Rest::default();
         assert!(add(&rest, "romeo@capulet.lit", 40).is_empty());
         assert!(add(&rest, "juliet@capulet.lit", 40).is_empty());
-        // It is known, and counts once.
+        // It is known, and counts once, for what it takes now.
+        assert!(add(&rest, "romeo@capulet.lit", 20).is_empty());
         assert!(add(&rest, "romeo@capulet.lit", 40).is_empty());
         assert!(add(&rest, "nurse@capulet.lit", 20).is_empty());
         assert_eq!(
@@ -75,5 +79,15 @@ mod tests {
         assert!(add(&rest, "romeo@capulet.lit", 40).is_empty());
         assert_eq!(add(&rest, "juliet@capulet.lit", 101), ["juliet@capulet.lit"]);
         assert!(add(&rest, "nurse@capulet.lit", 60).is_empty());
+    }
+
+    #[test]
+    fn when_less_is_permitted_the_first_leave_with_the_next_who_comes() {
+        let rest = Rest::default();
+        assert!(add(&rest, "romeo@capulet.lit", 40).is_empty());
+        let juliet = Address::parse("juliet@capulet.lit").unwrap();
+        let leaving = rest.add(&juliet, 40, 0);
+        let leaving: Vec<_> = leaving.iter().map(|account| account.to_string()).collect();
+        assert_eq!(leaving, ["juliet@capulet.lit", "romeo@capulet.lit"]);
     }
 }

@@ -387,10 +387,12 @@ impl Router {
                 self.forget(slot);
             }
         };
-        let Some(bytes) = slot.look(Account::resting_bytes).flatten() else {
+        let bytes = match slot.look(Account::resting_bytes) {
+            Some(Some(bytes)) => bytes,
             // There is no such account: anybody can write to addresses that never were.
-            leaves(slot);
-            return;
+            Some(None) => return leaves(slot),
+            // It has its turn again, and comes here after that.
+            None => return,
         };
         let bytes_max = self.settings.load().resting_bytes_max;
         for account in self.rest.add(slot.key(), bytes, bytes_max) {

@@ -142,13 +142,14 @@ impl World<Account> for Router {
                     let answer = not_kept(&parcel, &error);
                     router.route(Parcel::new(answer), None, worker);
                 } else if parcel.stanza().kind().is_error() {
-                    // It says that something did not happen, which is as true as before.
-                    router.route(parcel, None, worker);
+                    // It says that something did not happen, which is as true as before. The receipt is of whoever
+                    // hears it.
+                    router.route(parcel, receipt, worker);
                 } else if receipt.is_none() {
                     bounce_talk(router, &parcel, error, None, worker);
                 }
-                // A receipt is of a session that is lost with the machine. It stays open: the client sends again what is
-                // not acknowledged, and would not see an error.
+                // Otherwise a receipt is of a session that is lost with the machine. It stays open: the client sends
+                // again what is not acknowledged, and would not see an error.
             }
             Effect::Push { mailbox, entry, .. }
                 if entry.parcel.stanza().kind() == Kind::Iq(IqType::Result)

@@ -355,8 +355,15 @@ impl World {
 
     /// The second part.
     pub(crate) fn go_on(&mut self) {
+        let mut rounds = 0;
         while self.router.give_back_to_rooms() {
             self.come_to_rest();
+            rounds += 1;
+            assert!(
+                rounds < 100,
+                "links keep what is of rooms: {:?}",
+                self.router.links()
+            );
         }
         let rooms: Arc<Mutex<Vec<KeptRoom>>> = Arc::default();
         for room in self.router.rooms_in_memory() {

@@ -175,7 +175,12 @@ impl Loan {
     pub fn tell_handled(&self) -> Option<u32> {
         // In this order: what is settled by now was put into the mailbox before, if it had to be returned.
         let handled = self.mailbox.handled();
-        self.mailbox.outward.lock().queue.tell(handled)
+        let mut outside = self.mailbox.outward.lock();
+        if outside.tenure != self.tenure {
+            // Nothing is drained through this loan any more that it could wait for.
+            return Some(handled);
+        }
+        outside.queue.tell(handled)
     }
 
     /// See [`Mailbox::handled`].

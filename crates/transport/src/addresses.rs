@@ -413,7 +413,6 @@ impl Entry {
 }
 
 impl Counts {
-    /// One connection fewer on which nobody has logged in.
     /// Counts a connection that has logged in; answers with its place.
     fn enter(&mut self, host: &str, transport: &'static str) -> Option<u16> {
         let is_this = |one: &LoggedIn| *one.host == *host && one.transport == transport;
@@ -430,6 +429,7 @@ impl Counts {
         Some(kept)
     }
 
+    /// One connection fewer on which nobody has logged in.
     fn no_stranger(&mut self, address: IpAddr) {
         self.unauthenticated -= 1;
         if let Some(entry) = self.entries.get_mut(&address) {

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use machine::{Moment, Timestamp};
@@ -29,6 +30,9 @@ struct Inner {
     runtime: Handle,
     dice: &'static dyn SecureRandom,
     alarms: Mutex<Alarms>,
+    /// The moment at which alarms were last found to be due: no machine is told an earlier one, or it would not know why
+    /// it was woken.
+    rung: AtomicU64,
     /// Told when a new alarm is the first.
     earlier: Notify,
     /// At most this many slow tasks run at a time: key derivation is hungry for CPU and memory.
@@ -78,6 +82,7 @@ impl System {
             runtime: runtime.clone(),
             dice: rustls::crypto::aws_lc_rs::default_provider().secure_random,
             alarms: Mutex::default(),
+            rung: AtomicU64::new(0),
             earlier: Notify::new(),
             slow: Arc::new(Semaphore::new(slow_tasks)),
         }));
@@ -140,6 +145,7 @@ impl System {
 
     fn take_due(&self) -> (Vec<Arc<dyn Alarm>>, Option<Moment>) {
         let now = self.now();
+        self.0.rung.fetch_max(now.as_micros(), Ordering::Release);
         let mut alarms = self.0.alarms.lock();
         let mut due = Vec::new();
         while let Some(first) = alarms.waiting.first_entry() {
@@ -184,7 +190,13 @@ impl Surroundings for System {
     }
 
     fn times(&self) -> (Moment, Timestamp) {
-        self.held_times().unwrap_or_else(|| (self.now(), self.wall()))
+        match self.held_times() {
+            Some((now, wall)) => {
+                let rung = Moment::from_micros(self.0.rung.load(Ordering::Acquire));
+                (now.max(rung), wall)
+            }
+            None => (self.now(), self.wall()),
+        }
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {

@@ -113,16 +113,14 @@ impl Router {
     pub fn give_back_to_rooms(self: &Arc<Self>) -> bool {
         let services = &self.settings.load().muc.services;
         let waits = |view: &View| view.waiting.0 > 0 || view.streams.iter().any(|stream| stream.is_broken);
-        let is_of_rooms = |view: &View| {
-            services
-                .iter()
-                .any(|service| *service == view.pair.local.as_str())
-        };
-        let links = self
-            .links()
-            .into_iter()
-            .filter(|view| waits(view) && is_of_rooms(view));
-        let pairs: Vec<Pair> = links.map(|view| view.pair).collect();
+        let is_of_rooms = |pair: &Pair| services.iter().any(|service| *service == pair.local.as_str());
+        let slots = self.links.slots.pin();
+        // What has its turn now may hold something too.
+        let held = slots.iter().filter(|(pair, slot)| {
+            is_of_rooms(pair) && slot.look(|link| waits(&link.view())).unwrap_or(true)
+        });
+        let pairs: Vec<Pair> = held.map(|(pair, _)| pair.clone()).collect();
+        drop(slots);
         self.work(|worker| {
             for pair in &pairs {
                 self.tell_link(pair, Input::Stop, worker);
@@ -258,7 +256,7 @@ impl Router {
     }
 
     fn forget_link(&self, slot: &Arc<LinkSlot>) {
-        self.links.lost.lock().remove(slot.key());
+        self.links.end_loss(slot.key(), self.surroundings.now());
         self.links.past.forget(slot.key());
         let _ = self
             .links
@@ -450,14 +448,21 @@ impl Links {
                 false
             }
             StateName::Up | StateName::Idle => {
-                let ended = lost.remove(pair);
                 drop(lost);
-                if let Some((since, true)) = ended {
-                    self.figures.lock().lost(&pair.remote, now.since(since));
-                }
-                ended.is_some_and(|(_, was_told)| !was_told)
+                self.end_loss(pair, now).is_some_and(|was_told| !was_told)
             }
         }
+    }
+
+    /// Nothing is lost any more, or nobody follows it. Tells whether anybody was told of the loss, if there was one.
+    fn end_loss(&self, pair: &Pair, now: Moment) -> Option<bool> {
+        // In this order, as they are read: a loss counts at every moment in one place or the other.
+        let mut figures = self.figures.lock();
+        let (since, was_told) = self.lost.lock().remove(pair)?;
+        if was_told {
+            figures.lost(&pair.remote, now.since(since));
+        }
+        Some(was_told)
     }
 
     fn count_change(&self, pair: &Pair, to: StateName, cause: Option<Cause>) {

@@ -93,7 +93,7 @@ impl Router {
                 self.count_round_trip(&self.pairs_of(stream), took);
             }
             Effect::Route { stanza, receipt } => {
-                handle.pulse.heard(self.surroundings.wall());
+                handle.pulse.heard(self.surroundings.times().1);
                 self.from_elsewhere(stanza, receipt, worker);
             }
             Effect::Reply(stanza) => self.route(Parcel::new(stanza), None, worker),

@@ -100,7 +100,8 @@ impl Connection {
         let target = self.session.target();
         let drained = mailbox.drain(&mut round.output.bytes, target, WRITE_BYTES, DRAIN_STANZAS);
         self.drained += drained.stanzas;
-        if drained.stanzas > 0 || is_leaving {
+        // What waited may have been taken back, and an acknowledgement behind it is due all the same.
+        if drained.stanzas > 0 || drained.handled.is_some() || is_leaving {
             self.input(round, Input::Drained(drained));
         }
     }
