@@ -169,7 +169,9 @@ class Pages(unittest.TestCase):
                 trial.type(speaker)
                 # Who was not there yet gets it on arriving.
                 trial.wait(hear, "romeo@localhost: Good night!")
-                trial.others.pop().terminate()
+                ended = trial.others.pop()
+                ended.terminate()
+                ended.wait()
 
     def test_a_real_domain_as_the_page_tells_it(self):
         page = ROOT / "docs/domain.md"

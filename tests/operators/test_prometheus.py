@@ -131,7 +131,8 @@ class Scraped(unittest.TestCase):
         cls.prometheus = cls.enterClassContext(Prometheus(metrics_address(cls.server)))
         asyncio.run(cls.traffic())
         wait(lambda: cls.prometheus.query("up == 1"), "a scrape")
-        time.sleep(3)  # a rate needs two scrapes
+        # A rate needs two scrapes.
+        wait(lambda: cls.prometheus.query("count_over_time(up[1m]) > 2"), "three scrapes")
 
     @classmethod
     async def traffic(cls):

@@ -404,6 +404,7 @@ pub struct Status {
     /// What keeps its data, such as `SQLite, /var/lib/balcony/balcony.db`.
     pub database: String,
     /// Other domains that cannot be reached now.
+    #[serde(default)]
     pub unreachable: Vec<String>,
 }
 
@@ -426,6 +427,7 @@ pub struct HostStatus {
     /// How many sessions it has.
     pub sessions: u64,
     /// Those of them that wait for their clients to come back.
+    #[serde(default)]
     pub paused: u64,
 }
 

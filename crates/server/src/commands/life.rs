@@ -9,7 +9,7 @@ use crate::report::{Exit, Report};
 use crate::terminal::say;
 
 /// A server that is told to stop has stopped within this time, or something is wrong with it.
-const STOPPING_TIME: Duration = Duration::from_secs(15);
+const STOPPING_TIME: Duration = Duration::from_secs(20);
 
 /// How often it is looked whether it has.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -20,6 +20,9 @@ use crate::report::{Exit, Report};
 /// Sessions are told that the server stops, and the store finishes, within this time.
 const STOPPING_TIME: Duration = Duration::from_secs(8);
 
+/// How long rooms may take to get back what did not go out. It takes a moment: nothing is waited for but turns.
+const GIVING_BACK_TIME: Duration = Duration::from_secs(1);
+
 /// Runs the server of this configuration until it is told to stop.
 ///
 /// # Errors
@@ -147,7 +150,7 @@ async fn give_back(server: &Server) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    if tokio::time::timeout(STOPPING_TIME, given_back).await.is_err() {
+    if tokio::time::timeout(GIVING_BACK_TIME, given_back).await.is_err() {
         warn!(
             event = "stopping",
             "messages of rooms to other servers were not given back in time"
