@@ -81,7 +81,8 @@ impl Occupant {
 /// All occupants, by nick, and the way from a client to its nick.
 #[derive(Debug, Default)]
 pub(crate) struct Occupants {
-    by_nick: BTreeMap<String, Occupant>,
+    /// Boxed: a map keeps room for eleven, and most rooms are small.
+    by_nick: BTreeMap<String, Box<Occupant>>,
     nicks: BTreeMap<Address, String>,
     /// Whether clients came or went since [`Occupants::moved`] was asked.
     moved: bool,
@@ -103,7 +104,7 @@ impl Occupants {
     }
 
     pub(crate) fn get(&self, nick: &str) -> Option<&Occupant> {
-        self.by_nick.get(nick)
+        self.by_nick.get(nick).map(Box::as_ref)
     }
 
     /// For a change of the occupant: what was made of it to be sent is made anew.
@@ -114,11 +115,11 @@ impl Occupants {
     }
 
     pub(crate) fn of_client(&self, client: &Address) -> Option<&Occupant> {
-        self.by_nick.get(self.nicks.get(client)?)
+        self.get(self.nicks.get(client)?)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Occupant> {
-        self.by_nick.values()
+        self.by_nick.values().map(Box::as_ref)
     }
 
     pub(crate) fn client(&self, client: &Address) -> Option<&Client> {
@@ -169,7 +170,7 @@ impl Occupants {
             self.nicks.insert(client.address.clone(), nick.clone());
             self.touched.push(client.address.clone());
         }
-        self.by_nick.insert(nick, occupant);
+        self.by_nick.insert(nick, Box::new(occupant));
     }
 
     pub(crate) fn remove(&mut self, nick: &str) -> Option<Occupant> {
@@ -179,7 +180,7 @@ impl Occupants {
             self.nicks.remove(&client.address);
             self.touched.push(client.address.clone());
         }
-        Some(occupant)
+        Some(*occupant)
     }
 
     pub(crate) fn add_client(&mut self, nick: &str, client: Client) {
@@ -220,6 +221,6 @@ impl Occupants {
 
     /// All of them, when the room ends.
     pub(crate) fn into_all(self) -> impl Iterator<Item = Occupant> {
-        self.by_nick.into_values()
+        self.by_nick.into_values().map(|occupant| *occupant)
     }
 }
