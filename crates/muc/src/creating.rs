@@ -11,7 +11,8 @@ use stream_management::Receipt;
 use crate::room::{Out, Room};
 use crate::{Effect, Settings};
 
-/// Stanzas that wait until it is known whether there will be a room; further ones are returned.
+/// Stanzas that wait until it is known whether there will be a room; further ones are returned, but for the leave of
+/// somebody who waits to enter: nobody would tell the room again that it is not there.
 const HELD_MAX: usize = 64;
 
 /// A stanza that waits, and the promise to its sender.
@@ -20,6 +21,18 @@ type Held = (Parcel, Option<Receipt>);
 /// Stanzas that wait, the first of them of whoever wants to make the room.
 #[derive(Debug, Default)]
 pub(crate) struct Creation(VecDeque<Held>);
+
+impl Creation {
+    /// Whether this is the leave of a client whose wish to enter waits.
+    fn is_awaited_leave(&self, parcel: &Parcel) -> bool {
+        let said = |other: &Parcel| match other.stanza().kind() {
+            Kind::Presence(kind) if other.from() == parcel.from() => Some(kind),
+            Kind::Presence(_) | Kind::Message(_) | Kind::Iq(_) => None,
+        };
+        let last = self.0.iter().rev().find_map(|(held, _)| said(held));
+        said(parcel) == Some(PresenceType::Unavailable) && last == Some(PresenceType::Available)
+    }
+}
 
 impl Room {
     /// Takes what must wait; gives back what need not.
@@ -30,13 +43,12 @@ impl Room {
         out: &mut Out,
     ) -> Option<Held> {
         if let Some(creation) = &mut self.creation {
-            if creation.0.len() < HELD_MAX {
+            if creation.0.len() < HELD_MAX || creation.is_awaited_leave(&held.0) {
                 creation.0.push_back(held);
                 return None;
             }
             let error = StanzaError::new(Condition::ResourceConstraint);
-            self.refuse(&held.0, error.text("the room is being made"), out);
-            out.effects.extend(held.1.map(Effect::Settle));
+            self.send_back(&held.0, error.text("the room is being made"), held.1, out);
             return None;
         }
         if !self.would_make_a_room(context, &held.0) {
@@ -75,13 +87,12 @@ impl Room {
                 Some(rooms) if rooms < max => self.take(context, parcel, receipt, out),
                 Some(_) => {
                     let error = StanzaError::new(Condition::NotAllowed);
-                    self.refuse(&parcel, error.text("you have as many rooms as one may have"), out);
-                    out.effects.extend(receipt.map(Effect::Settle));
+                    let error = error.text("you have as many rooms as one may have");
+                    self.send_back(&parcel, error, receipt, out);
                 }
                 None => {
                     let error = StanzaError::new(Condition::InternalServerError).kind(ErrorKind::Wait);
-                    self.refuse(&parcel, error, out);
-                    out.effects.extend(receipt.map(Effect::Settle));
+                    self.send_back(&parcel, error, receipt, out);
                 }
             }
         }
@@ -99,3 +110,6 @@ impl Room {
             .map_or(Vec::new(), |creation| creation.0.into())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -153,6 +153,8 @@ pub enum Tally {
     Annotated(Option<State>),
     /// Somebody asked whether it is in the room (XEP-0410), and was told that it is, or is not.
     SelfPing(bool),
+    /// The room is in the store from now on, or is so no longer.
+    Stored(bool),
 }
 
 /// Why somebody is no longer in a room.

@@ -16,7 +16,7 @@ use crate::room::{Out, Room};
 use crate::stored::{
     AffiliationRow, Change, KeptClient, KeptOccupant, KeptRoom, OccupantRow, RoomRow, Saved, Tombstone,
 };
-use crate::{Affiliation, Config, Role, Settings, View};
+use crate::{Affiliation, Config, Effect, Role, Settings, Tally, View};
 
 #[cfg(test)]
 mod tests;
@@ -73,7 +73,7 @@ impl Room {
     }
 
     /// Every row of it, as if it were written anew.
-    fn saved(&self) -> Saved {
+    pub(crate) fn saved(&self) -> Saved {
         Saved {
             room: Some(self.row()),
             subject: self.subject.as_ref().map(Parcel::to_bytes),
@@ -104,6 +104,7 @@ impl Room {
         if !self.config.persistent {
             if std::mem::take(&mut self.stored) {
                 out.commit.push(Change::Removed);
+                out.effects.push(Effect::Count(Tally::Stored(false)));
             }
             return;
         }
@@ -111,6 +112,7 @@ impl Room {
         if std::mem::replace(&mut self.stored, true) {
             return;
         }
+        out.effects.push(Effect::Count(Tally::Stored(true)));
         let saved = self.saved();
         out.commit
             .extend(saved.affiliations.into_iter().map(Change::Affiliation));
@@ -161,7 +163,7 @@ impl Room {
         for (client, nick) in std::mem::take(&mut self.vanished) {
             let has_row = self.rows.remove(&client).is_some();
             if let Some(parcel) = out_of_the_room(&self.address, &nick, &client) {
-                out.effects.push(crate::Effect::Route(parcel, None));
+                out.effects.push(Effect::Route(parcel, None));
             }
             if has_row {
                 out.commit.push(Change::Left(client));
@@ -308,6 +310,7 @@ impl Room {
                 reason,
             };
             self.tombstone = Some(tombstone.clone());
+            out.effects.push(Effect::Count(Tally::Stored(false)));
             out.commit.push(Change::Destroyed {
                 tombstone,
                 forget: context.wall.before(context.settings.tombstones),

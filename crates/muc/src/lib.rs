@@ -19,6 +19,7 @@ mod input;
 mod interest;
 mod inviting;
 mod keeping;
+mod missed;
 mod names;
 mod occupant;
 mod ownership;
@@ -32,6 +33,8 @@ mod service;
 mod stored;
 mod talking;
 
+#[cfg(test)]
+mod desk;
 #[cfg(test)]
 mod outages;
 #[cfg(test)]

@@ -99,6 +99,12 @@ impl Room {
         })
     }
 
+    /// What people call a room that is listed and not in the store.
+    pub fn title_for_now(&self) -> Option<String> {
+        let is_listed = self.exists() && self.config.public && !self.locked;
+        (is_listed && !self.stored).then(|| self.config.name.clone())
+    }
+
     fn in_state(&self, state: State) -> usize {
         let is_in = |one: &&crate::occupant::Occupant| one.state == Some(state);
         self.occupants.iter().filter(is_in).count()
@@ -156,11 +162,25 @@ impl Room {
     }
 
     pub(crate) fn refuse(&self, parcel: &Parcel, error: impl Into<StanzaError>, out: &mut Out) {
+        self.send_back(parcel, error, None, out);
+    }
+
+    /// The promise goes with the error, and is kept where that arrives.
+    pub(crate) fn send_back(
+        &self,
+        parcel: &Parcel,
+        error: impl Into<StanzaError>,
+        receipt: Option<Receipt>,
+        out: &mut Out,
+    ) {
         let error = error.into();
         let condition = error.condition;
-        if let Some(answer) = parcel.error(error) {
-            out.effects.push(Effect::CountError(answer.kind(), condition));
-            self.reply(Some(answer), out);
+        match parcel.error(error) {
+            Some(answer) => {
+                out.effects.push(Effect::CountError(answer.kind(), condition));
+                out.effects.push(Effect::Route(Parcel::new(answer), receipt));
+            }
+            None => out.effects.extend(receipt.map(Effect::Settle)),
         }
     }
 
@@ -203,27 +223,39 @@ impl Room {
         receipt: Option<Receipt>,
         out: &mut Out,
     ) {
+        let (decided, changed) = (out.effects.len(), out.commit.len());
         self.inbound(context, &parcel, out);
         self.keep_changes(context.settings, out);
-        self.settle(parcel, receipt, out);
-    }
-
-    /// The promise is kept when what was decided is on disk. If that fails, whoever sent a message or a presence is
-    /// told so; an IQ is answered anyway.
-    fn settle(&self, parcel: Parcel, receipt: Option<Receipt>, out: &mut Out) {
-        let is_refusal = |effect: &Effect| {
-            matches!(effect, Effect::Route(answer, _)
-                if answer.stanza().kind().is_error() && answer.to() == parcel.from())
-        };
-        let is_refused = out.effects.iter().any(is_refusal);
-        let is_answered = match parcel.stanza().kind() {
-            Kind::Iq(_) => true,
-            Kind::Message(_) | Kind::Presence(_) => is_refused,
-        };
-        match receipt {
-            Some(receipt) if is_answered => out.effects.push(Effect::Settle(receipt)),
-            None if is_answered || out.commit.is_empty() => {}
-            receipt => out.effects.push(Effect::Kept(parcel, receipt)),
+        let effects = out.effects.iter_mut().skip(decided);
+        let refusal = effects.filter_map(|effect| match effect {
+            Effect::Route(answer, slot)
+                if answer.stanza().kind().is_error() && answer.to() == parcel.from() =>
+            {
+                Some(slot)
+            }
+            Effect::Route(..)
+            | Effect::Settle(_)
+            | Effect::Kept(..)
+            | Effect::CountRooms(_)
+            | Effect::Answer(_)
+            | Effect::Watch(_)
+            | Effect::Unwatch(_)
+            | Effect::WakeAt(..)
+            | Effect::Learn(..)
+            | Effect::Count(_)
+            | Effect::CountError(..) => None,
+        });
+        match (parcel.stanza().kind(), refusal.last()) {
+            // An IQ is answered whatever comes of it.
+            (Kind::Iq(_), _) => out.effects.extend(receipt.map(Effect::Settle)),
+            // The promise is kept where the error arrives.
+            (Kind::Message(_) | Kind::Presence(_), Some(slot)) => *slot = receipt,
+            // It is kept when what was decided is on disk. If that fails, whoever sent this is told so.
+            (Kind::Message(_) | Kind::Presence(_), None) => {
+                if receipt.is_some() || out.commit.len() > changed {
+                    out.effects.push(Effect::Kept(parcel, receipt));
+                }
+            }
         }
     }
 

@@ -292,3 +292,6 @@ fn with_id(iq: &Stanza, from: &Address, to: &Address, id: &str) -> Parcel {
     let payload: Vec<u8> = iq.children().flat_map(|child| child.bytes().to_vec()).collect();
     Parcel::new(Stanza::build(iq.kind(), Some(from), Some(to), Some(id), &payload))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod capabilities;
 mod counters;
 mod federation;
 mod hosts;
+mod makers;
 mod passwords;
 mod presence_figures;
 mod rest;

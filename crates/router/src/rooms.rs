@@ -16,6 +16,7 @@ use turns::{
 };
 
 use crate::counters::Counter;
+use crate::makers::Makers;
 use crate::router::{Destination, Router, settle};
 use crate::store::{Done, StoreError, WhichRooms};
 use crate::surroundings::Alarm;
@@ -26,7 +27,13 @@ pub type RoomSlot = Slot<Room, Router>;
 
 /// The rooms that are in memory: those that somebody is in, and those that were just asked for.
 #[derive(Default)]
-pub(crate) struct Rooms(HashMap<Address, Arc<RoomSlot>>, Mutex<RoomFigures>);
+pub(crate) struct Rooms {
+    slots: HashMap<Address, Arc<RoomSlot>>,
+    figures: Mutex<RoomFigures>,
+    makers: Mutex<Makers>,
+    /// How many are in the store, by service.
+    stored: Mutex<BTreeMap<String, usize>>,
+}
 
 /// What was counted of rooms since the start, by service.
 pub type RoomFigures = BTreeMap<(String, Tally), u64>;
@@ -34,7 +41,7 @@ pub type RoomFigures = BTreeMap<(String, Tally), u64>;
 impl Router {
     /// The rooms in memory as they are now, in order of their addresses.
     pub fn rooms(&self) -> Vec<View> {
-        let slots: Vec<Arc<RoomSlot>> = self.rooms.0.pin().values().cloned().collect();
+        let slots: Vec<Arc<RoomSlot>> = self.rooms.slots.pin().values().cloned().collect();
         let mut views: Vec<View> = slots
             .iter()
             // One that has its turn right now is seen at the next look.
@@ -44,9 +51,40 @@ impl Router {
         views
     }
 
+    /// How many rooms are in the store, by service, since [`Router::count_stored_rooms`].
+    pub fn stored_rooms(&self) -> BTreeMap<String, usize> {
+        self.rooms.stored.lock().clone()
+    }
+
+    /// Asks the store how many rooms it has. From then on they are counted as they come and go.
+    pub fn count_stored_rooms(self: &Arc<Self>, done: Done<Result<(), StoreError>>) {
+        let router = Arc::downgrade(self);
+        self.store.count_rooms(Box::new(move |outcome| {
+            done(outcome.map(|services| {
+                if let Some(router) = router.upgrade() {
+                    *router.rooms.stored.lock() = services;
+                }
+            }));
+        }));
+    }
+
+    fn count_of_rooms(&self, service: String, tally: Tally) {
+        if let Tally::Stored(is_stored) = tally {
+            let mut stored = self.rooms.stored.lock();
+            let count = stored.entry(service).or_default();
+            *count = if is_stored {
+                *count + 1
+            } else {
+                count.saturating_sub(1)
+            };
+        } else {
+            *self.rooms.figures.lock().entry((service, tally)).or_default() += 1;
+        }
+    }
+
     /// What was counted of rooms.
     pub fn room_figures(&self) -> RoomFigures {
-        self.rooms.1.lock().clone()
+        self.rooms.figures.lock().clone()
     }
 
     /// How the path to `domain` is, for a room that is in memory. False when it is not.
@@ -57,7 +95,7 @@ impl Router {
         is_broken: bool,
         worker: &mut Worker,
     ) -> bool {
-        let slot = self.rooms.0.pin().get(room.bare_str()).cloned();
+        let slot = self.rooms.slots.pin().get(room.bare_str()).cloned();
         let input = Input::Path {
             domain: domain.clone(),
             is_broken,
@@ -118,7 +156,7 @@ impl Router {
 
     /// Which rooms are in memory.
     pub fn rooms_in_memory(&self) -> Vec<Address> {
-        self.rooms.0.pin().keys().cloned().collect()
+        self.rooms.slots.pin().keys().cloned().collect()
     }
 
     /// Rooms that were kept go on with those who were in them. Clients of this server that are not among `sessions` are
@@ -127,6 +165,7 @@ impl Router {
         let settings = self.settings.load();
         self.work(|worker| {
             for kept in rooms {
+                self.rooms.makers.lock().note_kept(&kept);
                 let clients = kept.occupants.iter().flat_map(|occupant| &occupant.clients);
                 let lost = clients
                     .map(|client| &client.address)
@@ -158,7 +197,7 @@ impl Router {
 
     /// The services end: everybody in a room is told (XEP-0045 §15.6.2, status 332).
     pub fn close_rooms(self: &Arc<Self>) {
-        let rooms: Vec<Address> = self.rooms.0.pin().keys().cloned().collect();
+        let rooms: Vec<Address> = self.rooms.slots.pin().keys().cloned().collect();
         self.work(|worker| {
             for room in rooms {
                 let input = Input::Admin(AdminRequest::ShutDown);
@@ -196,7 +235,7 @@ impl Router {
     }
 
     fn room_slot(self: &Arc<Self>, address: &Address) -> Arc<RoomSlot> {
-        let rooms = self.rooms.0.pin();
+        let rooms = self.rooms.slots.pin();
         if let Some(slot) = rooms.get(address.bare_str()) {
             return Arc::clone(slot);
         }
@@ -231,24 +270,25 @@ impl Router {
     }
 
     fn forget_room(&self, slot: &Arc<RoomSlot>) {
-        let _ = self
-            .rooms
-            .0
-            .pin()
-            .remove_if(slot.key(), |_, known| Arc::ptr_eq(known, slot));
+        let slots = self.rooms.slots.pin();
+        let removed = slots.remove_if(slot.key(), |_, known| Arc::ptr_eq(known, slot));
+        if let Ok(Some(_)) = removed {
+            self.rooms.makers.lock().forget(slot.key());
+        }
     }
 
-    /// How many rooms a user has made: those that stay, and those that are there for now.
+    /// How many other rooms a user has made: those that stay, and those that are there for now, or may be in a moment.
     fn count_rooms(self: &Arc<Self>, slot: &Arc<RoomSlot>, creator: Address) {
         let (router, slot) = (Arc::clone(self), Arc::clone(slot));
-        self.store.count_rooms(
-            creator.clone(),
+        // Before the store is asked: what is in neither is no more.
+        let mut made = self.rooms.makers.lock().note(slot.key(), creator.clone());
+        self.store.list_rooms(
+            WhichRooms::MadeBy(creator),
             Box::new(move |stored| {
                 let rooms = stored.ok().map(|stored| {
-                    let live = router.rooms().into_iter();
-                    let made =
-                        live.filter(|room| !room.persistent && room.creator.as_ref() == Some(&creator));
-                    stored + made.count()
+                    made.extend(stored.into_iter().map(|(room, _)| room));
+                    made.remove(slot.key());
+                    made.len()
                 });
                 router.work(|worker| {
                     // A room that is lost meanwhile has given back what waited for this.
@@ -275,11 +315,12 @@ impl Router {
                     let stored = rows
                         .iter()
                         .map(|(address, row)| (address.clone(), row.title.clone()));
-                    let live = router
-                        .rooms()
-                        .into_iter()
-                        .filter(|room| room.public && !room.persistent && room.address.domainpart() == host);
-                    let live = live.map(|room| (room.address, room.name));
+                    let slots = router.rooms.slots.pin();
+                    let here = slots.values().filter(|slot| slot.key().domainpart() == host);
+                    let live = here.filter_map(|slot| {
+                        let title = slot.look(Room::title_for_now).flatten()?;
+                        Some((slot.key().clone(), title))
+                    });
                     let all: BTreeMap<Address, String> = stored.chain(live).collect();
                     let all = all.into_iter();
                     let all: Vec<RoomItem> = all.map(|(address, name)| RoomItem { address, name }).collect();
@@ -399,7 +440,7 @@ impl World<Room> for Router {
             Effect::Learn(hash, wants) => self.learn(slot.key(), &hash, wants),
             Effect::Count(tally) => {
                 let service = slot.key().domainpart().to_owned();
-                *self.rooms.1.lock().entry((service, tally)).or_default() += 1;
+                slot.world().count_of_rooms(service, tally);
             }
             Effect::CountError(kind, condition) => self.counters.add(Counter::Errors(kind, condition), 1),
         }
@@ -429,7 +470,8 @@ impl World<Room> for Router {
                     Kind::Iq(IqType::Result | IqType::Error)
                     | Kind::Message(MessageType::Error)
                     | Kind::Presence(PresenceType::Error | PresenceType::Unavailable) => {
-                        router.route(parcel, None, worker);
+                        router.route(parcel, receipt, worker);
+                        return;
                     }
                     Kind::Message(
                         MessageType::Chat

@@ -1,5 +1,7 @@
 //! What the router asks of a store. The `storage` crate answers on SQLite, PostgreSQL, and in memory.
 
+use std::collections::BTreeMap;
+
 use account::{Change, Flags, Saved, WaitingRow};
 use features::Record;
 use presence::{KnownHash, Lesson};
@@ -46,6 +48,8 @@ pub struct AccountView {
 pub enum WhichRooms {
     /// All that are kept.
     All,
+    /// Those that this user has made.
+    MadeBy(Address),
     /// Those that are in the list of a service, this many of them.
     Listed {
         /// The service.
@@ -118,8 +122,8 @@ pub trait Store: Send + Sync + 'static {
     /// Rooms that are kept, in order of their addresses.
     fn list_rooms(&self, which: WhichRooms, done: Done<Result<Vec<(Address, muc::RoomRow)>, StoreError>>);
 
-    /// How many rooms are kept that this user has made.
-    fn count_rooms(&self, creator: Address, done: Done<Result<usize, StoreError>>);
+    /// How many rooms are kept, by the service that they are at.
+    fn count_rooms(&self, done: Done<Result<BTreeMap<String, usize>, StoreError>>);
 
     /// The rooms that have rows of those who are in them, in order of their addresses.
     fn list_vanished_occupants(&self, done: Done<Result<Vec<Address>, StoreError>>);

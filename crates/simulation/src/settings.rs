@@ -74,6 +74,7 @@ pub struct Limits {
     pub privacy_lists: usize,
     pub privacy_items: usize,
     pub directed_presences: usize,
+    pub rooms_per_account: usize,
 }
 
 impl Default for Settings {
@@ -127,6 +128,7 @@ impl Default for Limits {
             privacy_lists: 4,
             privacy_items: 10,
             directed_presences: 8,
+            rooms_per_account: 20,
         }
     }
 }
@@ -257,6 +259,7 @@ impl Settings {
                     .map(|(domain, _)| (*domain).to_owned())
                     .collect(),
                 ghost_grace: self.ghost_grace,
+                rooms_per_user: Some(self.limits.rooms_per_account),
                 ..muc::Settings::default()
             },
             federation: self.federation(),

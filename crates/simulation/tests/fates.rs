@@ -257,6 +257,69 @@ fn xep0198_5_over_a_restart_it_is_known_which_message_has_arrived_elsewhere() {
     assert!(!late.contains("<body>"), "{late}");
 }
 
+/// Whatever the order of turns: what a room returns has arrived in the mailbox of its sender before it is acknowledged.
+#[test]
+fn xep0198_4_what_a_room_returns_comes_before_its_acknowledgement() {
+    let message = "<message to='none@rooms.example.com' type='groupchat'><body>hi</body></message>";
+    for seed in 0..40 {
+        let mut world = World::new(seed, Settings::default(), Turns::ByDice);
+        world.create_account("romeo@example.com", "secret");
+        let enable = "<enable xmlns='urn:xmpp:sm:3'/><presence/>";
+        let romeo = logged_in(&mut world, "AHJvbWVvAHNlY3JldA==", "orchard", enable);
+        world.hear(romeo);
+        let all = message.repeat(6) + "<r xmlns='urn:xmpp:sm:3'/>";
+        world.say(romeo, all.as_bytes());
+        world.pass(Duration::from_secs(1));
+        let heard = heard(&mut world, romeo);
+        let mut returned = 0;
+        for part in heard
+            .split("<a xmlns='urn:xmpp:sm:3' h='")
+            .collect::<Vec<_>>()
+            .windows(2)
+        {
+            returned += part[0].matches("type='error'").count();
+            let handled: usize = part[1].split('\'').next().unwrap().parse().unwrap();
+            assert!(handled <= 1 + returned, "seed {seed}: {heard}");
+        }
+        assert_eq!(
+            heard.matches("<item-not-found").count(),
+            6,
+            "seed {seed}: {heard}"
+        );
+    }
+}
+
+/// Rooms that somebody makes at the same time are counted like those that it made before.
+#[test]
+fn xep0045_10_1_1_whoever_makes_many_rooms_at_once_gets_no_more_than_one_after_another() {
+    let join = |room: usize| {
+        format!(
+            "<presence to='room{room}@rooms.example.com/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        )
+    };
+    for seed in 0..20 {
+        let mut settings = Settings::default();
+        settings.limits.rooms_per_account = 3;
+        let mut world = World::new(seed, settings, Turns::ByDice);
+        world.create_account("romeo@example.com", "secret");
+        let romeo = logged_in(&mut world, "AHJvbWVvAHNlY3JldA==", "orchard", "<presence/>");
+        world.set_faults(simulation::Faults {
+            delay: Duration::from_millis(1)..=Duration::from_millis(30),
+            ..simulation::Faults::default()
+        });
+        let many: String = (0..8).map(join).collect();
+        world.say(romeo, many.as_bytes());
+        world.pass(Duration::from_secs(1));
+        let heard = heard(&mut world, romeo);
+        assert_eq!(
+            heard.matches("<status code='201'/>").count(),
+            3,
+            "seed {seed}: {heard}"
+        );
+        assert_eq!(heard.matches("<not-allowed").count(), 5, "seed {seed}: {heard}");
+    }
+}
+
 /// Two clients have got the same message, neither has acknowledged it, and neither comes back after the restart: it is
 /// kept once.
 #[test]

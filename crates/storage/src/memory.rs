@@ -304,8 +304,8 @@ impl State {
                 let rooms = self.contents.rooms.list(&which);
                 Box::new(move || done(Ok(rooms)))
             }
-            Question::CountRooms(creator, done) => {
-                let count = self.contents.rooms.count(&creator);
+            Question::CountRooms(done) => {
+                let count = self.contents.rooms.count();
                 Box::new(move || done(Ok(count)))
             }
             Question::VanishedOccupants(done) => {

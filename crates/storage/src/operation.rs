@@ -1,5 +1,7 @@
 //! What a store is asked for, as values that can wait in a queue.
 
+use std::collections::BTreeMap;
+
 use account::{Change, Flags, Saved, WaitingRow};
 use features::Record;
 use presence::{KnownHash, Lesson};
@@ -82,7 +84,7 @@ pub(crate) enum Question {
     /// With so many of the messages that were said last.
     Room(Address, usize, Done<Result<muc::Saved, StoreError>>),
     Rooms(WhichRooms, Done<Result<Vec<(Address, muc::RoomRow)>, StoreError>>),
-    CountRooms(Address, Done<Result<usize, StoreError>>),
+    CountRooms(Done<Result<BTreeMap<String, usize>, StoreError>>),
     VanishedOccupants(Done<Result<Vec<Address>, StoreError>>),
 }
 
@@ -98,7 +100,7 @@ impl Question {
             Question::Held(done) | Question::VanishedOccupants(done) => done(Err(error)),
             Question::Room(_, _, done) => done(Err(error)),
             Question::Rooms(_, done) => done(Err(error)),
-            Question::CountRooms(_, done) => done(Err(error)),
+            Question::CountRooms(done) => done(Err(error)),
             Question::Capabilities(done) => done(Err(error)),
         }
     }
@@ -265,10 +267,9 @@ macro_rules! store_by_operations {
 
             fn count_rooms(
                 &self,
-                creator: stanza::Address,
-                done: router::Done<Result<usize, router::StoreError>>,
+                done: router::Done<Result<std::collections::BTreeMap<String, usize>, router::StoreError>>,
             ) {
-                self.ask($crate::operation::Question::CountRooms(creator, done));
+                self.ask($crate::operation::Question::CountRooms(done));
             }
 
             fn list_vanished_occupants(

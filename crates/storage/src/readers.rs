@@ -90,8 +90,8 @@ impl Reader<'_> {
                 let outcome = self.ask(&rooms::Listed(which)).await;
                 self.give(Operation::ListRooms, outcome, done);
             }
-            Question::CountRooms(creator, done) => {
-                let outcome = self.ask(&rooms::Count(creator)).await;
+            Question::CountRooms(done) => {
+                let outcome = self.ask(&rooms::Count).await;
                 self.give(Operation::ListRooms, outcome, done);
             }
             Question::VanishedOccupants(done) => {

@@ -209,7 +209,9 @@ statements! {
     ROOMS_LISTED = "SELECT host, name, creator, title, listed, configuration, secret FROM rooms \
         WHERE host = $1 AND listed ORDER BY name LIMIT $2";
 
-    ROOMS_COUNT = "SELECT COUNT(*) FROM rooms WHERE creator = $1";
+    ROOMS_MADE = "SELECT host, name, creator, title, listed, configuration, secret FROM rooms WHERE creator = $1";
+
+    ROOMS_COUNT = "SELECT host, COUNT(*) FROM rooms GROUP BY host";
 
     ROOM_AFFILIATIONS_LOAD = "SELECT person, affiliation, nick FROM room_affiliations WHERE room = $1";
 
@@ -316,7 +318,12 @@ mod tests {
                 ]
                 .iter()
                 .any(|table| step.starts_with(&format!("SCAN {table}")));
-                let lists = ["ACCOUNTS_LIST", "ROOMS_LIST", "ROOM_OCCUPANTS_LIST"];
+                let lists = [
+                    "ACCOUNTS_LIST",
+                    "ROOMS_LIST",
+                    "ROOMS_COUNT",
+                    "ROOM_OCCUPANTS_LIST",
+                ];
                 assert!(!looks_at_all || lists.contains(name), "{name}: {step}");
             }
         }

@@ -56,30 +56,35 @@ pub(super) async fn destroy(router: &Arc<Router>, room: &str, reason: Option<Str
 pub(super) fn rows(families: &mut Families, router: &Router) {
     let settings = router.settings();
     let services = &settings.muc.services;
-    let mut counts: BTreeMap<&str, [usize; 4]> = services
+    let stored = router.stored_rooms();
+    let stored = |service: &str| stored.get(service).copied().unwrap_or_default();
+    let mut counts: BTreeMap<&str, [usize; 5]> = services
         .iter()
-        .map(|service| (service.as_str(), [0; 4]))
+        .map(|service| (service.as_str(), [0, stored(service), 0, 0, 0]))
         .collect();
     for view in router.rooms() {
         // A service that a reload has taken away is told no more.
-        if let Some([rooms, present, unreachable, paused]) = counts.get_mut(view.address.domainpart()) {
+        if let Some([rooms, idle, present, unreachable, paused]) = counts.get_mut(view.address.domainpart()) {
             *rooms += 1;
+            *idle = idle.saturating_sub(usize::from(view.persistent));
             *present += view.occupants - view.unreachable - view.paused;
             *unreachable += view.unreachable;
             *paused += view.paused;
         }
     }
-    let mut rows = families.gauge("xmpp_muc_rooms", "Rooms, by the service that they are at.");
-    for (service, [rooms, ..]) in &counts {
+    let mut rows = families.gauge(
+        "xmpp_muc_rooms",
+        "Rooms, by the service that they are at; hibernated are those that nobody is in, and that are not in memory.",
+    );
+    for (service, [rooms, idle, ..]) in &counts {
         rows.row(&[("service", service), ("state", "active")], *rooms as u64);
-        // A room that nobody is in is gone.
-        rows.row(&[("service", service), ("state", "hibernated")], 0_u64);
+        rows.row(&[("service", service), ("state", "hibernated")], *idle as u64);
     }
     let mut rows = families.gauge(
         "xmpp_muc_occupants",
         "Those who are in rooms; degraded are those whose server or whose client cannot be reached for now.",
     );
-    for (service, [_, present, unreachable, paused]) in &counts {
+    for (service, [_, _, present, unreachable, paused]) in &counts {
         for (state, amount) in [
             ("present", present),
             ("degraded_s2s", unreachable),

@@ -168,6 +168,14 @@ pub(super) async fn start(
     }
     let kept_rooms = found.rooms.len();
     router.restore_rooms(found.rooms, &sessions);
+    router.count_stored_rooms(Box::new(|outcome| match outcome {
+        Ok(()) => {}
+        Err(error) => warn!(
+            event = "rooms",
+            %error,
+            "how many rooms are in the store is not known: xmpp_muc_rooms counts those that come from now on"
+        ),
+    }));
     router.tell_vanished_occupants(Box::new(|outcome| match outcome {
         Ok(_) => {}
         Err(error) => warn!(

@@ -122,6 +122,7 @@ impl Rooms {
             .map(|(address, rows)| (address.clone(), rows.room.clone()));
         match which {
             WhichRooms::All => all.collect(),
+            WhichRooms::MadeBy(creator) => all.filter(|(_, row)| row.creator == *creator).collect(),
             WhichRooms::Listed { host, max } => all
                 .filter(|(address, row)| row.listed && address.domainpart() == host)
                 .take(*max)
@@ -129,9 +130,12 @@ impl Rooms {
         }
     }
 
-    pub(crate) fn count(&self, creator: &Address) -> usize {
-        let made = self.rooms.values().filter(|rows| rows.room.creator == *creator);
-        made.count()
+    pub(crate) fn count(&self) -> BTreeMap<String, usize> {
+        let mut services = BTreeMap::new();
+        for room in self.rooms.keys() {
+            *services.entry(room.domainpart().to_owned()).or_default() += 1;
+        }
+        services
     }
 
     pub(crate) fn with_occupants(&self) -> Vec<Address> {

@@ -3,6 +3,8 @@
 //! A room is read in several statements without a transaction around them: only its machine changes its rows, and that
 //! is not in memory while it is being loaded.
 
+use std::collections::BTreeMap;
+
 use machine::Timestamp;
 use muc::{AffiliationRow, OccupantRow, RoomRow, SaidRow, Saved, Tombstone};
 use router::WhichRooms;
@@ -57,6 +59,10 @@ impl Ask for Listed {
         let Listed(which) = self;
         let mut rooms = match which {
             WhichRooms::All => each(connection, sql::ROOMS_LIST, &[], named).await?,
+            WhichRooms::MadeBy(creator) => {
+                let creator = [Value::Text(creator.as_str())];
+                each(connection, sql::ROOMS_MADE, &creator, named).await?
+            }
             WhichRooms::Listed { host, max } => {
                 let max = i64::try_from(*max).unwrap_or(i64::MAX);
                 let values = [Value::Text(host), Value::Integer(max)];
@@ -68,17 +74,16 @@ impl Ask for Listed {
     }
 }
 
-/// How many rooms are kept that this user has made.
-pub(crate) struct Count(pub(crate) Address);
+/// How many rooms are kept, by the service that they are at.
+pub(crate) struct Count;
 
 impl Ask for Count {
-    type Answer = usize;
+    type Answer = BTreeMap<String, usize>;
 
-    async fn ask(&self, connection: &mut Connection) -> Result<usize, Failure> {
-        let Count(creator) = self;
-        let creator = [Value::Text(creator.as_str())];
-        let found = connection.row(sql::ROOMS_COUNT, &creator).await?;
-        found.map_or(Ok(0), |row| number(&row, 0))
+    async fn ask(&self, connection: &mut Connection) -> Result<Self::Answer, Failure> {
+        let counted = |row: &Row| Ok((row.get(0)?, number(row, 1)?));
+        let services = each(connection, sql::ROOMS_COUNT, &[], counted).await?;
+        Ok(services.into_iter().collect())
     }
 }
 

@@ -1,5 +1,6 @@
 //! A store asked with `await`, and rows to ask it about.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
@@ -100,8 +101,8 @@ impl Asker {
         answer(|done| self.0.list_rooms(which, done)).await
     }
 
-    pub(crate) async fn count_rooms(&self, creator: &Address) -> Result<usize, StoreError> {
-        answer(|done| self.0.count_rooms(creator.clone(), done)).await
+    pub(crate) async fn count_rooms(&self) -> Result<BTreeMap<String, usize>, StoreError> {
+        answer(|done| self.0.count_rooms(done)).await
     }
 
     pub(crate) async fn vanished(&self) -> Result<Vec<Address>, StoreError> {

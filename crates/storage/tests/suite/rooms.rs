@@ -16,7 +16,7 @@ on_every_store!(
     a_room_that_ends_leaves_nothing_behind,
     a_destroyed_room_leaves_a_tombstone_until_there_is_another,
     old_tombstones_are_forgotten,
-    rooms_are_listed_by_service_and_counted_by_creator,
+    rooms_are_listed_by_service_and_by_creator_and_counted_by_service,
     whoever_is_in_a_room_from_elsewhere_is_known_without_the_room,
     after_a_lost_commit_nothing_is_made_until_the_room_is_loaded,
 );
@@ -235,7 +235,7 @@ async fn old_tombstones_are_forgotten(place: Place) {
     assert_eq!(left, [false, true, true]);
 }
 
-async fn rooms_are_listed_by_service_and_counted_by_creator(place: Place) {
+async fn rooms_are_listed_by_service_and_by_creator_and_counted_by_service(place: Place) {
     let store = &place.asker;
     for (name, creator) in [
         ("heath@rooms.montague.lit", "crone1@montague.lit"),
@@ -276,8 +276,15 @@ async fn rooms_are_listed_by_service_and_counted_by_creator(place: Place) {
         ("crone2@montague.lit", 1),
         ("crone3@montague.lit", 0),
     ] {
-        assert_eq!(store.count_rooms(&address(creator)).await, Ok(count), "{creator}");
+        let made = store.rooms(WhichRooms::MadeBy(address(creator))).await.unwrap();
+        assert!(made.iter().all(|(_, row)| row.creator == address(creator)));
+        assert_eq!(made.len(), count, "{creator}");
     }
+    let services = [
+        ("rooms.capulet.lit".to_owned(), 1),
+        ("rooms.montague.lit".to_owned(), 4),
+    ];
+    assert_eq!(store.count_rooms().await, Ok(services.into()));
 }
 
 async fn whoever_is_in_a_room_from_elsewhere_is_known_without_the_room(mut place: Place) {
