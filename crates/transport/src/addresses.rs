@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use machine::{Bucket, Moment, Rate};
 use parking_lot::Mutex;
@@ -105,11 +106,22 @@ impl Limit {
     ];
 }
 
+/// What a client does at a port where another language is spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum WrongPort {
+    /// It begins with TLS where it must ask for it.
+    Tls,
+    /// It begins without TLS where TLS begins with the first byte.
+    NoTls,
+}
+
 /// The connections and failures of all addresses.
 pub(crate) struct Addresses {
     refusals: Refusals,
     limits: Mutex<AddressLimits>,
     counts: Mutex<Counts>,
+    /// Until when nothing more is said of who came to the wrong port from an address.
+    hinted: Mutex<HashMap<(IpAddr, WrongPort), Moment>>,
 }
 
 #[derive(Default)]
@@ -117,19 +129,33 @@ struct Counts {
     connections: usize,
     unauthenticated: usize,
     entries: HashMap<IpAddr, Entry>,
-    /// Connections that have logged in. Hosts are configured, so that these stay few; none is ever removed.
-    logged_in: Vec<LoggedIn>,
+    /// By host and transport. Hosts are configured, so that these stay few; none is ever removed.
+    groups: Vec<Group>,
 }
 
-/// Connections that have logged in at one host by one transport.
+/// Connections of one host by one transport.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoggedIn {
-    /// Where.
+pub struct Group {
+    /// Where they are, or want to be; empty for those that have not said it yet.
     pub host: Arc<str>,
     /// `tcp`, `tls`, `ws` or `bosh`.
     pub transport: &'static str,
-    /// How many are open.
-    pub connections: usize,
+    /// Those that have not logged in.
+    pub unauthenticated: usize,
+    /// Those that have logged in.
+    pub authenticated: usize,
+    /// Those whose session has ended, and whose client takes its leave.
+    pub closing: usize,
+}
+
+/// How far a connection of a [`Group`] has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// It has not said to which host it wants.
+    Arriving,
+    Unauthenticated,
+    Authenticated,
+    Closing,
 }
 
 #[derive(Default)]
@@ -155,6 +181,12 @@ struct Window {
 /// Addresses that are remembered only for what they did; beyond it the old ones are looked through for what is over.
 const REMEMBERED_MAX: usize = 20_000;
 
+/// Some clients try one way in after the other at each login: of those of one address the operator is told so often.
+const HINT_EVERY: Duration = Duration::from_secs(600);
+
+/// Addresses of which is remembered that the operator was told; beyond it nothing is said of others for a while.
+const HINTED_MAX: usize = 1_000;
+
 impl Addresses {
     /// Nobody is connected. The limits are for these, as operators call them.
     pub(crate) fn new(whom: &'static str, limits: AddressLimits) -> Arc<Addresses> {
@@ -162,6 +194,7 @@ impl Addresses {
             refusals: Refusals::of(whom),
             limits: Mutex::new(limits),
             counts: Mutex::default(),
+            hinted: Mutex::default(),
         })
     }
 
@@ -224,7 +257,7 @@ impl Addresses {
             pace,
             is_exempt,
             is_authenticated: false,
-            place: None,
+            group: None,
         })
     }
 
@@ -244,9 +277,9 @@ impl Addresses {
         (counts.connections, counts.unauthenticated)
     }
 
-    /// Those that have logged in, by host and transport.
-    pub(crate) fn logged_in(&self) -> Vec<LoggedIn> {
-        self.counts.lock().logged_in.clone()
+    /// They, by host and transport.
+    pub(crate) fn groups(&self) -> Vec<Group> {
+        self.counts.lock().groups.clone()
     }
 }
 
@@ -257,24 +290,54 @@ pub(crate) struct Admission {
     pace: Arc<Pace>,
     is_exempt: bool,
     is_authenticated: bool,
-    /// Where it is counted among those that have logged in.
-    place: Option<u16>,
+    /// The group that it is counted in, and as what.
+    group: Option<(u16, Progress)>,
 }
 
 impl Admission {
-    /// The connection has logged in.
+    /// Somebody has logged in on the connection, or in a session that the connection is part of and that is counted
+    /// itself.
     pub(crate) fn authenticated(&mut self) {
         if !std::mem::replace(&mut self.is_authenticated, true) {
-            self.addresses.counts.lock().no_stranger(self.address);
+            let mut counts = self.addresses.counts.lock();
+            counts.no_stranger(self.address);
+            counts.leave(self.group.take());
+        }
+    }
+
+    /// The connection came by this transport.
+    pub(crate) fn comes(&mut self, transport: &'static str) {
+        self.stands("", transport, Progress::Arriving);
+    }
+
+    /// The connection has said to which host it wants.
+    pub(crate) fn names(&mut self, host: &str) {
+        if let Some((group, Progress::Arriving)) = self.group {
+            let transport = self.addresses.counts.lock().transport(group);
+            self.stands(host, transport, Progress::Unauthenticated);
         }
     }
 
     /// The connection has logged in at this host, by this transport.
     pub(crate) fn logged_in(&mut self, host: &str, transport: &'static str) {
         self.authenticated();
-        if self.place.is_none() {
-            self.place = self.addresses.counts.lock().enter(host, transport);
+        self.stands(host, transport, Progress::Authenticated);
+    }
+
+    /// The session of the connection has ended; its client may take the last word.
+    pub(crate) fn closes(&mut self) {
+        if let Some((group, Progress::Authenticated)) = self.group {
+            let mut counts = self.addresses.counts.lock();
+            counts.leave(self.group.take());
+            self.group = counts.join(group, Progress::Closing);
         }
+    }
+
+    fn stands(&mut self, host: &str, transport: &'static str, progress: Progress) {
+        let mut counts = self.addresses.counts.lock();
+        counts.leave(self.group.take());
+        let group = counts.group(host, transport);
+        self.group = group.and_then(|group| counts.join(group, progress));
     }
 
     /// What is counted of all that comes from the address; of an exempt one, on this connection alone.
@@ -367,6 +430,21 @@ impl Admission {
         }
     }
 
+    /// Whether the operator is to hear that somebody from this address came to a port where another language is spoken.
+    pub(crate) fn is_worth_a_hint(&self, wrong: WrongPort, now: Moment) -> bool {
+        let mut hinted = self.addresses.hinted.lock();
+        if hinted.len() >= HINTED_MAX {
+            hinted.retain(|_, until| *until > now);
+        }
+        let key = (self.address, wrong);
+        let is_known = hinted.get(&key).is_some_and(|until| *until > now);
+        let is_new = !is_known && hinted.len() < HINTED_MAX;
+        if is_new {
+            hinted.insert(key, now + HINT_EVERY);
+        }
+        is_new
+    }
+
     fn rate(&self, which: impl FnOnce(&AddressLimits) -> Option<Rate>) -> Option<Rate> {
         if self.is_exempt {
             None
@@ -380,11 +458,7 @@ impl Drop for Admission {
     fn drop(&mut self) {
         let mut counts = self.addresses.counts.lock();
         counts.connections -= 1;
-        if let Some(place) = self.place
-            && let Some(logged_in) = counts.logged_in.get_mut(usize::from(place))
-        {
-            logged_in.connections -= 1;
-        }
+        counts.leave(self.group.take());
         if !self.is_authenticated {
             counts.no_stranger(self.address);
         }
@@ -413,20 +487,41 @@ impl Entry {
 }
 
 impl Counts {
-    /// Counts a connection that has logged in; answers with its place.
-    fn enter(&mut self, host: &str, transport: &'static str) -> Option<u16> {
-        let is_this = |one: &LoggedIn| *one.host == *host && one.transport == transport;
-        let place = self.logged_in.iter().position(is_this).unwrap_or_else(|| {
-            self.logged_in.push(LoggedIn {
+    /// The group of a host and a transport.
+    fn group(&mut self, host: &str, transport: &'static str) -> Option<u16> {
+        let is_this = |one: &Group| *one.host == *host && one.transport == transport;
+        let place = self.groups.iter().position(is_this).unwrap_or_else(|| {
+            self.groups.push(Group {
                 host: Arc::from(host),
                 transport,
-                connections: 0,
+                unauthenticated: 0,
+                authenticated: 0,
+                closing: 0,
             });
-            self.logged_in.len() - 1
+            self.groups.len() - 1
         });
-        let kept = u16::try_from(place).ok()?;
-        self.logged_in.get_mut(place)?.connections += 1;
-        Some(kept)
+        u16::try_from(place).ok()
+    }
+
+    fn transport(&self, group: u16) -> &'static str {
+        self.groups
+            .get(usize::from(group))
+            .map_or("", |group| group.transport)
+    }
+
+    /// One connection more in a group.
+    fn join(&mut self, group: u16, progress: Progress) -> Option<(u16, Progress)> {
+        *self.groups.get_mut(usize::from(group))?.of(progress) += 1;
+        Some((group, progress))
+    }
+
+    /// One connection fewer where it was.
+    fn leave(&mut self, group: Option<(u16, Progress)>) {
+        if let Some((group, progress)) = group
+            && let Some(group) = self.groups.get_mut(usize::from(group))
+        {
+            *group.of(progress) -= 1;
+        }
     }
 
     /// One connection fewer on which nobody has logged in.
@@ -443,6 +538,16 @@ impl Counts {
             self.entries.retain(|_, entry| !entry.is_over(now));
         }
         self.entries.entry(address).or_default()
+    }
+}
+
+impl Group {
+    fn of(&mut self, progress: Progress) -> &mut usize {
+        match progress {
+            Progress::Arriving | Progress::Unauthenticated => &mut self.unauthenticated,
+            Progress::Authenticated => &mut self.authenticated,
+            Progress::Closing => &mut self.closing,
+        }
     }
 }
 
@@ -471,8 +576,6 @@ fn counted_as(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     fn limits(per_address: usize, unauthenticated: usize) -> AddressLimits {
@@ -523,23 +626,48 @@ mod tests {
     }
 
     #[test]
-    fn those_who_have_logged_in_are_counted_by_host_and_transport_until_they_go() {
-        let addresses = Addresses::new("clients", limits(8, 8));
-        let mut held: Vec<_> = (1..=3)
-            .map(|n| addresses.admit(IpAddr::from([192, 0, 2, n])).unwrap())
-            .collect();
+    fn connections_are_counted_by_host_transport_and_how_far_they_have_come_until_they_go() {
+        let addresses = Addresses::new("clients", limits(9, 9));
+        let one: IpAddr = "192.0.2.1".parse().unwrap();
+        let told = || {
+            let of = |group: Group| {
+                let Group {
+                    host,
+                    transport,
+                    unauthenticated,
+                    authenticated,
+                    closing,
+                } = group;
+                format!("{host} {transport} {unauthenticated} {authenticated} {closing}")
+            };
+            let all = addresses.groups().into_iter().map(of);
+            all.filter(|group| !group.ends_with(" 0 0 0")).collect::<Vec<_>>()
+        };
+        let mut held: Vec<_> = (0..3).map(|_| addresses.admit(one).unwrap()).collect();
+        assert!(told().is_empty(), "nobody has said how they come");
+        for (admission, transport) in held.iter_mut().zip(["tls", "ws", "tls"]) {
+            admission.comes(transport);
+        }
+        assert_eq!(told(), [" tls 2 0 0", " ws 1 0 0"]);
+        held[0].names("montague.lit");
+        held[0].names("capulet.lit");
+        assert_eq!(told(), [" tls 1 0 0", " ws 1 0 0", "montague.lit tls 1 0 0"]);
         held[0].logged_in("montague.lit", "tls");
         held[0].logged_in("montague.lit", "tls");
         held[1].logged_in("montague.lit", "ws");
-        held[2].logged_in("montague.lit", "tls");
-        let counts = |addresses: &Addresses| -> Vec<_> {
-            let all = addresses.logged_in().into_iter();
-            all.map(|one| (one.transport, one.connections)).collect()
-        };
-        assert_eq!(counts(&addresses), [("tls", 2), ("ws", 1)]);
-        assert_eq!(addresses.connections(), (3, 0));
-        drop(held);
-        assert_eq!(counts(&addresses), [("tls", 0), ("ws", 0)]);
+        held[2].closes();
+        assert_eq!(
+            told(),
+            [" tls 1 0 0", "montague.lit tls 0 1 0", "montague.lit ws 0 1 0"],
+            "who has no session has none that ends"
+        );
+        held[0].names("montague.lit");
+        held[0].closes();
+        // A connection that carries requests of a session which is counted itself.
+        held[2].authenticated();
+        assert_eq!(told(), ["montague.lit tls 0 0 1", "montague.lit ws 0 1 0"]);
+        held.clear();
+        assert!(told().is_empty());
     }
 
     #[test]
@@ -637,6 +765,31 @@ mod tests {
         assert!(other.may_register(at(4)));
         let exempt = addresses.admit("127.0.0.1".parse().unwrap()).unwrap();
         assert!((0..9).all(|_| exempt.may_register(at(4))));
+    }
+
+    #[test]
+    fn the_operator_hears_of_the_wrong_port_once_in_a_while_for_each_address() {
+        let addresses = Addresses::new("clients", limits(9, 9));
+        let at = |seconds: u64| Moment::from_micros(seconds * 1_000_000);
+        let is_told = |address: IpAddr, seconds| {
+            addresses
+                .admit(address)
+                .unwrap()
+                .is_worth_a_hint(WrongPort::Tls, at(seconds))
+        };
+        let (one, other) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([127, 0, 0, 1]));
+        let told = [(one, 0), (one, 1), (other, 2), (one, 599), (one, 600), (one, 601)];
+        assert_eq!(
+            told.map(|(address, seconds)| is_told(address, seconds)),
+            [true, false, true, false, true, false]
+        );
+        let many = (0..2 * HINTED_MAX as u32).map(|n| IpAddr::from(n.to_be_bytes()));
+        assert_eq!(
+            many.filter(|address| is_told(*address, 700)).count(),
+            HINTED_MAX - 1
+        );
+        assert!(is_told(other, 1400), "what is over is forgotten");
+        assert!(addresses.hinted.lock().len() <= HINTED_MAX);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio::sync::{Notify, oneshot};
 use tracing::{debug, info, warn};
 
 use crate::System;
-use crate::addresses::{AddressLimits, Addresses, Limit, LoggedIn};
+use crate::addresses::{AddressLimits, Addresses, Group, Limit};
 use crate::connection::{Answer, Connection};
 use crate::http::{self, BoshSessions, HttpSettings, Protection};
 use crate::tls::Certificates;
@@ -156,9 +156,9 @@ impl Clients {
         self.addresses.connections()
     }
 
-    /// Connections that have logged in, by host and transport.
-    pub fn logged_in(&self) -> Vec<LoggedIn> {
-        self.addresses.logged_in()
+    /// Connections by host and transport.
+    pub fn groups(&self) -> Vec<Group> {
+        self.addresses.groups()
     }
 
     /// Logins so far.

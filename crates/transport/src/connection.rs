@@ -26,7 +26,7 @@ use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
-use crate::addresses::{Admission, Limit};
+use crate::addresses::{Admission, Limit, WrongPort};
 use crate::carrier::{Carrier, Records};
 use crate::clients::Clients;
 use crate::connection::patience::{CLOSING_TIME, Deadline, Patience};
@@ -98,6 +98,7 @@ impl Connection {
             Transport::DirectTls => {
                 connection.listener = Listener::DirectTls;
                 connection.wants = Wants::Tls;
+                connection.admission.comes(connection.transport());
             }
         }
         connection
@@ -130,7 +131,7 @@ impl Connection {
 
     fn on(clients: Arc<Clients>, socket: Socket, session: Session, admission: Admission) -> Connection {
         let time = clients.settings().unauthenticated_time;
-        Connection {
+        let mut connection = Connection {
             deadline: Some(Deadline::begin(Patience::Login, time, &clients)),
             clients,
             socket,
@@ -145,7 +146,9 @@ impl Connection {
             handle: None,
             answer: None,
             wants: Wants::Nothing,
-        }
+        };
+        connection.admission.comes(connection.transport());
+        connection
     }
 
     /// Runs the connection to its end. What happens once in its life is boxed: the task of an idle connection keeps no
@@ -194,16 +197,33 @@ impl Connection {
             }
             Err(error) => {
                 if self.listener == Listener::DirectTls && error.is_no_tls() {
-                    info!(
-                        event = "wrong_port",
-                        "a client speaks without TLS on a port where TLS begins with the first byte (c2s.listen_tls); \
-                         STARTTLS is spoken on c2s.listen"
-                    );
+                    self.tell_of_wrong_port(WrongPort::NoTls);
                 } else {
                     debug!(event = "tls_failed", %error, "the TLS handshake failed");
                 }
                 false
             }
+        }
+    }
+
+    /// A hint for operators whose DNS or firewall leads to the wrong port. Some clients just try, at each login, and then do
+    /// it right.
+    fn tell_of_wrong_port(&self, wrong: WrongPort) {
+        let what = match wrong {
+            WrongPort::Tls => {
+                "a client begins with TLS on a port where it must ask for it (c2s.listen, STARTTLS); direct TLS is spoken \
+                 on c2s.listen_tls"
+            }
+            WrongPort::NoTls => {
+                "a client speaks without TLS on a port where TLS begins with the first byte (c2s.listen_tls); STARTTLS is \
+                 spoken on c2s.listen"
+            }
+        };
+        let now = router::Surroundings::now(self.clients.system());
+        if self.admission.is_worth_a_hint(wrong, now) {
+            info!(event = "wrong_port", "{what}");
+        } else {
+            debug!(event = "wrong_port", "{what}");
         }
     }
 
@@ -222,6 +242,7 @@ impl Connection {
             };
             let router = self.clients.router();
             router.work(|worker| router.end(&handle, end, worker));
+            self.admission.closes();
         }
         if let Ending::Error(error) = &ending {
             let text = error.text.as_deref().unwrap_or_default();

@@ -7,13 +7,14 @@ mod connection;
 mod dial;
 mod http;
 mod peer;
+mod polls;
 mod refusals;
 mod resolve;
 mod servers;
 mod system;
 pub mod tls;
 
-pub use addresses::{AddressLimits, Limit, LoggedIn, Range};
+pub use addresses::{AddressLimits, Group, Limit, Range};
 pub use clients::{Clients, Entrance, Listen, Listening, LoginLabels, Settings};
 pub use http::{AllowedOrigins, HttpSettings};
 pub use resolve::{Asked, Greeting, Questions, ResolverSettings, Route, greeting};

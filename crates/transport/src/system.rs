@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use machine::{Moment, Timestamp};
+use machine::{Moment, Observed, Timestamp};
 use parking_lot::Mutex;
 use router::{Alarm, Surroundings};
 use rustls::crypto::SecureRandom;
@@ -16,6 +16,8 @@ use s2s::link::{Cause, StateName};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use turns::{Ready, Worker};
+
+use crate::polls::{Polls, Sample};
 
 /// Inputs that one chain of turns may take before a connection goes back to its socket; the rest goes on in a task of
 /// its own.
@@ -37,6 +39,8 @@ struct Inner {
     earlier: Notify,
     /// At most this many slow tasks run at a time: key derivation is hungry for CPU and memory.
     slow: Arc<Semaphore>,
+    /// How long workers have been at one thing.
+    polls: Polls,
 }
 
 #[derive(Default)]
@@ -61,6 +65,8 @@ pub(crate) struct StandStill {
     is_outermost: bool,
     pub(crate) now: Moment,
     pub(crate) wall: Timestamp,
+    /// Takes the time of this go, if it is one to look at.
+    _sample: Option<Sample>,
     /// It must not go to another thread, and so is kept over no `await`.
     of_this_thread: PhantomData<*const ()>,
 }
@@ -85,6 +91,7 @@ impl System {
             rung: AtomicU64::new(0),
             earlier: Notify::new(),
             slow: Arc::new(Semaphore::new(slow_tasks)),
+            polls: Polls::default(),
         }));
         runtime.spawn(system.clone().ring_alarms());
         system
@@ -94,15 +101,27 @@ impl System {
     pub(crate) fn stand_still(&self) -> StandStill {
         let held = self.held_times();
         let (now, wall) = held.unwrap_or_else(|| (self.now(), self.wall()));
+        let mut sample = None;
         if held.is_none() {
             TIMES.set(Some((self.0.origin, now, wall)));
+            let origin = self.0.origin;
+            sample = self
+                .0
+                .polls
+                .begin(origin, || origin + Duration::from_micros(now.as_micros()));
         }
         StandStill {
             is_outermost: held.is_none(),
             now,
             wall,
+            _sample: sample,
             of_this_thread: PhantomData,
         }
+    }
+
+    /// How long each worker was at one thing, of one go in 16: `xmpp_task_poll_seconds`.
+    pub fn polls(&self) -> Vec<Observed> {
+        self.0.polls.observed()
     }
 
     fn held_times(&self) -> Option<(Moment, Timestamp)> {

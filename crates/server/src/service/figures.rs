@@ -1,6 +1,5 @@
 //! The rows that the running server tells at a scrape.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use account::{DropReason, PauseEnd, PrivacyTally, Redelivered, RosterOperation};
@@ -9,9 +8,10 @@ use router::{Counter, Counters, Direction, ResumeResult, Resumptions, Router, Sc
 use stanza::{Condition, IqType, Kind, MessageType, PresenceType};
 use storage::{Database, Operation};
 use transport::tls::Certificates;
-use transport::{Clients, Limit, Servers};
+use transport::{Clients, Group, Limit, Servers, System};
 
 use super::{peers, presence_figures, rooms};
+use crate::config::Configuration;
 use crate::metrics::{Families, Registry};
 
 /// Registers all of them.
@@ -22,10 +22,13 @@ pub(super) fn register(
     servers: &Arc<Servers>,
     certificates: &Arc<Certificates>,
     store: &Arc<Database>,
-    named: BTreeSet<String>,
+    system: &System,
+    configuration: &Configuration,
 ) {
     let (for_stanzas, for_sessions) = (Arc::clone(router), Arc::clone(router));
     let for_peers = Arc::clone(router);
+    let named = configuration.metrics.peers.iter();
+    let named = named.map(|peer| peer.as_str().to_owned()).collect();
     let peers_told = Mutex::new(peers::Peers::new(named));
     registry.register(move |families| peers::rows(families, &for_peers, &peers_told));
     let for_rooms = Arc::clone(router);
@@ -39,7 +42,10 @@ pub(super) fn register(
     let for_resumptions = Arc::clone(router);
     registry.register(move |families| resumptions(families, for_resumptions.resumptions()));
     let certificates = Arc::clone(certificates);
-    registry.register(move |families| expiry(families, &certificates));
+    let listeners = listeners_with_tls(configuration);
+    registry.register(move |families| expiry(families, &certificates, &listeners));
+    let system = system.clone();
+    registry.register(move |families| polls(families, &system));
     let store = Arc::clone(store);
     registry.register(move |families| storage(families, &store));
 }
@@ -161,13 +167,16 @@ fn decisions(families: &mut Families, counters: &Counters) {
 }
 
 fn sessions(families: &mut Families, router: &Router, clients: &Clients, servers: &Servers) {
-    let mut rows = families.gauge("xmpp_sessions", "Bound resources.");
-    let by_host = router.sessions_by_host();
+    let mut rows = families.gauge("xmpp_sessions", "Bound resources; of those that are closing the stream has ended, and the client may take the last word.");
+    let (by_host, groups) = (router.sessions_by_host(), clients.groups());
     for (host, sessions) in &by_host {
+        let is_here = |group: &&Group| *group.host == **host;
+        let closing = groups.iter().filter(is_here).map(|group| group.closing).sum();
         for (state, count) in [
             ("active", sessions.sessions.active),
             ("paused_sm", sessions.sessions.paused_management),
             ("paused_bosh", sessions.sessions.paused_bosh),
+            ("closing", closing),
         ] {
             rows.row(&[("vhost", host), ("state", state)], count);
         }
@@ -185,16 +194,23 @@ fn sessions(families: &mut Families, router: &Router, clients: &Clients, servers
     }
     let mut rows = families.gauge(
         "xmpp_c2s_connections",
-        "Open connections of clients; before the login nobody knows for which host.",
+        "Open connections of clients, and sessions over BOSH; without a host those that have not said where they want to.",
     );
-    rows.row(&[("state", "preauth")], clients.connections().1);
-    for one in clients.logged_in() {
-        let labels = [
-            ("vhost", &*one.host),
-            ("transport", one.transport),
-            ("state", "authenticated"),
-        ];
-        rows.row(&labels, one.connections);
+    for one in &groups {
+        for (state, count) in [
+            ("preauth", one.unauthenticated),
+            ("authenticated", one.authenticated + one.closing),
+        ] {
+            // Nobody logs in without a host.
+            if state == "preauth" || !one.host.is_empty() {
+                let labels = [
+                    ("vhost", &*one.host),
+                    ("transport", one.transport),
+                    ("state", state),
+                ];
+                rows.row(&labels, count);
+            }
+        }
     }
     let mut rows = families.counter("xmpp_auth_attempts_total", "Logins that came to an end.");
     for (labels, count) in clients.logins() {
@@ -269,16 +285,42 @@ fn resumptions(families: &mut Families, resumptions: &Resumptions) {
     }
 }
 
-fn expiry(families: &mut Families, certificates: &Certificates) {
+/// The listeners that show certificates. They change by a restart only.
+fn listeners_with_tls(configuration: &Configuration) -> Vec<&'static str> {
+    let Configuration { c2s, s2s, http, .. } = configuration;
+    let all = [
+        ("c2s", &c2s.listen),
+        ("c2s_tls", &c2s.listen_tls),
+        ("s2s", &s2s.listen),
+        ("s2s_tls", &s2s.listen_tls),
+        ("https", &http.listen_tls),
+    ];
+    let used = all.into_iter().filter(|(_, addresses)| !addresses.is_empty());
+    used.map(|(listener, _)| listener).collect()
+}
+
+fn expiry(families: &mut Families, certificates: &Certificates, listeners: &[&'static str]) {
     let mut rows = families.gauge(
         "xmpp_tls_certificate_expiry_timestamp_seconds",
-        "When the certificate that serves a name expires.",
+        "When the certificate expires that is shown to those who ask for a name.",
     );
     for expiry in certificates.expiry() {
-        rows.row(
-            &[("name", &expiry.name), ("listener", "c2s")],
-            expiry.not_after.as_secs(),
-        );
+        for listener in listeners {
+            rows.row(
+                &[("name", &expiry.name), ("listener", listener)],
+                expiry.not_after.as_secs(),
+            );
+        }
+    }
+}
+
+fn polls(families: &mut Families, system: &System) {
+    let mut rows = families.histogram(
+        "xmpp_task_poll_seconds",
+        "How long a worker was at one connection, or at the turns of machines, of one time in 16.",
+    );
+    for (worker, observed) in system.polls().iter().enumerate() {
+        rows.observations(&[("worker", &worker.to_string())], observed);
     }
 }
 

@@ -108,8 +108,6 @@ pub(super) async fn start(
 
     let health = Health::new();
     let registry = Registry::new();
-    let named = configuration.metrics.peers.iter();
-    let named = named.map(|peer| peer.as_str().to_owned()).collect();
     figures::register(
         &registry,
         &router,
@@ -117,7 +115,8 @@ pub(super) async fn start(
         &servers,
         &certificates,
         &store,
-        named,
+        &system,
+        configuration,
     );
     metrics::watch_runtime(&registry, runtime);
     let mut listeners = Vec::new();

@@ -38,7 +38,7 @@ impl Connection {
     }
 
     /// The way that the client came; a label of `xmpp_c2s_connections`.
-    fn transport(&self) -> &'static str {
+    pub(super) fn transport(&self) -> &'static str {
         match (&self.socket, self.listener) {
             (Socket::Messages(_), _) => "ws",
             (Socket::Requests(_), _) => "bosh",

@@ -50,6 +50,11 @@ pub(super) enum Time {
 impl Connection {
     pub(super) fn poll_deadline(&mut self, context: &mut Context<'_>, round: &mut Round) -> Time {
         let patience = self.patience();
+        if patience == Some(Patience::Login)
+            && let Some(host) = self.session.host()
+        {
+            self.admission.names(host);
+        }
         if self.deadline.as_ref().map(|deadline| deadline.patience) != patience {
             self.deadline = patience.map(|patience| {
                 let time = patience.time(&round.settings);

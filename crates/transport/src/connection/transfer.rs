@@ -4,12 +4,12 @@ use std::task::{Context, Poll};
 
 use c2s::{Input, Stage};
 use stanza::{StreamCondition, StreamError};
-use tracing::info;
 
 use super::Connection;
 use super::round::{self, Round};
 use super::rounds::Mailbox;
 use super::socket::{Read, Socket, Wrong};
+use crate::addresses::WrongPort;
 use crate::carrier::Carrier;
 
 /// The first byte of a client that begins with TLS (RFC 8446 §5.1). No XML begins with it.
@@ -153,11 +153,7 @@ impl Connection {
         self.socket = socket;
         match read {
             Read::Some if is_lost => {
-                info!(
-                    event = "wrong_port",
-                    "a client begins with TLS on a port where it must ask for it (c2s.listen, STARTTLS); direct TLS is \
-                     spoken on c2s.listen_tls"
-                );
+                self.tell_of_wrong_port(WrongPort::Tls);
                 Read::Failed
             }
             Read::Nothing => {

@@ -99,13 +99,15 @@ pub(crate) async fn serve(clients: Arc<Clients>, tcp: TcpStream, peer: SocketAdd
         clients.addresses().admit(peer.ip())
     };
     drop(settings);
-    let Some(admission) = admission else {
+    let Some(mut admission) = admission else {
         debug!(
             event = "too_many_connections",
             "an address has too many connections"
         );
         return;
     };
+    // Until it turns into a WebSocket, or requests of a session that has logged in come on it.
+    admission.comes("bosh");
     let secured = async {
         match is_tls {
             Protection::None => Some((Carrier::Plain(tcp), None)),

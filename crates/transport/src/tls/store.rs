@@ -84,7 +84,7 @@ pub struct Reloaded {
 }
 
 /// When the certificate that serves a name expires, for `xmpp_tls_certificate_expiry_timestamp_seconds`. All
-/// listeners serve the same certificates.
+/// listeners show the same certificates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expiry {
     /// A domain that is served.
