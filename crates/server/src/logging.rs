@@ -1,10 +1,12 @@
 //! What the server says while it runs: one line for each event, for people or for machines.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::reload::Handle;
 
 use crate::config::{Log, LogFormat};
 use crate::report::Report;
@@ -15,15 +17,34 @@ use crate::report::Report;
 /// When `filter` is none.
 pub fn start(log: &Log, filter: Option<&str>) -> Result<(), Report> {
     let colours = log.format == LogFormat::Text && io::stderr().is_terminal();
-    match log.format {
+    let replace = match log.format {
         LogFormat::Text => install(text(log, filter, colours, io::stderr)?),
         LogFormat::Json => install(json(log, filter, io::stderr)?),
+    }?;
+    if !is_given(filter) {
+        // The subscriber is the only one of the process, and so is this.
+        let _ = REPLACE.set(replace);
+    }
+    Ok(())
+}
+
+/// What makes the log tell more or less while the server runs.
+type Replace = Box<dyn Fn(EnvFilter) + Send + Sync>;
+
+/// Absent while `BALCONY_LOG` decides.
+static REPLACE: OnceLock<Replace> = OnceLock::new();
+
+/// Another level from now on, unless `BALCONY_LOG` goes before it.
+pub fn replace_level(log: &Log) {
+    if let (Some(replace), Ok(filter)) = (REPLACE.get(), wanted(log, None)) {
+        replace(filter);
     }
 }
 
-fn install(subscriber: impl Subscriber + Send + Sync) -> Result<(), Report> {
+fn install((subscriber, replace): (impl Subscriber + Send + Sync, Replace)) -> Result<Replace, Report> {
     tracing::subscriber::set_global_default(subscriber)
-        .map_err(|error| Report::failed(format!("logging cannot be started: {error}"), ""))
+        .map_err(|error| Report::failed(format!("logging cannot be started: {error}"), ""))?;
+    Ok(replace)
 }
 
 /// Lines for people.
@@ -32,45 +53,56 @@ fn text<W>(
     filter: Option<&str>,
     colours: bool,
     writer: W,
-) -> Result<impl Subscriber + use<W>, Report>
+) -> Result<(impl Subscriber + use<W>, Replace), Report>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let subscriber = tracing_subscriber::fmt()
+    let builder = tracing_subscriber::fmt()
         .with_env_filter(wanted(log, filter)?)
         .with_ansi(colours)
         .with_writer(OneLine(writer))
-        .finish();
-    Ok(subscriber)
+        .with_filter_reloading();
+    let replace = replacing(builder.reload_handle());
+    Ok((builder.finish(), replace))
+}
+
+fn replacing<S: 'static>(handle: Handle<EnvFilter, S>) -> Replace {
+    Box::new(move |filter| {
+        // It fails only when the subscriber is gone, and with it whoever would read of it.
+        let _ = handle.reload(filter);
+    })
 }
 
 /// One JSON object in each line, the fields of the event beside its message.
-fn json<W>(log: &Log, filter: Option<&str>, writer: W) -> Result<impl Subscriber + use<W>, Report>
+fn json<W>(log: &Log, filter: Option<&str>, writer: W) -> Result<(impl Subscriber + use<W>, Replace), Report>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let subscriber = tracing_subscriber::fmt()
+    let builder = tracing_subscriber::fmt()
         .json()
         .flatten_event(true)
         .with_current_span(false)
         .with_env_filter(wanted(log, filter)?)
         .with_writer(OneLine(writer))
-        .finish();
-    Ok(subscriber)
+        .with_filter_reloading();
+    let replace = replacing(builder.reload_handle());
+    Ok((builder.finish(), replace))
 }
 
 fn wanted(log: &Log, filter: Option<&str>) -> Result<EnvFilter, Report> {
     // The database library tells every statement at debug: only its complaints are ours.
     let default = format!("{},sqlx=warn,hyper=warn", log.level.as_str());
-    let directives = filter
-        .filter(|filter| !filter.trim().is_empty())
-        .unwrap_or(&default);
+    let directives = filter.filter(|_| is_given(filter)).unwrap_or(&default);
     EnvFilter::try_new(directives).map_err(|error| {
         Report::wrong_use(
             format!("BALCONY_LOG cannot be \"{directives}\": {error}"),
             "Write a level such as info, or levels for parts such as info,transport=debug.",
         )
     })
+}
+
+fn is_given(filter: Option<&str>) -> bool {
+    filter.is_some_and(|filter| !filter.trim().is_empty())
 }
 
 /// Keeps an event on its line: what a peer sent may hold line breaks, and must not look like events of its own.
@@ -158,7 +190,7 @@ mod tests {
     #[test]
     fn an_event_is_one_json_object_with_its_fields() {
         let buffer = Buffer::default();
-        let subscriber = json(&log(LogFormat::Json, LogLevel::Info), None, buffer.clone()).unwrap();
+        let (subscriber, _) = json(&log(LogFormat::Json, LogLevel::Info), None, buffer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(host = "montague.lit", listeners = 2, "listening");
             tracing::debug!("not told");
@@ -176,7 +208,8 @@ mod tests {
     fn what_a_peer_sends_cannot_look_like_an_event_of_its_own() {
         let hostile = "juliet\n2026-11-20T00:00:00Z ERROR server: all is lost\r\n";
         let buffer = Buffer::default();
-        let subscriber = text(&log(LogFormat::Text, LogLevel::Info), None, false, buffer.clone()).unwrap();
+        let (subscriber, _) =
+            text(&log(LogFormat::Text, LogLevel::Info), None, false, buffer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(resource = %hostile, "bound");
             tracing::info!("{hostile}");
@@ -187,10 +220,28 @@ mod tests {
     }
 
     #[test]
+    fn the_level_changes_while_the_server_runs() {
+        let buffer = Buffer::default();
+        let (subscriber, replace) =
+            text(&log(LogFormat::Text, LogLevel::Info), None, false, buffer.clone()).unwrap();
+        tracing::subscriber::with_default(subscriber, || {
+            for level in [LogLevel::Debug, LogLevel::Warn, LogLevel::Info] {
+                // One place in the program, which remembers whether it is told.
+                tracing::debug!("before {level:?}");
+                replace(wanted(&log(LogFormat::Text, level), None).unwrap());
+            }
+            tracing::debug!("not told");
+        });
+        let lines = buffer.lines();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].ends_with("before Warn"), "{lines:?}");
+    }
+
+    #[test]
     fn the_environment_goes_before_the_configured_level() {
         let buffer = Buffer::default();
         let configured = log(LogFormat::Text, LogLevel::Trace);
-        let subscriber = text(&configured, Some("warn,server=error"), false, buffer.clone()).unwrap();
+        let (subscriber, _) = text(&configured, Some("warn,server=error"), false, buffer.clone()).unwrap();
         tracing::subscriber::with_default(subscriber, || {
             tracing::info!(target: "transport", "not told");
             tracing::warn!(target: "transport", "told");

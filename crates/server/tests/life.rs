@@ -150,14 +150,16 @@ fn reload_takes_over_what_it_can_and_says_what_needs_a_restart() {
     assert_eq!(code, Some(2), "{told}");
 
     machine.write(&format!(
-        "{ONE_HOST}[hosts.\"capulet.lit\"]\n[limits]\nroster_items = 77\n[runtime]\nworkers = 3\n"
+        "{ONE_HOST}[hosts.\"capulet.lit\"]\n[limits]\nroster_items = 77\npokes_in_flight = 9\n[runtime]\nworkers = 3\n"
     ));
     assert_eq!(
         machine.run("reload"),
         (
             Some(0),
             "In force now:\n    hosts.\"capulet.lit\"\n    limits.roster_items\n\
-             Changed in the file, but only a restart takes it over:\n    runtime.workers\n"
+             Changed in the file, but only a restart takes it over:\n    runtime.workers\n\
+             Restart when it suits: sessions that can be resumed go on (systemctl restart balcony).\n\
+             Changed in the file, but without effect in this version:\n    limits.pokes_in_flight\n"
                 .to_owned()
         )
     );

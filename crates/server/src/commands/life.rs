@@ -42,6 +42,13 @@ fn tell(reloaded: &Reloaded) {
         for key in &reloaded.waiting_for_restart {
             say(format!("    {key}"));
         }
+        say("Restart when it suits: sessions that can be resumed go on (systemctl restart balcony).");
+    }
+    if !reloaded.without_effect.is_empty() {
+        say("Changed in the file, but without effect in this version:");
+        for key in &reloaded.without_effect {
+            say(format!("    {key}"));
+        }
     }
     reloaded.problems.iter().for_each(say);
 }

@@ -66,7 +66,7 @@ section! {
         uncommitted_bytes: ByteSize = ByteSize(1 << 20);
         /// Stanzas for one account that are kept on disk because their delivery is not certain yet; beyond it further ones
         /// are returned to their sender.
-        outstanding_stanzas: usize = 10_000;
+        outstanding_stanzas: usize = 10_000, effect later;
 
         /// Memory for accounts at which nobody is at home, so that what comes for them need not be looked up on disk each
         /// time; beyond it those leave memory that have rested longest.

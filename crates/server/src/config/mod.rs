@@ -130,12 +130,44 @@ impl Configuration {
             ..new.s2s.clone()
         };
         live.dns = new.dns.clone();
+        live.http = Http {
+            listen: self.http.listen.clone(),
+            listen_tls: self.http.listen_tls.clone(),
+            ..new.http.clone()
+        };
+        live.bosh = new.bosh.clone();
+        live.muc = Muc {
+            services: self.muc.services.clone(),
+            ..new.muc.clone()
+        };
+        live.log.level = new.log.level;
         // Without components at the start nobody listens for them.
         if !self.components.domains.is_empty() {
             live.components.domains = new.components.domains.clone();
         }
         live.limits = new.limits.clone();
         live
+    }
+
+    /// The full names of the settings that do nothing in this version.
+    pub fn without_effect() -> Vec<String> {
+        let mut keys = Vec::new();
+        schema::visit(&Configuration::describe(), "", &mut |key, field| {
+            if field.effect == schema::Effect::Later {
+                keys.push(key.to_owned());
+            }
+        });
+        keys
+    }
+
+    /// All settings by their full names, and their defaults as TOML.
+    #[cfg(test)]
+    pub(crate) fn settings() -> Vec<(String, Option<String>)> {
+        let mut settings = Vec::new();
+        schema::visit(&Configuration::describe(), "", &mut |key, field| {
+            settings.push((key.to_owned(), field.default.clone()));
+        });
+        settings
     }
 
     /// Where the database is: `storage.url`, or a file in the data directory.

@@ -386,6 +386,24 @@ macro_rules! section {
 }
 pub(crate) use section;
 
+/// Shows every single setting with its full name; the keys of tables are called `"DOMAIN"`.
+pub(super) fn visit(description: &Description, section: &str, see: &mut impl FnMut(&str, &Field)) {
+    match description {
+        Description::Value(_) => {}
+        Description::Section(fields) => {
+            for field in fields {
+                let key = join(section, field.name);
+                match &field.description {
+                    Description::Value(_) => see(&key, field),
+                    Description::Hosts(of) if matches!(**of, Description::Value(_)) => see(&key, field),
+                    Description::Section(_) | Description::Hosts(_) => visit(&field.description, &key, see),
+                }
+            }
+        }
+        Description::Hosts(of) => visit(of, &format!("{section}.\"DOMAIN\""), see),
+    }
+}
+
 fn collect_names(description: &Description, section: &str, names: &mut Vec<(String, &'static str)>) {
     match description {
         Description::Value(_) => {}

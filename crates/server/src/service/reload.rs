@@ -13,6 +13,7 @@ use transport::{Clients, Servers};
 use super::{federation, settings, start};
 use crate::admin::Reloaded;
 use crate::config::{Configuration, Loaded};
+use crate::logging;
 use crate::report::Report;
 
 /// What a reload reads, and whom it tells.
@@ -60,7 +61,12 @@ impl Reloader {
             self.servers.replace_settings(for_servers);
             self.servers.replace_trust(trust);
             self.servers.check_components();
-            reloaded.changed = current.differences(&live);
+            logging::replace_level(&live.log);
+            let inert = Configuration::without_effect();
+            (reloaded.without_effect, reloaded.changed) = current
+                .differences(&live)
+                .into_iter()
+                .partition(|key| inert.contains(key));
             reloaded.waiting_for_restart = live.differences(&new);
             *current = live;
         }
@@ -91,3 +97,6 @@ pub(super) fn tell(problems: &[Problem]) -> Vec<String> {
     }
     errors
 }
+
+#[cfg(test)]
+mod tests;
