@@ -289,8 +289,10 @@ class BadDay(unittest.TestCase):
             "No label holds a JID or a stream's id. `peer` names the domains of `metrics.peers` and the first 50 others by",
             "traffic; the rest is `other`. `vhost` names hosts and services of rooms, at most 64. Dashboards are in",
             "`deploy/grafana`, rules and alerts in `deploy/prometheus`.", "",
-            "The time of single polls of tasks is not told: tokio counts it only in builds with its unstable parts.",
-            "`xmpp_runtime_delay_seconds` shows what they would show, how long everybody waits for a worker.", "",
+            "`xmpp_task_poll_seconds` is taken by this server itself, of one poll in 16 of connections and of turns of machines;",
+            "`xmpp_runtime_delay_seconds` shows the same from outside, how long everybody waits for a worker. How many tasks wait",
+            "for each worker tokio tells only in builds with its unstable parts: `xmpp_runtime_queue_depth` is what waits for any.",
+            "",
             "| figure | type | labels | |", "|---|---|---|---|",
         ]
         lines += [f"| `{name}` | {family['kind']} | {', '.join(sorted(family['labels']))} | {family['help']} |"

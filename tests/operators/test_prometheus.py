@@ -93,6 +93,10 @@ def queries(dashboard):
             yield panel["title"], expression
 
 
+# Figures that no panel and no rule needs, each with the reason.
+SHOWN_NOWHERE = {}
+
+
 class Rules(unittest.TestCase):
     def promtool(self, *arguments, **options):
         done = subprocess.run(["promtool", *arguments], capture_output=True, text=True, **options)
@@ -102,6 +106,14 @@ class Rules(unittest.TestCase):
     def test_rules_are_sound_and_alert_when_they_should(self):
         self.promtool("check", "rules", RULES)
         self.promtool("test", "rules", RULES.with_name("balcony.rules.test.yml"))
+
+    def test_every_figure_is_in_a_panel_or_a_rule(self):
+        shown = " ".join([expression for dashboard in DASHBOARDS for _, expression in queries(dashboard)] + [RULES.read_text()])
+        shown = {re.sub("_(bucket|sum|count)$", "", name) for name in re.findall(r"\b(?:xmpp|process)_[a-z0-9_]+", shown)}
+        figures = set(re.findall(r"^\| `([a-z0-9_]+)` \|", METRICS.read_text(), flags=re.M))
+        self.assertGreater(len(figures), 60)
+        self.assertEqual(figures - shown - set(SHOWN_NOWHERE), set())
+        self.assertEqual(set(SHOWN_NOWHERE) & shown, set(), "they need no reason any more")
 
     def test_the_figures_of_a_server_are_as_prometheus_wants_them(self):
         with Balcony() as server:

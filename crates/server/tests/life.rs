@@ -143,6 +143,22 @@ fn systemd_hears_that_the_server_is_ready_lives_and_stops() {
 }
 
 #[test]
+fn a_systemd_that_does_not_listen_keeps_nobody_from_working_and_from_stopping() {
+    let mut machine = Machine::started("deaf", ONE_HOST);
+    // The kernel keeps a few words for a socket that nobody reads; then whoever says more is blocked.
+    let chatterer = UnixDatagram::unbound().unwrap();
+    chatterer.set_nonblocking(true).unwrap();
+    while chatterer
+        .send_to(b"STATUS=", machine.directory.join("notify"))
+        .is_ok()
+    {}
+    assert_eq!(machine.run("status").0, Some(0));
+    let (code, told) = machine.run("drain");
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(machine.ends(), Some(0));
+}
+
+#[test]
 fn reload_takes_over_what_it_can_and_says_what_needs_a_restart() {
     let machine = Machine::started("reload", ONE_HOST);
     let account = "account add juliet@capulet.lit";

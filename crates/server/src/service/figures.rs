@@ -14,17 +14,26 @@ use super::{peers, presence_figures, rooms};
 use crate::config::Configuration;
 use crate::metrics::{Families, Registry};
 
+/// Who is asked at a scrape.
+pub(super) struct Sources<'s> {
+    pub(super) router: &'s Arc<Router>,
+    pub(super) clients: &'s Arc<Clients>,
+    pub(super) servers: &'s Arc<Servers>,
+    pub(super) certificates: &'s Arc<Certificates>,
+    pub(super) store: &'s Arc<Database>,
+    pub(super) system: &'s System,
+}
+
 /// Registers all of them.
-pub(super) fn register(
-    registry: &Registry,
-    router: &Arc<Router>,
-    clients: &Arc<Clients>,
-    servers: &Arc<Servers>,
-    certificates: &Arc<Certificates>,
-    store: &Arc<Database>,
-    system: &System,
-    configuration: &Configuration,
-) {
+pub(super) fn register(registry: &Registry, sources: &Sources<'_>, configuration: &Configuration) {
+    let Sources {
+        router,
+        clients,
+        servers,
+        certificates,
+        store,
+        system,
+    } = *sources;
     let (for_stanzas, for_sessions) = (Arc::clone(router), Arc::clone(router));
     let for_peers = Arc::clone(router);
     let named = configuration.metrics.peers.iter();

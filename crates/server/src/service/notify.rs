@@ -1,14 +1,21 @@
-//! What systemd is told (`sd_notify(3)`): that the server is ready, reloads, stops, and is alive.
+//! What systemd is told (`sd_notify(3)`): that the server is ready, stops, and is alive.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tracing::debug;
 
-/// Tells systemd, if it asked to be told (`Type=notify`).
-pub(super) fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        debug!(event = "notify", %error, "systemd could not be told");
+/// A systemd that does not read is not waited for: nobody else shall wait because of it.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Tells systemd, if it asked to be told (`Type=notify`). Its socket takes a few words that were not read, and then blocks
+/// whoever says more: that must be none of the threads that serve clients.
+pub(super) async fn tell(state: NotifyState<'static>) {
+    let saying = tokio::task::spawn_blocking(move || sd_notify::notify(&[state]));
+    match tokio::time::timeout(PATIENCE, saying).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => debug!(event = "notify", %error, "systemd could not be told"),
+        Ok(Err(_)) | Err(_) => debug!(event = "notify", "systemd does not listen"),
     }
 }
 
@@ -18,7 +25,11 @@ pub(super) fn watch() {
     let Some(period) = period() else { return };
     tokio::spawn(async move {
         loop {
-            tell(&[NotifyState::Watchdog]);
+            // One after the other, so that no more than one waits for systemd.
+            let said = tokio::task::spawn_blocking(|| sd_notify::notify(&[NotifyState::Watchdog])).await;
+            if let Ok(Err(error)) = said {
+                debug!(event = "notify", %error, "systemd could not be told");
+            }
             tokio::time::sleep(period / 2).await;
         }
     });

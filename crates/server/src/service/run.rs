@@ -59,11 +59,11 @@ pub(super) fn serve(
     let handle = runtime.handle().clone();
     let outcome = runtime.block_on(async {
         let mut server = start(configuration, file, &handle).await?;
-        notify::tell(&[NotifyState::Ready]);
+        notify::tell(NotifyState::Ready).await;
         notify::watch();
         ready(&server);
         let ending = wait_for_the_end(&mut server).await?;
-        notify::tell(&[NotifyState::Stopping]);
+        notify::tell(NotifyState::Stopping).await;
         stop(server, ending).await;
         Ok(Exit::Fine)
     });

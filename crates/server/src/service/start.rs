@@ -108,16 +108,15 @@ pub(super) async fn start(
 
     let health = Health::new();
     let registry = Registry::new();
-    figures::register(
-        &registry,
-        &router,
-        &clients,
-        &servers,
-        &certificates,
-        &store,
-        &system,
-        configuration,
-    );
+    let sources = figures::Sources {
+        router: &router,
+        clients: &clients,
+        servers: &servers,
+        certificates: &certificates,
+        store: &store,
+        system: &system,
+    };
+    figures::register(&registry, &sources, configuration);
     metrics::watch_runtime(&registry, runtime);
     let mut listeners = Vec::new();
     let mut metrics_address = None;
