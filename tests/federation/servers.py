@@ -92,14 +92,15 @@ class Server:
     """A process on an address of its own."""
 
     user = None
-    # Whether it counts and acknowledges stanzas on connections between servers (XEP-0198).
+    # Whether it counts and acknowledges stanzas on connections between servers (XEP-0198), and resumes what broke.
     MANAGES_STREAMS = True
+    RESUMES_STREAMS = False
 
     def __init__(self, lab, domain, address, *, authority=None, require_tls=True, dialback=True, routes=False,
-                 exempt=("127.0.0.0/8", "::1/128"), log="debug", limits="", grace="10s"):
+                 exempt=("127.0.0.0/8", "::1/128"), log="debug", limits="", grace="10s", quiet="30s"):
         self.lab, self.domain, self.address = lab, domain, address
         self.require_tls, self.dialback, self.has_routes = require_tls, dialback, routes
-        self.exempt, self.level, self.limits, self.grace = exempt, log, limits, grace
+        self.exempt, self.level, self.limits, self.grace, self.quiet = exempt, log, limits, grace, quiet
         self.directory = lab.directory / domain
         self.directory.mkdir()
         self.process = None
@@ -176,6 +177,7 @@ class Balcony(Server):
 
     name = "balcony"
     binary = pathlib.Path(os.environ.get("BALCONY", ROOT / "target/debug/balcony"))
+    RESUMES_STREAMS = True
 
     def configure(self):
         host = f"[{self.address}]" if ":" in self.address else self.address
@@ -202,6 +204,7 @@ require_tls = {str(self.require_tls).lower()}
 authentication = "{authentication}"
 trusted_roots = ["{self.lab.authority.certificate}"]
 private_addresses = ["127.0.7.0/24", "::1/128"]
+quiet_time = "{self.quiet}"
 [s2s.routes]
 {routes}
 [dns]

@@ -133,7 +133,7 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         def flood(until):
             came = 0
             dribbling = {}
-            while time.monotonic() < until:
+            while time.monotonic() < until and not self.enough.is_set():
                 if came < 400:
                     came += 1
                     dribbling[self.keep(Stranger(ADDRESS, self.target))] = 0
@@ -146,8 +146,12 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
             self.facts["open"] = self.stay_open(self.opened, 32)
             return f"{came} connections, {self.facts['open']} stay open"
 
-        await self.attack("connections and dribbled headers", flood)
+        async def is_read_more_slowly():
+            return await self.metric("xmpp_limits_rejected_total", limit="reads") > 0
+
+        await self.attack("connections and dribbled headers", flood, until_reached=is_read_more_slowly)
         self.assertLessEqual(self.facts["open"], 32)
+        self.assertTrue(await is_read_more_slowly(), "limits.unauthenticated_reads was never reached")
         self.assertGreater(await self.metric("xmpp_limits_rejected_total", limit="ip"), 0)
 
     async def test_half_open_connections_that_say_nothing_or_stop_in_the_tls_handshake(self):

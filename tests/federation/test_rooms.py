@@ -5,7 +5,6 @@ annotations (XEP-0310), Mercutio does not.
 """
 
 import asyncio
-import shutil
 import time
 import unittest
 
@@ -135,7 +134,6 @@ class RoomsWithBalcony(Rooms, Scenario):
     peer = Balcony
 
 
-@unittest.skipUnless(shutil.which("prosody"), "Prosody is not installed")
 class RoomsWithProsody(Rooms, Scenario):
     peer = Prosody
     # Prosody removes an occupant when a stanza for it comes back, also when its own server sends it back: whether it had one to

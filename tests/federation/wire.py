@@ -33,6 +33,8 @@ class Client:
         self.resource, self.password = resource, password
         self.jid = self.bare = f"{user}@{domain}"
         self.heard, self.news = [], asyncio.Event()
+        # Bodies of the messages that were written, by the identifiers by which they come back.
+        self.sent = {}
 
     async def login(self):
         self.reader, self.writer = await asyncio.open_connection(*self.address)
@@ -58,7 +60,9 @@ class Client:
         self.writer.write(text.encode())
 
     def chat(self, to, body):
-        self.send(f"<message to={quoteattr(to)} type='chat' id='m{next(COUNTER)}'><body>{escape(body)}</body></message>")
+        identity = f"m{next(COUNTER)}"
+        self.sent[identity] = body
+        self.send(f"<message to={quoteattr(to)} type='chat' id='{identity}'><body>{escape(body)}</body></message>")
 
     async def ask(self, to, payload, kind="get", seconds=PATIENCE):
         """The answer to an IQ, an error too."""
@@ -81,6 +85,28 @@ class Client:
             except asyncio.TimeoutError:
                 heard = [ElementTree.tostring(s, encoding="unicode")[:300] for s in self.heard]
                 raise AssertionError(f"{self.jid} did not hear {name} within {seconds} s; heard: {heard}") from None
+
+    async def until(self, holds, name="it", seconds=PATIENCE):
+        """Waits for what depends on all that was heard, by others too; nothing is taken from that."""
+        deadline = time.monotonic() + seconds
+        while not holds():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{self.jid} did not see {name} within {seconds} s")
+            self.news.clear()
+            try:
+                await asyncio.wait_for(self.news.wait(), 0.1)
+            except asyncio.TimeoutError:
+                # Somebody else may have heard something.
+                pass
+
+    def bodies(self):
+        """Of the messages that were heard and not taken, errors left out."""
+        return [s.findtext(CLIENT + "body") for s in self.heard if s.tag == CLIENT + "message" and s.get("type") != "error"]
+
+    def returned(self):
+        """Bodies of the messages that came back."""
+        errors = [s for s in self.heard if s.tag == CLIENT + "message" and s.get("type") == "error"]
+        return {self.sent.get(s.get("id")) for s in errors}
 
     async def hears_body(self, body, of=None, seconds=PATIENCE):
         return await self.hears(

@@ -2,6 +2,7 @@
 //! open files, DNS. `balcony check` tells it.
 
 mod domains;
+mod routes;
 
 use std::fs::Metadata;
 use std::io;
@@ -16,7 +17,7 @@ use transport::tls::{self, CertificateFiles};
 
 use storage::OpenError;
 
-use crate::config::{DatabaseUrl, Loaded, Problem, Severity, key_of_host};
+use crate::config::{DatabaseUrl, HostName, Loaded, Problem, Severity, key_of_host};
 use crate::service::database_url;
 use crate::system;
 
@@ -97,19 +98,24 @@ impl Inspection<'_> {
         }
     }
 
-    /// Room services are domains of their own for other servers, which want to see them in a certificate.
+    /// Room services and components are domains of their own for other servers, which want to see them in a certificate.
     fn services(&mut self, files: &[CertificateFiles]) {
         if files.is_empty() {
             return;
         }
         let (certificates, _) = tls::Certificates::load(files.to_vec());
-        for service in &self.loaded.configuration.muc.services {
-            if certificates.best_for(service.as_str()).is_none() {
-                let message = format!("no certificate names {service}: other servers cannot trust it");
+        let configuration = &self.loaded.configuration;
+        let services = configuration.muc.services.iter();
+        let services = services.map(|service| (String::from("muc.services"), service));
+        let components = configuration.components.domains.keys();
+        let components = components.map(|domain| (section_of_component(domain), domain));
+        for (key, domain) in services.chain(components) {
+            if certificates.best_for(domain.as_str()).is_none() {
+                let message = format!("no certificate names {domain}: other servers cannot trust it");
                 let advice = format!(
-                    "Ask your authority for a certificate with {service} beside the name of the host."
+                    "Ask your authority for a certificate with {domain} beside the name of the host."
                 );
-                self.warning("muc.services", message, &advice);
+                self.warning(&key, message, &advice);
             }
         }
     }
@@ -164,7 +170,7 @@ impl Inspection<'_> {
             self.only_for_its_owner(key, file, &metadata);
         }
         for (domain, component) in &configuration.components.domains {
-            let key = format!("components.domains.\"{domain}\".secret_file");
+            let key = format!("{}.secret_file", section_of_component(domain));
             let Some(file) = &component.secret_file else {
                 continue;
             };
@@ -245,7 +251,15 @@ impl Inspection<'_> {
             .listen
             .on()
             .map(|address| ("metrics.listen", *address));
-        for (key, address) in listed.chain(metrics) {
+        // Without components nobody listens for them.
+        let for_components = match configuration.components.domains.is_empty() {
+            true => &[],
+            false => configuration.components.listen.as_slice(),
+        };
+        let for_components = for_components
+            .iter()
+            .map(|address| ("components.listen", *address));
+        for (key, address) in listed.chain(for_components).chain(metrics) {
             self.port(key, address);
         }
     }
@@ -284,6 +298,10 @@ impl Inspection<'_> {
             self.warning("limits.connections", message, "");
         }
     }
+}
+
+fn section_of_component(domain: &HostName) -> String {
+    format!("components.domains.\"{domain}\"")
 }
 
 fn first_that_exists(directory: &Path) -> Option<PathBuf> {

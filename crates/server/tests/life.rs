@@ -328,7 +328,7 @@ fn with_rooms() -> (u16, String) {
 fn an_operator_sees_rooms_and_destroys_one() {
     let (port, configuration) = with_rooms();
     let machine = Machine::started("rooms", &configuration);
-    let nothing = (Some(0), String::new());
+    let nothing = (Some(0), "there are no rooms\n".to_owned());
     assert_eq!(machine.run("room list"), nothing);
     let (code, told) = machine.run("room show garden@rooms.montague.lit");
     assert_eq!(code, Some(1));
@@ -426,6 +426,13 @@ fn a_room_that_stays_is_listed_and_destroyed_while_nobody_is_in_it_and_no_server
     );
     let destroy = "room destroy garden@rooms.montague.lit";
     assert_eq!(machine.run(destroy).0, Some(0));
-    assert_eq!(machine.run("room list"), (Some(0), String::new()));
+    let nothing = (Some(0), "there are no rooms\n".to_owned());
+    assert_eq!(machine.run("room list"), nothing);
+    let nothing = (Some(0), "{\"reply\":\"rooms\",\"rooms\":[]}\n".to_owned());
+    assert_eq!(
+        machine.run("room list --json"),
+        nothing,
+        "machines count for themselves"
+    );
     assert_eq!(machine.run(destroy).0, Some(1), "there is none");
 }

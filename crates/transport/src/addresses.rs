@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use machine::{Bucket, Moment, Rate};
 use parking_lot::Mutex;
+use tokio::net::TcpStream;
 
+use crate::System;
+use crate::carrier::Tcp;
 use crate::peer::Pace;
 use crate::refusals::Refusals;
+use crate::strangers::{Acquaintance, Stranger};
 
 /// A range of addresses, `192.0.2.0/24` or `2001:db8::/32`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub struct AddressLimits {
     pub per_address: usize,
     /// Connections from one address that have not logged in.
     pub unauthenticated_per_address: usize,
+    /// How often one connection is read from on which nobody has logged in; `None`: as often as anything comes.
+    pub unauthenticated_reads: Option<Rate>,
     /// New connections from one address; `None`: any number.
     pub arrivals: Option<Rate>,
     /// Connections elsewhere that one address may make us open; `None`: any number.
@@ -74,6 +80,8 @@ pub enum Limit {
     Unauthenticated,
     /// Connections from one address.
     Address,
+    /// Reads of one connection on which nobody has logged in; counted once for each.
+    Reads,
     /// New connections from one address.
     Arrivals,
     /// Connections elsewhere that one address makes us open.
@@ -92,10 +100,11 @@ pub enum Limit {
 
 impl Limit {
     /// All of them, by the names that operators read.
-    pub const ALL: [(&'static str, Limit); 10] = [
+    pub const ALL: [(&'static str, Limit); 11] = [
         ("connections", Limit::Connections),
         ("preauth", Limit::Unauthenticated),
         ("ip", Limit::Address),
+        ("reads", Limit::Reads),
         ("rate", Limit::Arrivals),
         ("provoked", Limit::Provoked),
         ("failed_logins", Limit::FailedLogins),
@@ -258,7 +267,27 @@ impl Addresses {
             is_exempt,
             is_authenticated: false,
             group: None,
+            acquaintance: Acquaintance::default(),
         })
+    }
+
+    /// The socket of a connection that is not read from too often until somebody logs in.
+    pub(crate) fn tcp(
+        self: &Arc<Self>,
+        socket: TcpStream,
+        acquaintance: Acquaintance,
+        system: &System,
+    ) -> Tcp {
+        match self.limits.lock().unauthenticated_reads {
+            Some(rate) => {
+                let addresses = Arc::clone(self);
+                Tcp::of_stranger(
+                    socket,
+                    Stranger::new(acquaintance, rate, addresses, system.clone()),
+                )
+            }
+            None => Tcp::of_friend(socket),
+        }
     }
 
     /// A limit has refused somebody.
@@ -292,6 +321,7 @@ pub(crate) struct Admission {
     is_authenticated: bool,
     /// The group that it is counted in, and as what.
     group: Option<(u16, Progress)>,
+    acquaintance: Acquaintance,
 }
 
 impl Admission {
@@ -299,6 +329,7 @@ impl Admission {
     /// itself.
     pub(crate) fn authenticated(&mut self) {
         if !std::mem::replace(&mut self.is_authenticated, true) {
+            self.acquaintance.made();
             let mut counts = self.addresses.counts.lock();
             counts.no_stranger(self.address);
             counts.leave(self.group.take());
@@ -338,6 +369,19 @@ impl Admission {
         counts.leave(self.group.take());
         let group = counts.group(host, transport);
         self.group = group.and_then(|group| counts.join(group, progress));
+    }
+
+    /// The socket of the connection: until somebody logs in, it is not read from too often.
+    pub(crate) fn tcp(&self, socket: TcpStream, system: &System) -> Tcp {
+        match self.is_exempt {
+            true => Tcp::of_friend(socket),
+            false => self.addresses.tcp(socket, self.acquaintance(), system),
+        }
+    }
+
+    /// Tells whether somebody has logged in.
+    pub(crate) fn acquaintance(&self) -> Acquaintance {
+        self.acquaintance.clone()
     }
 
     /// What is counted of all that comes from the address; of an exempt one, on this connection alone.
@@ -592,6 +636,7 @@ mod tests {
             unauthenticated,
             per_address,
             unauthenticated_per_address: per_address,
+            unauthenticated_reads: None,
             arrivals: None,
             provoked: None,
             failed_logins,

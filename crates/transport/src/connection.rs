@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use tracing::{debug, info};
 
 use crate::addresses::{Admission, Limit, WrongPort};
-use crate::carrier::{Carrier, Records};
+use crate::carrier::Carrier;
 use crate::clients::Clients;
 use crate::connection::patience::{CLOSING_TIME, Deadline, Patience};
 use crate::connection::round::Round;
@@ -91,6 +91,7 @@ impl Connection {
         admission: Admission,
     ) -> Connection {
         let session = Session::new(transport, &clients.settings().session);
+        let socket = admission.tcp(socket, clients.system());
         let mut connection =
             Connection::on(clients, Socket::Bytes(Carrier::Plain(socket)), session, admission);
         match transport {
@@ -173,7 +174,7 @@ impl Connection {
             return false;
         };
         let certificates = Arc::clone(self.clients.certificates());
-        let handshake = certificates.accept(Records(tcp), self.listener, self.session.host());
+        let handshake = certificates.accept(tcp, self.listener, self.session.host());
         let secured = match &mut self.deadline {
             Some(deadline) => tokio::select! {
                 secured = handshake => secured,

@@ -11,6 +11,7 @@ mod polls;
 mod refusals;
 mod resolve;
 mod servers;
+mod strangers;
 mod system;
 pub mod tls;
 

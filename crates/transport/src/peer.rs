@@ -28,8 +28,9 @@ use tokio::time::Sleep;
 use tracing::{debug, info};
 
 use crate::addresses::Admission;
-use crate::carrier::{Carrier, Records};
+use crate::carrier::{Carrier, Tcp};
 use crate::servers::{Presence, Servers};
+use crate::strangers::Acquaintance;
 use crate::tls::{self, Listener, Shown};
 
 use conversation::Conversation;
@@ -101,6 +102,8 @@ pub(crate) struct Peer {
     names: Option<s2s::Pair>,
     /// What limits count, on connections that came to us.
     admission: Option<Admission>,
+    /// Told of the first login, on connections that we opened.
+    acquaintance: Option<Acquaintance>,
     told: Told,
     orders: Arc<Orders>,
     _presence: Presence,
@@ -138,6 +141,7 @@ impl Peer {
         let stream = Stream::inbound(transport, &settings.federation.stream);
         let report = Report::inbound(servers.system(), from, transport);
         let stream = Conversation::Server(Box::new(stream));
+        let tcp = admission.tcp(tcp, servers.system());
         let mut peer = Peer::new(servers, tcp, stream, transport, Some(report));
         peer.share = Share::of(admission.pace());
         peer.admission = Some(admission);
@@ -151,6 +155,7 @@ impl Peer {
         let settings = servers.router().settings();
         let component = Component::new(&settings.federation.stream);
         let stream = Conversation::Component(Box::new(component));
+        let tcp = admission.tcp(tcp, servers.system());
         let mut peer = Peer::new(servers, tcp, stream, Transport::Tcp, None);
         peer.share = Share::of(admission.pace());
         peer.admission = Some(admission);
@@ -170,14 +175,19 @@ impl Peer {
         let names = errand.header.clone();
         let stream = Stream::outbound(transport, errand, &settings.federation.stream);
         let stream = Conversation::Server(Box::new(stream));
+        let acquaintance = Acquaintance::default();
+        let tcp = servers
+            .addresses()
+            .tcp(tcp, acquaintance.clone(), servers.system());
         let mut peer = Peer::new(servers, tcp, stream, transport, Some(report));
         peer.names = Some(names);
+        peer.acquaintance = Some(acquaintance);
         peer
     }
 
     fn new(
         servers: Arc<Servers>,
-        tcp: TcpStream,
+        tcp: Tcp,
         stream: Conversation,
         transport: Transport,
         report: Option<Report>,
@@ -195,6 +205,7 @@ impl Peer {
             transport,
             names: None,
             admission: None,
+            acquaintance: None,
             orders,
             unsent: Vec::new(),
             sent: 0,
@@ -277,15 +288,13 @@ impl Peer {
         goes_on
     }
 
-    async fn handshake(&self, tcp: TcpStream) -> Result<(Carrier, Shown, Option<String>), TlsFault> {
+    async fn handshake(&self, tcp: Tcp) -> Result<(Carrier, Shown, Option<String>), TlsFault> {
         let certificates = self.servers.certificates();
         let trust = self.servers.trust();
         let (socket, sni) = match &self.names {
             Some(names) => {
                 let (local, remote) = (names.local.as_str(), names.remote.as_str());
-                let secured = certificates
-                    .connect(Records(tcp), self.transport, local, remote)
-                    .await;
+                let secured = certificates.connect(tcp, self.transport, local, remote).await;
                 (secured.map_err(|error| error.fault())?.into(), None)
             }
             None => {
@@ -294,7 +303,7 @@ impl Peer {
                     Transport::DirectTls => Listener::ServersDirectTls,
                 };
                 let secured = certificates
-                    .accept(Records(tcp), listener, self.stream.record().header_to.as_deref())
+                    .accept(tcp, listener, self.stream.record().header_to.as_deref())
                     .await;
                 let secured = secured.map_err(|error| error.fault())?.stream;
                 let sni = secured.get_ref().1.server_name().map(str::to_owned);

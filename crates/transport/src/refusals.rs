@@ -62,8 +62,9 @@ impl Refusals {
             event = "limit_reached",
             limit = name(limit),
             refused = newly,
-            "{} are turned away: {words} ([limits])",
-            self.whom
+            "{} are {}: {words} ([limits])",
+            self.whom,
+            deed(limit)
         );
         Some(newly)
     }
@@ -81,6 +82,23 @@ fn name(limit: Limit) -> &'static str {
     Limit::ALL.iter().find(is_meant).map_or("", |(name, _)| name)
 }
 
+/// What is done to those whom it refuses something.
+fn deed(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Reads => "read from more slowly",
+        Limit::Connections
+        | Limit::Unauthenticated
+        | Limit::Address
+        | Limit::Arrivals
+        | Limit::Provoked
+        | Limit::FailedLogins
+        | Limit::Registrations
+        | Limit::HttpBodies
+        | Limit::Stream
+        | Limit::Queue => "turned away",
+    }
+}
+
 /// What an operator reads of it; nothing where each refusal has a line of its own.
 fn words(limit: Limit) -> Option<&'static str> {
     match limit {
@@ -91,6 +109,7 @@ fn words(limit: Limit) -> Option<&'static str> {
         Limit::Provoked => Some("one address makes this server connect elsewhere too often"),
         Limit::FailedLogins => Some("logins from one address fail too often"),
         Limit::Registrations => Some("one address makes too many accounts"),
+        Limit::Reads => Some("what comes before the login comes in very small pieces"),
         Limit::HttpBodies => Some("as many HTTP requests as may be are in memory"),
         Limit::Stream | Limit::Queue => None,
     }

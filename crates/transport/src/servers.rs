@@ -229,6 +229,10 @@ impl Servers {
         self.settings.load()
     }
 
+    pub(crate) fn addresses(&self) -> &Arc<Addresses> {
+        &self.addresses
+    }
+
     pub(crate) fn trust(&self) -> Arc<Trust> {
         self.trust.load_full()
     }

@@ -267,6 +267,7 @@ fn start(
             unauthenticated: 100,
             per_address: 100,
             unauthenticated_per_address: 100,
+            unauthenticated_reads: None,
             arrivals: None,
             provoked: None,
             failed_logins: None,

@@ -247,7 +247,7 @@ impl Router {
             Scope::Component => Kind::Component,
             Scope::Local | Scope::Remote => Kind::Server,
         };
-        let link = Link::new(pair.clone(), kind);
+        let link = Link::new(pair.clone(), kind, self.surroundings.now());
         let fresh = Slot::living(pair.clone(), Arc::clone(self), link);
         match slots.try_insert(pair.clone(), Arc::clone(&fresh)) {
             Ok(_) => fresh,

@@ -216,8 +216,8 @@ impl Machine for Link {
 }
 
 impl Link {
-    /// A link of which nothing is known.
-    pub fn new(pair: Pair, kind: Kind) -> Link {
+    /// A link of which nothing is known, and which comes into being now.
+    pub fn new(pair: Pair, kind: Kind, now: Moment) -> Link {
         // Nobody can go and look whether a component is there.
         let absent = Cause::ComponentAbsent;
         let (state, announced) = match kind {
@@ -228,7 +228,7 @@ impl Link {
             pair,
             kind,
             state,
-            since: Moment::default(),
+            since: now,
             streams: Streams::default(),
             queue: Queue::default(),
             watchers: Watchers::default(),

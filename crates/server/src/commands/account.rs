@@ -1,6 +1,6 @@
 //! `balcony account …`: making, listing and removing accounts.
 
-use super::{Output, ask_anyway, configuration, misunderstood, say_json};
+use super::{Output, ask_anyway, configuration, misunderstood, say_all, say_json};
 use crate::admin::{AccountDetails, AccountFlag, AccountSetting, Reply, Request};
 use crate::cli::{AccountCommand, Arguments};
 use crate::config::{AccountName, Configuration};
@@ -85,11 +85,11 @@ pub(super) fn account(
         (Reply::Done | Reply::Accounts { .. } | Reply::Account(_), Output::Machines) => say_json(&reply),
         (Reply::Account(details), Output::People) => say(page(details)),
         (Reply::Done, Output::People) => say(done),
-        (Reply::Accounts { accounts }, Output::People) => {
-            for account in accounts {
-                say(account.account.to_string());
-            }
-        }
+        (Reply::Accounts { accounts }, Output::People) => say_all(
+            accounts,
+            |account| account.account.to_string(),
+            "there are no accounts; `balcony account add JID` makes one",
+        ),
         (
             Reply::Status(_)
             | Reply::Sessions { .. }

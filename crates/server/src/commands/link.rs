@@ -1,10 +1,14 @@
 //! `balcony link …`: how other domains are reached, and why not.
 
-use super::{Output, ask, configuration, misunderstood, say_json};
+use super::{Output, ask, configuration, misunderstood, say_all, say_json};
 use crate::admin::{Attempt, Link, Reply, Request, Try};
 use crate::cli::{Arguments, LinkCommand};
 use crate::report::{Exit, Report};
 use crate::terminal::say;
+
+/// A link lives while it carries something, waits, or somebody watches.
+const NO_LINKS: &str = "there are no links: nothing is said to other domains, and nobody waits for any; `balcony link explain \
+                        DOMAIN` tries one";
 
 /// Attempts that are told in full; of older ones only what came of them.
 const IN_FULL: usize = 1;
@@ -38,7 +42,7 @@ pub(super) fn link(arguments: &Arguments, command: &LinkCommand, output: Output)
         (Reply::Links { links }, Output::People) => match command {
             LinkCommand::Explain { .. } => links.iter().map(explanation).for_each(say),
             LinkCommand::List | LinkCommand::Connect { .. } | LinkCommand::Drop { .. } => {
-                links.iter().map(line).for_each(say);
+                say_all(links, line, NO_LINKS);
             }
         },
         (

@@ -78,6 +78,15 @@ fn say_json(value: &impl Serialize) {
     }
 }
 
+/// Tells what a list has, a line each. Whoever reads nothing wants to know that nothing is the answer; it goes to standard
+/// error, so that a script that counts lines counts right.
+fn say_all<T>(list: &[T], line: impl Fn(&T) -> String, empty: &str) {
+    if list.is_empty() {
+        complain(empty);
+    }
+    list.iter().map(line).for_each(say);
+}
+
 /// The configuration that the command is about. Warnings are for `check` and the log of the server.
 fn configuration(arguments: &Arguments) -> Result<Configuration, Report> {
     let file = arguments.configuration_file()?;

@@ -1,6 +1,6 @@
 //! `balcony room list|show|destroy`: chat rooms.
 
-use super::{Output, ask_anyway, configuration, misunderstood, say_json};
+use super::{Output, ask_anyway, configuration, misunderstood, say_all, say_json};
 use crate::admin::{Reply, Request, Room};
 use crate::cli::{Arguments, RoomCommand};
 use crate::report::{Exit, Report};
@@ -20,7 +20,7 @@ pub(super) fn room(arguments: &Arguments, command: &RoomCommand, output: Output)
         (RoomCommand::List | RoomCommand::Show { .. }, Reply::Rooms { .. }, Output::Machines)
         | (RoomCommand::Destroy { .. }, Reply::Done, Output::Machines) => say_json(&reply),
         (RoomCommand::List, Reply::Rooms { rooms }, Output::People) => {
-            rooms.iter().map(line).for_each(say);
+            say_all(rooms, line, "there are no rooms");
         }
         (RoomCommand::Show { .. }, Reply::Rooms { rooms }, Output::People) => {
             rooms.iter().map(page).for_each(say);

@@ -1,6 +1,6 @@
 //! `balcony session …`: who is connected, and ending sessions.
 
-use super::{Output, ask, configuration, misunderstood, say_json};
+use super::{Output, ask, configuration, misunderstood, say_all, say_json};
 use crate::admin::{Reply, Request, Session};
 use crate::cli::{Arguments, SessionCommand};
 use crate::report::{Exit, Report};
@@ -22,7 +22,7 @@ pub(super) fn session(
     let reply = ask(&configuration(arguments)?, &request)?;
     match (&reply, output) {
         (Reply::Sessions { .. } | Reply::Ended { .. }, Output::Machines) => say_json(&reply),
-        (Reply::Sessions { sessions }, Output::People) => sessions.iter().map(line).for_each(say),
+        (Reply::Sessions { sessions }, Output::People) => say_all(sessions, line, "nobody is connected"),
         (Reply::Ended { sessions: 1 }, Output::People) => say("1 session was ended"),
         (Reply::Ended { sessions }, Output::People) => say(format!("{sessions} sessions were ended")),
         (

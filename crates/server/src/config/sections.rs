@@ -206,6 +206,10 @@ section! {
         /// How long a message waits for a domain that cannot be reached, before its sender is told that it was not
         /// delivered.
         queue_timeout: Duration = Duration::from_secs(120);
+        /// When nothing has come through a connection with another server for so long, the server is asked for a sign of
+        /// life, and has half as long to answer: a connection that is dead without a word is known to be after one and a
+        /// half times this. At most half a minute.
+        quiet_time: Duration = Duration::from_secs(30);
         /// Blocks of private addresses that DNS may lead to all the same. Without them whoever owns a domain could make this
         /// server knock at doors inside your network.
         private_addresses: Vec<Network> = Vec::new();

@@ -15,7 +15,7 @@ use stanza::Address;
 use tokio::task::JoinSet;
 use transport::{Asked, Greeting, Questions, greeting};
 
-use super::Server;
+use super::{Server, routes, section_of_component};
 use crate::config::{Configuration, section_of_host};
 use crate::service::resolver_settings;
 
@@ -23,13 +23,17 @@ use crate::service::resolver_settings;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What answers at one address.
-const GREETING_TIME: Duration = Duration::from_secs(3);
+pub(super) const GREETING_TIME: Duration = Duration::from_secs(3);
 
 /// Domains that are looked at. Whoever serves more has made their records in the same way.
-const DOMAINS_MAX: usize = 32;
+pub(super) const DOMAINS_MAX: usize = 32;
 
 /// Names that DNS does not serve (RFC 6761, RFC 6762).
 const NOT_IN_DNS: [&str; 4] = ["localhost", "local", "test", "invalid"];
+
+/// Components need not be found by anybody but this server.
+const ONLY_HERE: &str =
+    " If only the people of this server shall reach the component, nothing is to be done.";
 
 /// Something that an operator should look at.
 pub(super) struct Finding {
@@ -43,6 +47,8 @@ struct Question {
     key: String,
     domain: Address,
     asked: Asked,
+    /// What an operator may do in place of making records.
+    otherwise: &'static str,
     /// Where the server listens for them, without and with TLS from the first byte.
     plain: Vec<SocketAddr>,
     direct: Vec<SocketAddr>,
@@ -51,7 +57,9 @@ struct Question {
 /// Looks at all domains at the same time.
 pub(super) fn examine(configuration: &Configuration, server: Server) -> Vec<Finding> {
     let questions = questions(configuration);
-    let (Ok(settings), false) = (resolver_settings(configuration), questions.is_empty()) else {
+    let routes = routes::all(configuration);
+    let nothing = questions.is_empty() && routes.is_empty();
+    let (Ok(settings), false) = (resolver_settings(configuration), nothing) else {
         return Vec::new();
     };
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
@@ -60,6 +68,11 @@ pub(super) fn examine(configuration: &Configuration, server: Server) -> Vec<Find
     runtime.block_on(async {
         let names = Arc::new(Questions::new(settings));
         let mut looking = JoinSet::new();
+        let behind = questions.len();
+        for (place, route) in routes.into_iter().enumerate() {
+            let names = Arc::clone(&names);
+            looking.spawn(async move { (behind + place, route.look(&names).await) });
+        }
         for (place, question) in questions.into_iter().enumerate() {
             let names = Arc::clone(&names);
             looking.spawn(async move { (place, question.look(&names, server).await) });
@@ -88,7 +101,7 @@ pub(super) fn examine(configuration: &Configuration, server: Server) -> Vec<Find
 fn questions(configuration: &Configuration) -> Vec<Question> {
     let (c2s, s2s) = (&configuration.c2s, &configuration.s2s);
     let mut questions = Vec::new();
-    let mut ask = |key: String, domain: &str, asked: Asked| {
+    let mut ask = |key: String, domain: &str, asked: Asked, otherwise: &'static str| {
         let (plain, direct) = match asked {
             Asked::Servers => (&s2s.listen, &s2s.listen_tls),
             Asked::Clients => (&c2s.listen, &c2s.listen_tls),
@@ -102,17 +115,22 @@ fn questions(configuration: &Configuration) -> Vec<Question> {
                 key,
                 domain,
                 asked,
+                otherwise,
                 plain: plain.clone(),
                 direct: direct.clone(),
             });
         }
     };
     for host in configuration.hosts.keys().take(DOMAINS_MAX) {
-        ask(section_of_host(host), host.as_str(), Asked::Servers);
-        ask(section_of_host(host), host.as_str(), Asked::Clients);
+        ask(section_of_host(host), host.as_str(), Asked::Servers, "");
+        ask(section_of_host(host), host.as_str(), Asked::Clients, "");
     }
     for service in configuration.muc.services.iter().take(DOMAINS_MAX) {
-        ask("muc.services".to_owned(), service.as_str(), Asked::Servers);
+        ask("muc.services".to_owned(), service.as_str(), Asked::Servers, "");
+    }
+    for component in configuration.components.domains.keys().take(DOMAINS_MAX) {
+        let key = section_of_component(component);
+        ask(key, component.as_str(), Asked::Servers, ONLY_HERE);
     }
     questions
 }
@@ -302,7 +320,7 @@ impl Question {
             .first()
             .map(|listens| of(self.asked.direct_service(), listens.port()));
         let records: Vec<String> = plain.into_iter().chain(direct).collect();
-        format!("Make in DNS: {}", records.join("  and  "))
+        format!("Make in DNS: {}{}", records.join("  and  "), self.otherwise)
     }
 }
 

@@ -66,6 +66,8 @@ pub(super) fn of_router(
     stream.limits.pairs = limits.s2s_pairs_per_stream;
     stream.limits.unacknowledged_stanzas = limits.unacknowledged_stanzas;
     stream.times.negotiation = limits.unauthenticated_time;
+    stream.times.quiet = configuration.s2s.quiet_time;
+    stream.times.answer = configuration.s2s.quiet_time / 2;
     federation.provoked = limits.s2s_provoked_connections.on().copied().map(rate);
     let link = &mut federation.link;
     link.answers_bytes = limits.s2s_answers_bytes.0;
@@ -182,6 +184,7 @@ pub(super) fn of_servers(configuration: &Configuration) -> Result<ServerSettings
             unauthenticated: limits.s2s_unauthenticated_connections,
             per_address: limits.s2s_connections_per_address,
             unauthenticated_per_address: limits.s2s_unauthenticated_per_address,
+            unauthenticated_reads: limits.unauthenticated_reads.on().copied().map(rate),
             arrivals: limits.s2s_arrivals_per_address.on().copied().map(rate),
             provoked: limits.s2s_provoked_per_address.on().copied().map(rate),
             failed_logins: limits.s2s_failures_per_address.on().copied().map(rate),

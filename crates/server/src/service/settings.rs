@@ -208,6 +208,7 @@ pub(super) fn of_clients(
         unauthenticated: limits.unauthenticated_connections,
         per_address: limits.connections_per_address,
         unauthenticated_per_address: limits.connections_per_address,
+        unauthenticated_reads: limits.unauthenticated_reads.on().copied().map(rate),
         arrivals: None,
         provoked: None,
         failed_logins: limits.login_attempts_per_address.on().copied().map(rate),

@@ -28,7 +28,7 @@ use tokio::net::TcpStream;
 use tracing::debug;
 
 use crate::addresses::{Admission, Range};
-use crate::carrier::{Carrier, Records};
+use crate::carrier::Carrier;
 use crate::clients::Clients;
 use crate::tls::Listener;
 
@@ -108,14 +108,12 @@ pub(crate) async fn serve(clients: Arc<Clients>, tcp: TcpStream, peer: SocketAdd
     };
     // Until it turns into a WebSocket, or requests of a session that has logged in come on it.
     admission.comes("bosh");
+    let tcp = admission.tcp(tcp, clients.system());
     let secured = async {
         match is_tls {
             Protection::None => Some((Carrier::Plain(tcp), None)),
             Protection::Tls => {
-                let secured = clients
-                    .certificates()
-                    .accept(Records(tcp), Listener::Https, None)
-                    .await;
+                let secured = clients.certificates().accept(tcp, Listener::Https, None).await;
                 match secured {
                     Ok(secured) => {
                         let tls = Tls {

@@ -136,7 +136,8 @@ async fn run(clients: Arc<Clients>, upgrade: OnUpgrade, asker: Asker, admission:
     let patience = settings.unauthenticated_time;
     let session = c2s::Session::within_http(HttpBinding::WebSocket, asker.tls, &settings.session);
     drop(settings);
-    let carrier = parts.io.into_inner();
+    let mut carrier = parts.io.into_inner();
+    carrier.follow(admission.acquaintance());
     let web_socket = WebSocket::new(carrier, &parts.read_buf, message_bytes, ping_interval).await;
     if let Some(uri) = elsewhere {
         // Who does not take it is not waited for.

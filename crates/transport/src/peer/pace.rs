@@ -10,6 +10,13 @@ use machine::{Moment, Rate};
 /// So many bytes of input count as one element more: large elements cost more than small ones.
 const BYTES_COUNTED: usize = 4 << 10;
 
+/// A read that ends no element and brings fewer bytes than this was next to nothing: who sends octets one by one makes work
+/// with each of them.
+const FEW_BYTES: usize = 256;
+
+/// Such a read counts for so many elements.
+const IN_VAIN: u64 = 20;
+
 /// What is counted of one address.
 #[derive(Debug, Default)]
 pub(crate) struct Pace {
@@ -56,9 +63,12 @@ impl Drop for Share {
 impl Pace {
     /// What one read brought. A read costs something however little comes of it.
     pub(crate) fn count(&self, elements: u64, bytes: usize, rate: Rate, now: Moment) {
-        let events = elements
-            .saturating_add(1)
-            .saturating_add((bytes / BYTES_COUNTED) as u64);
+        let events = match elements == 0 && bytes < FEW_BYTES {
+            true => IN_VAIN,
+            false => elements
+                .saturating_add(1)
+                .saturating_add((bytes / BYTES_COUNTED) as u64),
+        };
         let each = micros(rate.per) / u64::from(rate.events.max(1));
         let more = each.saturating_mul(events);
         let later = |due: u64| Some(due.max(now.as_micros()).saturating_add(more));
@@ -95,6 +105,29 @@ mod tests {
         assert!(other.hold(100, 100));
         drop(other);
         assert_eq!(pace.held.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn octets_that_come_one_by_one_are_read_more_slowly_than_elements() {
+        let rate = Rate {
+            events: 2_000,
+            per: Duration::from_secs(1),
+        };
+        let reads_within_ten_seconds = |elements, bytes| {
+            let (pace, mut now, mut reads) = (Pace::default(), at(100), 0);
+            while now < at(110) {
+                pace.count(elements, bytes, rate, now);
+                now = now.max(pace.held_until(rate));
+                reads += 1;
+            }
+            reads
+        };
+        assert_eq!(reads_within_ten_seconds(0, 1), 1_100);
+        assert_eq!(reads_within_ten_seconds(1, 1), 11_000);
+        assert!(
+            reads_within_ten_seconds(0, 536) > 20_000,
+            "parts of something large"
+        );
     }
 
     #[test]

@@ -124,12 +124,20 @@ impl Peer {
             };
             let mut into = ReadBuf::new(buffer);
             match Pin::new(carrier).poll_read(context, &mut into) {
-                Poll::Pending => Read::Nothing,
+                Poll::Pending => {
+                    // The beginning of a record of TLS costs something too.
+                    let came = self.carrier.as_mut().map_or(0, Carrier::take_came);
+                    if came > 0 {
+                        self.count_input(came, round);
+                    }
+                    Read::Nothing
+                }
                 Poll::Ready(Err(_)) => Read::Failed,
                 Poll::Ready(Ok(())) if into.filled().is_empty() => Read::Ended,
                 Poll::Ready(Ok(())) => {
                     self.input(round, Input::Received(into.filled()));
-                    self.count_input(into.filled().len(), round);
+                    let came = self.carrier.as_mut().map_or(0, Carrier::take_came);
+                    self.count_input(came, round);
                     Read::Some
                 }
             }

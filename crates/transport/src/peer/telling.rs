@@ -119,6 +119,9 @@ impl Peer {
             if let Some(admission) = &mut self.admission {
                 admission.authenticated();
             }
+            if let Some(acquaintance) = self.acquaintance.take() {
+                acquaintance.made();
+            }
         }
     }
 

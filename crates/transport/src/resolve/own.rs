@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::{Resolver, ResolverSettings, in_time, too_late};
+use super::{Found, Resolver, ResolverSettings, in_time, too_late};
 use crate::dial::race;
 
 /// A greeting is not longer than this.
@@ -58,7 +58,7 @@ impl Asked {
     }
 }
 
-/// Somebody who looks for domains as others do: routes do not count.
+/// Somebody who looks for domains: ours as others do, for whom our routes do not count, and those of others as we do.
 pub struct Questions(Resolver);
 
 /// What answers at an address.
@@ -96,6 +96,14 @@ impl Questions {
         let _targets = in_time(search).await.unwrap_or_else(too_late).store(&mut dns);
         dns.took = started.elapsed();
         dns
+    }
+
+    /// Where this server would go to reach `domain`: by a route, if there is one.
+    pub async fn way(&self, domain: &Address) -> (Dns, Vec<SocketAddr>) {
+        // Nobody connects, so that the order does not matter.
+        let Found { dns, targets } = self.0.find(domain, &mut |_| 0).await;
+        let addresses = targets.into_iter().flat_map(|target| target.addresses);
+        (dns, addresses.collect())
     }
 }
 

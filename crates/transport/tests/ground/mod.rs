@@ -191,6 +191,7 @@ pub fn settings(encryption: Encryption) -> transport::Settings {
             unauthenticated: 1_000,
             per_address: 1_000,
             unauthenticated_per_address: 1_000,
+            unauthenticated_reads: None,
             arrivals: None,
             provoked: None,
             failed_logins: None,

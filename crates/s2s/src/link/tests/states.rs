@@ -27,6 +27,14 @@ fn a_domain_that_comes_back_to_us_is_gone_to_at_once() {
 }
 
 #[test]
+fn a_fresh_link_is_as_it_is_since_it_came_into_being() {
+    let mut world = World::new();
+    let began = world.now;
+    world.pass(20.0);
+    assert_eq!(world.link.view().since, began);
+}
+
+#[test]
 fn clauses_4_6_psa_31_a_stream_in_either_direction_makes_it_up_at_once() {
     for ways in [Ways::In, Ways::Out, Ways::Both] {
         let mut world = World::new();

@@ -78,10 +78,11 @@ impl World {
             local: address("montague.lit"),
             remote: address("capulet.lit"),
         };
+        let now = Moment::from_micros(1_000_000_000);
         World {
-            link: Link::new(pair, kind),
+            link: Link::new(pair, kind, now),
             settings: Settings::default(),
-            now: Moment::from_micros(1_000_000_000),
+            now,
             dice: Counting(0),
             alarms: BTreeMap::new(),
             mailboxes: BTreeMap::new(),

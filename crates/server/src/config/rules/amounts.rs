@@ -6,6 +6,11 @@ use super::Findings;
 use crate::config::Configuration;
 use crate::config::schema::join;
 
+/// A silently dead connection is known within 45 seconds: after this and half as long for the answer.
+const LONGEST_QUIET: Duration = Duration::from_secs(30);
+/// Others need some time for their answer.
+const SHORTEST_QUIET: Duration = Duration::from_secs(1);
+
 /// Times that leave too little or too much.
 pub(super) fn times(configuration: &Configuration, findings: &mut Findings<'_>) {
     let never_zero = [
@@ -25,6 +30,13 @@ pub(super) fn times(configuration: &Configuration, findings: &mut Findings<'_>) 
                 "Write a longer time, or leave the setting out.",
             );
         }
+    }
+    if !(SHORTEST_QUIET..=LONGEST_QUIET).contains(&configuration.s2s.quiet_time) {
+        findings.error(
+            "s2s.quiet_time",
+            "is shorter than a second or longer than half a minute: a dead connection is to be known within 45 seconds",
+            "Write a time from \"1s\" to \"30s\".",
+        );
     }
     if configuration.psa.pause_delay > Duration::from_secs(10) {
         findings.error(
