@@ -42,6 +42,7 @@ const OTHERWISE: &[(&str, &str)] = &[
     ("log.format", "\"json\""),
     ("log.level", "\"debug\""),
     ("s2s.authentication", "\"certificate\""),
+    ("s2s.quiet_time", "\"20s\""),
     ("s2s.trusted_roots", "[\"roots.pem\"]"),
     ("s2s.private_addresses", "[\"10.0.0.0/8\"]"),
     ("s2s.routes", "{ \"mantua.lit\" = \"192.0.2.1:5269\" }"),
