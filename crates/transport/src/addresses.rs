@@ -90,7 +90,11 @@ pub enum Limit {
     FailedLogins,
     /// New accounts from one address.
     Registrations,
-    /// What a stream may send: sizes, depth, what comes before the login, attempts.
+    /// Bytes of one stanza.
+    StanzaSize,
+    /// Elements inside each other.
+    Depth,
+    /// What else a stream may send: attributes, names, what comes before the login, attempts.
     Stream,
     /// What may wait for a client that does not read or acknowledge.
     Queue,
@@ -100,7 +104,7 @@ pub enum Limit {
 
 impl Limit {
     /// All of them, by the names that operators read.
-    pub const ALL: [(&'static str, Limit); 11] = [
+    pub const ALL: [(&'static str, Limit); 13] = [
         ("connections", Limit::Connections),
         ("preauth", Limit::Unauthenticated),
         ("ip", Limit::Address),
@@ -109,6 +113,8 @@ impl Limit {
         ("provoked", Limit::Provoked),
         ("failed_logins", Limit::FailedLogins),
         ("registrations", Limit::Registrations),
+        ("stanza_size", Limit::StanzaSize),
+        ("depth", Limit::Depth),
         ("stream", Limit::Stream),
         ("queue", Limit::Queue),
         ("http_bodies", Limit::HttpBodies),

@@ -21,18 +21,18 @@ use features::Setback;
 use machine::Random;
 use router::SessionHandle;
 use sasl::{Lookup, Verdict};
-use stanza::StreamCondition;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tracing::{debug, info};
 
-use crate::addresses::{Admission, Limit, WrongPort};
+use crate::addresses::{Admission, WrongPort};
 use crate::carrier::Carrier;
 use crate::clients::Clients;
 use crate::connection::patience::{CLOSING_TIME, Deadline, Patience};
 use crate::connection::round::Round;
 pub(crate) use crate::connection::round::with_read_buffer;
 use crate::connection::socket::Socket;
+use crate::refusals::limit_of;
 use crate::tls::Listener;
 
 pub(crate) use crate::connection::bosh::{Bosh, Pipe, Waiting};
@@ -253,14 +253,8 @@ impl Connection {
                 text,
                 "a client's stream was ended"
             );
-            let limits = [
-                (StreamCondition::PolicyViolation, Limit::Stream),
-                (StreamCondition::ResourceConstraint, Limit::Queue),
-            ];
-            for (condition, limit) in limits {
-                if error.condition == condition {
-                    self.clients.addresses().reject(limit);
-                }
+            if let Some(limit) = limit_of(error) {
+                self.clients.addresses().reject(limit);
             }
         }
         let socket = std::mem::replace(&mut self.socket, Socket::None);

@@ -27,8 +27,9 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tracing::{debug, info};
 
-use crate::addresses::Admission;
+use crate::addresses::{Admission, Limit};
 use crate::carrier::{Carrier, Tcp};
+use crate::refusals::limit_of;
 use crate::servers::{Presence, Servers};
 use crate::strangers::Acquaintance;
 use crate::tls::{self, Listener, Shown};
@@ -324,6 +325,12 @@ impl Peer {
             && let Some(admission) = &self.admission
         {
             admission.ended_unauthenticated(self.servers.system().now());
+        }
+        // A policy that a server violates may also be that its domain is kept out.
+        if let Ending::Error(error) = &ending
+            && let Some(limit) = limit_of(error).filter(|limit| *limit != Limit::Stream)
+        {
+            self.servers.reject(limit);
         }
         log(&ending);
         let report = self.report.take().map(|report| self.finished(report));

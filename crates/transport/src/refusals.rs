@@ -4,7 +4,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::time::Instant;
 
+use stanza::{StreamCondition, StreamError};
 use tracing::warn;
+use xml::{LimitName, XmlError};
 
 use crate::Limit;
 
@@ -94,8 +96,29 @@ fn deed(limit: Limit) -> &'static str {
         | Limit::FailedLogins
         | Limit::Registrations
         | Limit::HttpBodies
+        | Limit::StanzaSize
+        | Limit::Depth
         | Limit::Stream
         | Limit::Queue => "turned away",
+    }
+}
+
+/// The limit that a stream has gone beyond which ends with this error.
+pub(crate) fn limit_of(error: &StreamError) -> Option<Limit> {
+    let is_said = |exceeded: LimitName| {
+        let words = XmlError::Limit(exceeded).to_string();
+        error.text.as_deref() == Some(words.as_str())
+    };
+    if error.condition == StreamCondition::ResourceConstraint {
+        Some(Limit::Queue)
+    } else if error.condition != StreamCondition::PolicyViolation {
+        None
+    } else if is_said(LimitName::StanzaBytes) {
+        Some(Limit::StanzaSize)
+    } else if is_said(LimitName::Depth) {
+        Some(Limit::Depth)
+    } else {
+        Some(Limit::Stream)
     }
 }
 
@@ -111,14 +134,40 @@ fn words(limit: Limit) -> Option<&'static str> {
         Limit::Registrations => Some("one address makes too many accounts"),
         Limit::Reads => Some("what comes before the login comes in very small pieces"),
         Limit::HttpBodies => Some("as many HTTP requests as may be are in memory"),
-        Limit::Stream | Limit::Queue => None,
+        Limit::StanzaSize | Limit::Depth | Limit::Stream | Limit::Queue => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Refusals;
+    use stanza::{StreamCondition, StreamError};
+    use xml::{LimitName, XmlError};
+
+    use super::{Refusals, limit_of};
     use crate::Limit;
+
+    #[test]
+    fn streams_that_go_beyond_a_limit_are_told_apart() {
+        let ended =
+            |error: XmlError| StreamError::new(StreamCondition::PolicyViolation).text(error.to_string());
+        assert_eq!(
+            limit_of(&ended(XmlError::Limit(LimitName::StanzaBytes))),
+            Some(Limit::StanzaSize)
+        );
+        assert_eq!(
+            limit_of(&ended(XmlError::Limit(LimitName::Depth))),
+            Some(Limit::Depth)
+        );
+        assert_eq!(
+            limit_of(&ended(XmlError::Limit(LimitName::Attributes))),
+            Some(Limit::Stream)
+        );
+        assert_eq!(
+            limit_of(&StreamError::new(StreamCondition::ResourceConstraint)),
+            Some(Limit::Queue)
+        );
+        assert_eq!(limit_of(&StreamError::new(StreamCondition::NotWellFormed)), None);
+    }
 
     #[test]
     fn a_flood_is_told_once_a_minute_and_counted_whole() {

@@ -181,6 +181,11 @@ impl Servers {
         self.addresses.connections()
     }
 
+    /// A limit has refused somebody.
+    pub(crate) fn reject(&self, limit: Limit) {
+        self.addresses.reject(limit);
+    }
+
     /// How often a limit has refused somebody.
     pub fn rejected(&self, limit: Limit) -> u64 {
         self.addresses.rejected(limit)
