@@ -342,6 +342,12 @@ class Pages(unittest.TestCase):
         self.assertGreater(seen, 50)
         self.assertEqual(wrong, [])
 
+    def test_the_mistakes_are_as_many_as_pages_say(self):
+        mistakes = re.findall("^## ", (ROOT / "docs/mistakes.md").read_text(), flags=re.M)
+        self.assertEqual(len(mistakes), 30)
+        pages = [page.name for page in ALL_PAGES if "thirty mistakes" in page.read_text()]
+        self.assertEqual(sorted(pages), ["README.md", "operations.md"])
+
     def test_links_between_pages_lead_somewhere(self):
         wrong = [(page.name, target) for page in ALL_PAGES
                  for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()) if not (page.parent / target).exists()]

@@ -3,6 +3,7 @@
 What it says is docs/mistakes.md; BALCONY_BLESS=1 writes it anew.
 """
 
+import getpass
 import os
 import pathlib
 import re
@@ -283,6 +284,35 @@ class Mistakes(unittest.TestCase):
     def test_33_a_route_to_where_nobody_listens(self):
         self.finds(HOST + NO_METRICS + '[s2s.routes]\n"capulet.lit" = "127.0.7.11:9"\n',
                    "the route to capulet.lit leads to 127.0.7.11:9, where connections are refused", code=0)
+
+    def test_34_a_certificate_without_that_of_its_issuer(self):
+        """What certbot calls cert.pem, in place of fullchain.pem."""
+        self.certificate("root.pem", "root.key", "An Authority", "-days", "90", "-addext", "basicConstraints=critical,CA:TRUE")
+        subprocess.run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
+                        self.directory / "key.pem", "-out", self.directory / "request.pem", "-subj", "/CN=montague.lit",
+                        "-addext", "subjectAltName=DNS:montague.lit"], check=True, capture_output=True)
+        subprocess.run(["openssl", "x509", "-req", "-in", self.directory / "request.pem", "-CA", self.directory / "root.pem",
+                        "-CAkey", self.directory / "root.key", "-CAcreateserial", "-copy_extensions", "copy", "-days", "90",
+                        "-out", self.directory / "cert.pem"], check=True, capture_output=True)
+        (self.directory / "key.pem").chmod(0o600)
+        self.finds(HOST + NO_METRICS, "An Authority", "fullchain.pem", code=0)
+
+    def test_35_a_key_that_the_server_may_not_read(self):
+        """Somebody else's, as far as this process is concerned: root reads everything, unless it gives that right away."""
+        key, wrapper = self.directory / "key.pem", []
+        if os.geteuid() == 0:
+            os.chown(key, 65534, 65534)
+            wrapper = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+        else:
+            key.chmod(0)
+        (self.directory / "balcony.toml").write_text(QUIET + HOST + NO_METRICS)
+        done = subprocess.run([*wrapper, BALCONY, "check"], cwd=self.directory, capture_output=True, text=True, timeout=60)
+        told = done.stdout + done.stderr
+        self.tell(told.replace(f'runs as "{getpass.getuser()}"', 'runs as "balcony"').replace(
+            f"-o {getpass.getuser()} -m", "-o balcony -m"))
+        self.assertEqual(done.returncode, 1, told)
+        self.assertIn("permission denied", told)
+        self.assertIn("make the file readable", told)
 
 
 if __name__ == "__main__":
