@@ -11,7 +11,7 @@ use transport::tls::self_signed;
 use super::administration::random_password;
 use super::run::serve;
 use super::start::Server;
-use crate::config::{Configuration, Host, HostName, OrOff};
+use crate::config::Configuration;
 use crate::logging;
 use crate::report::{Exit, Report};
 use crate::system;
@@ -26,6 +26,13 @@ const ROOMS: &str = "rooms.localhost";
 /// Its accounts.
 const ACCOUNTS: [&str; 2] = ["romeo", "juliet"];
 
+/// What such a server runs with.
+struct Development {
+    configuration: Configuration,
+    file: PathBuf,
+    certificate: PathBuf,
+}
+
 /// Runs such a server. Without `data` everything is gone when the system next cleans its temporary files.
 ///
 /// # Errors
@@ -35,11 +42,11 @@ pub fn run_dev(data: Option<&Path>) -> Result<Exit, Report> {
         Some(data) => data.to_path_buf(),
         None => temporary()?,
     };
-    let (configuration, certificate) = configuration(&data)?;
+    let development = configuration(&data)?;
     let filter = std::env::var("BALCONY_LOG").ok();
-    logging::start(&configuration.log, filter.as_deref())?;
-    serve(&configuration, None, |server| {
-        welcome(server, &data, &certificate)
+    logging::start(&development.configuration.log, filter.as_deref())?;
+    serve(&development.configuration, Some(&development.file), |server| {
+        welcome(server, &data, &development)
     })
 }
 
@@ -47,35 +54,71 @@ fn temporary() -> Result<PathBuf, Report> {
     Ok(std::env::temp_dir().join(format!("balcony-{}", std::process::id())))
 }
 
-/// What it is configured to, and the file of its certificate.
-fn configuration(data: &Path) -> Result<(Configuration, PathBuf), Report> {
+/// What it is configured to, as a file for the commands that look at it, and the file of its certificate.
+fn configuration(data: &Path) -> Result<Development, Report> {
     system::make_data_directory(data)?;
     let now = rustls_pki_types::UnixTime::now();
-    let files = self_signed(data, &[HOST, ROOMS], now)
+    let certificate = self_signed(data, &[HOST, ROOMS], now)
         .map_err(|error| Report::failed(error.to_string(), "Name another directory with --data."))?;
-    let name = HostName::new(HOST).map_err(|error| Report::failed(error, ""))?;
-    let host = Host {
-        certificate: Some(files.chain.clone()),
-        key: Some(files.key),
-        ..Host::default()
+    let name = |file: &Path| {
+        file.file_name()
+            .map(|name| name.display().to_string())
+            .unwrap_or_default()
     };
-    let mut configuration = Configuration {
-        data_dir: data.to_path_buf(),
-        ..Configuration::default()
-    };
-    configuration.hosts.insert(name, host);
-    let rooms = HostName::new(ROOMS).map_err(|error| Report::failed(error, ""))?;
-    configuration.muc.services = vec![rooms];
-    // Any system allows that many open files.
-    configuration.limits.connections = 500;
-    configuration.c2s.listen = loopback(5222);
-    configuration.c2s.listen_tls = loopback(5223);
-    configuration.s2s.listen = Vec::new();
-    configuration.s2s.listen_tls = Vec::new();
-    configuration.http.listen = loopback(5280);
-    configuration.http.listen_tls = loopback(5281);
-    configuration.metrics.listen = OrOff::On(free_or_any(9568));
-    Ok((configuration, files.chain))
+    let directory = std::path::absolute(data).unwrap_or_else(|_| data.to_path_buf());
+    // Any system allows so many open files.
+    let text = format!(
+        "\
+# Made by `balcony run --dev` at each start.
+data_dir = {directory:?}
+
+[hosts.\"{HOST}\"]
+certificate = {:?}
+key = {:?}
+
+[c2s]
+listen = {}
+listen_tls = {}
+
+[s2s]
+listen = []
+listen_tls = []
+
+[http]
+listen = {}
+listen_tls = {}
+
+[muc]
+services = [\"{ROOMS}\"]
+
+[limits]
+connections = 500
+unauthenticated_connections = 500
+
+[metrics]
+listen = \"{}\"
+",
+        name(&certificate.chain),
+        name(&certificate.key),
+        loopback(5222),
+        loopback(5223),
+        loopback(5280),
+        loopback(5281),
+        free_or_any(9568),
+    );
+    let file = data.join("balcony.toml");
+    std::fs::write(&file, text).map_err(|error| {
+        Report::failed(
+            format!("{} cannot be written: {error}", file.display()),
+            "Name another directory with --data.",
+        )
+    })?;
+    let loaded = Configuration::load(&file).map_err(|problems| Report::failed(problems.to_string(), ""))?;
+    Ok(Development {
+        configuration: loaded.configuration,
+        file,
+        certificate: certificate.chain,
+    })
 }
 
 /// This port of loopback, or any when somebody else has it: figures are no reason not to start.
@@ -87,28 +130,33 @@ fn free_or_any(port: u16) -> SocketAddr {
     }
 }
 
-fn loopback(port: u16) -> Vec<SocketAddr> {
-    let mut addresses = vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port))];
+/// This port of loopback, as a list of addresses in the file.
+fn loopback(port: u16) -> String {
     // A machine without IPv6 is no reason not to start.
-    if std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
-        addresses.push(SocketAddr::from((Ipv6Addr::LOCALHOST, port)));
+    match std::net::TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) {
+        Ok(_) => format!("[\"127.0.0.1:{port}\", \"[::1]:{port}\"]"),
+        Err(_) => format!("[\"127.0.0.1:{port}\"]"),
     }
-    addresses
 }
 
 /// Gives the two accounts new passwords, and says what to try.
-fn welcome(server: &Server, data: &Path, certificate: &Path) {
+fn welcome(server: &Server, data: &Path, development: &Development) {
     let router = Arc::clone(&server.router);
     let accounts: Vec<(String, String)> = ACCOUNTS
         .iter()
         .map(|name| (format!("{name}@{HOST}"), random_password(&server.system)))
         .collect();
     let data = data.display().to_string();
-    // A program that is started elsewhere finds it too.
-    let certificate = std::path::absolute(certificate)
-        .unwrap_or_else(|_| certificate.to_path_buf())
-        .display()
-        .to_string();
+    // A program that is started elsewhere finds them too.
+    let whole = |file: &Path| {
+        let absolute = std::path::absolute(file);
+        absolute
+            .unwrap_or_else(|_| file.to_path_buf())
+            .display()
+            .to_string()
+    };
+    let (certificate, file) = (whole(&development.certificate), whole(&development.file));
+    let program = std::env::current_exe().map_or_else(|_| "balcony".to_owned(), |program| whole(&program));
     let metrics = server
         .metrics
         .map(|address| address.to_string())
@@ -152,6 +200,7 @@ fn welcome(server: &Server, data: &Path, certificate: &Path) {
              \x20   {certificate}\n\n\
              docs/quick-start.md shows two that chat from a terminal.\n\n\
              Figures:  curl http://{metrics}/metrics\n\
+             Commands: {program} status --config {file}\n\
              Stop:     Ctrl-C. Data: {data}\n"
         ));
     });
