@@ -120,6 +120,8 @@ async def greet(server, guests, nicks):
     found = await late.is_in() - {"late"}
     late.wire.send(f"<message type='groupchat' to='{ROOM}'><body>Welcome back</body></message>")
     await asyncio.gather(*(guest.is_greeted() for guest in guests))
+    late.wire.send("</stream:stream>")
+    await late.end()
     missing = nicks ^ found
     return [f"{ROOM} is not as before: {sorted(missing)}"] if missing else []
 
