@@ -397,8 +397,8 @@ class Pages(unittest.TestCase):
 
     def test_the_mistakes_are_as_many_as_pages_say(self):
         mistakes = re.findall("^## ", (ROOT / "docs/mistakes.md").read_text(), flags=re.M)
-        self.assertEqual(len(mistakes), 30)
-        pages = [page.name for page in ALL_PAGES if "thirty mistakes" in page.read_text()]
+        self.assertGreater(len(mistakes), 30)
+        pages = [page.name for page in ALL_PAGES if "more than thirty mistakes" in page.read_text()]
         self.assertEqual(sorted(set(pages)), ["README.md", "operations.md"])
 
     def test_links_between_pages_lead_somewhere(self):
