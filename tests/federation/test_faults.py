@@ -13,7 +13,7 @@ from test_federation import DISCO, HERE, STANZAS, THERE, Scenario
 from wire import CLIENT, Client
 
 # A dead way is known after one and a half times this.
-QUIET_SECONDS = 4
+QUIET_SECONDS = 6
 # How long a server may take to come back to another whose connections broke; and for whatever is slow beside that.
 PATIENCE = 90
 

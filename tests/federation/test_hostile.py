@@ -12,7 +12,7 @@ import time
 import unittest
 
 from hostile import Meter, Refused, STREAM, Server, Stranger, Victim
-from servers import Balcony, Lab, METRICS, S2S, S2S_TLS
+from servers import Balcony, C2S, Lab, METRICS, S2S, S2S_TLS
 from wire import Client
 
 HERE, ATTACKER, ADDRESS = "montague.lit", "evil.lit", "127.0.7.66"
@@ -129,30 +129,39 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         rows = [line for line in text.splitlines() if line.startswith((name + "{", name + " "))]
         return sum(float(row.split()[-1]) for row in rows if all(label in row for label in wanted))
 
-    async def test_a_flood_of_connections_that_dribble_their_header(self):
+    async def dribble(self, port, header, most):
+        """Connections that send their header octet by octet; so many may be open."""
+        target = (self.here.address, port)
+
         def flood(until):
             came = 0
             dribbling = {}
             while time.monotonic() < until and not self.enough.is_set():
                 if came < 400:
                     came += 1
-                    dribbling[self.keep(Stranger(ADDRESS, self.target))] = 0
+                    dribbling[self.keep(Stranger(ADDRESS, target))] = 0
                 for connection, sent in list(dribbling.items()):
                     try:
-                        connection.send(HEADER[sent:sent + 1] or b" ")
+                        connection.send(header[sent:sent + 1] or b" ")
                         dribbling[connection] += 1
                     except OSError:
                         del dribbling[connection]
-            self.facts["open"] = self.stay_open(self.opened, 32)
+            self.facts["open"] = self.stay_open(self.opened, most)
             return f"{came} connections, {self.facts['open']} stay open"
 
         async def is_read_more_slowly():
             return await self.metric("xmpp_limits_rejected_total", limit="reads") > 0
 
-        await self.attack("connections and dribbled headers", flood, until_reached=is_read_more_slowly)
-        self.assertLessEqual(self.facts["open"], 32)
+        await self.attack(f"dribbled headers at port {port}", flood, until_reached=is_read_more_slowly)
+        self.assertLessEqual(self.facts["open"], most)
         self.assertTrue(await is_read_more_slowly(), "limits.unauthenticated_reads was never reached")
+
+    async def test_a_flood_of_connections_that_dribble_their_header(self):
+        await self.dribble(S2S, HEADER, 32)
         self.assertGreater(await self.metric("xmpp_limits_rejected_total", limit="ip"), 0)
+
+    async def test_a_flood_of_clients_that_dribble_their_header(self):
+        await self.dribble(C2S, HEADER.replace(b"jabber:server", b"jabber:client"), 256)
 
     async def test_half_open_connections_that_say_nothing_or_stop_in_the_tls_handshake(self):
         def stop_half_way(until):

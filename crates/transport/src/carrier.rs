@@ -19,17 +19,25 @@ pub(crate) enum Carrier {
 
 /// TCP: strangers are not read from too often.
 pub(crate) struct Tcp {
-    stream: TcpStream,
+    socket: Socket,
     stranger: Option<Box<Stranger>>,
     /// Octets that came since somebody asked, those of TLS among them.
     came: usize,
+}
+
+/// The socket of a connection.
+enum Socket {
+    Awake(TcpStream),
+    /// Nobody wants to read, and the runtime does not know it: each octet that comes would wake somebody.
+    Asleep(std::net::TcpStream),
+    Gone,
 }
 
 impl Tcp {
     /// A connection on which everybody may say as much as he likes.
     pub(crate) fn of_friend(stream: TcpStream) -> Tcp {
         Tcp {
-            stream,
+            socket: Socket::Awake(stream),
             stranger: None,
             came: 0,
         }
@@ -46,13 +54,48 @@ impl Tcp {
     /// Whether it waits before it reads again.
     fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match &mut self.stranger {
-            Some(stranger) if stranger.is_known() => {
-                self.stranger = None;
-                Poll::Ready(())
-            }
-            Some(stranger) => stranger.poll_turn(context),
-            None => Poll::Ready(()),
+            Some(stranger) if !stranger.is_known() => stranger.poll_turn(context),
+            Some(_) | None => Poll::Ready(()),
         }
+    }
+
+    /// What is read from and written to.
+    fn awake(&mut self) -> io::Result<Pin<&mut TcpStream>> {
+        if let Socket::Asleep(_) = &self.socket
+            && let Socket::Asleep(stream) = std::mem::replace(&mut self.socket, Socket::Gone)
+        {
+            self.socket = Socket::Awake(TcpStream::from_std(stream)?);
+        }
+        match &mut self.socket {
+            Socket::Awake(stream) => Ok(Pin::new(stream)),
+            Socket::Asleep(_) | Socket::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Lets what comes gather, until somebody reads or writes.
+    fn rest(&mut self) -> io::Result<()> {
+        if let Socket::Awake(_) = &self.socket
+            && let Socket::Awake(stream) = std::mem::replace(&mut self.socket, Socket::Gone)
+        {
+            self.socket = Socket::Asleep(stream.into_std()?);
+        }
+        Ok(())
+    }
+
+    /// Counts what came of a stranger.
+    fn count(&mut self, came: usize) -> io::Result<()> {
+        let Some(stranger) = &mut self.stranger else {
+            return Ok(());
+        };
+        if stranger.is_known() {
+            self.stranger = None;
+            return Ok(());
+        }
+        stranger.count(came)?;
+        if stranger.pauses() {
+            self.rest()?;
+        }
+        Ok(())
     }
 }
 
@@ -65,13 +108,11 @@ impl AsyncRead for Tcp {
         let tcp = self.get_mut();
         ready!(tcp.poll_turn(context));
         let before = buffer.filled().len();
-        ready!(Pin::new(&mut tcp.stream).poll_read(context, buffer))?;
+        ready!(tcp.awake()?.poll_read(context, buffer))?;
         let came = buffer.filled().len() - before;
         tcp.came += came;
-        if let Some(stranger) = &mut tcp.stranger
-            && came > 0
-        {
-            stranger.count();
+        if came > 0 {
+            tcp.count(came)?;
         }
         Poll::Ready(Ok(()))
     }
@@ -81,7 +122,7 @@ impl AsyncRead for Tcp {
 /// together.
 impl AsyncWrite for Tcp {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+        self.get_mut().awake()?.poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -89,7 +130,7 @@ impl AsyncWrite for Tcp {
         context: &mut Context<'_>,
         records: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let tcp = Pin::new(&mut self.get_mut().stream);
+        let tcp = self.get_mut().awake()?;
         match records {
             [record] => tcp.poll_write(context, record),
             _ => tcp.poll_write_vectored(context, records),
@@ -97,15 +138,15 @@ impl AsyncWrite for Tcp {
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        self.get_mut().awake()?.poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        self.get_mut().awake()?.poll_shutdown(context)
     }
 }
 
@@ -120,6 +161,14 @@ impl Carrier {
     /// Octets that came since this was last asked, whether or not anything can be made of them yet.
     pub(crate) fn take_came(&mut self) -> usize {
         std::mem::take(&mut self.tcp().came)
+    }
+
+    /// Nobody reads for a while, and nothing waits to be written.
+    ///
+    /// # Errors
+    /// When the connection is lost by it.
+    pub(crate) fn rest(&mut self) -> io::Result<()> {
+        self.tcp().rest()
     }
 
     fn tcp(&mut self) -> &mut Tcp {
@@ -186,10 +235,11 @@ impl AsyncWrite for Carrier {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use machine::Rate;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::runtime::Handle;
 
@@ -197,32 +247,35 @@ mod tests {
     use crate::System;
     use crate::addresses::{AddressLimits, Addresses, Limit};
 
-    async fn poll_once(tcp: &mut Tcp) -> Poll<Vec<u8>> {
+    /// What is read without waiting; nothing when it is not read now.
+    async fn poll_once(tcp: &mut Tcp) -> io::Result<Option<Vec<u8>>> {
         // Whatever was sent is here before it is tried.
-        tcp.stream.readable().await.unwrap();
-        let mut room = [0; 16];
+        if let Socket::Awake(stream) = &tcp.socket {
+            stream.readable().await?;
+        }
+        let mut room = [0; 32];
         let mut buffer = ReadBuf::new(&mut room);
-        poll_fn(|context| Poll::Ready(Pin::new(&mut *tcp).poll_read(context, &mut buffer)))
-            .await
-            .map(|read| read.map(|()| buffer.filled().to_vec()).unwrap())
+        let read = poll_fn(|context| Poll::Ready(Pin::new(&mut *tcp).poll_read(context, &mut buffer)));
+        match read.await {
+            Poll::Ready(read) => read.map(|()| Some(buffer.filled().to_vec())),
+            Poll::Pending => Ok(None),
+        }
     }
 
-    #[tokio::test]
-    async fn what_a_stranger_says_in_small_pieces_is_read_together_or_when_he_is_known() {
+    /// Two ends of a connection: one of a client, one of ours that may be read from twice.
+    async fn connection() -> (TcpStream, Tcp, Acquaintance, Arc<Addresses>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (client, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-        let (mut client, (stream, _)) = (client.unwrap(), accepted.unwrap());
-        let reads = Rate {
-            events: 2,
-            per: Duration::from_secs(3600),
-        };
         let limits = AddressLimits {
             connections: 1,
             unauthenticated: 1,
             per_address: 1,
             unauthenticated_per_address: 1,
-            unauthenticated_reads: Some(reads),
+            unauthenticated_reads: Some(Rate {
+                events: 2,
+                per: Duration::from_secs(3600),
+            }),
             arrivals: None,
             provoked: None,
             failed_logins: None,
@@ -232,17 +285,42 @@ mod tests {
         let addresses = Addresses::new("clients", limits);
         let acquaintance = Acquaintance::default();
         let system = System::start(&Handle::current(), 1);
-        let mut tcp = addresses.tcp(stream, acquaintance.clone(), &system);
-        for piece in [b"a", b"b"] {
-            client.write_all(piece).await.unwrap();
-            assert_eq!(poll_once(&mut tcp).await, Poll::Ready(piece.to_vec()));
+        let tcp = addresses.tcp(accepted.unwrap().0, acquaintance.clone(), &system);
+        (client.unwrap(), tcp, acquaintance, addresses)
+    }
+
+    #[tokio::test]
+    async fn what_a_stranger_says_in_pieces_is_read_together_or_when_he_is_known() {
+        let (mut client, mut tcp, acquaintance, addresses) = connection().await;
+        for piece in [[b'a'; 20], [b'b'; 20]] {
+            client.write_all(&piece).await.unwrap();
+            assert_eq!(poll_once(&mut tcp).await.unwrap(), Some(piece.to_vec()));
         }
         for piece in [b"c", b"d"] {
             client.write_all(piece).await.unwrap();
-            assert_eq!(poll_once(&mut tcp).await, Poll::Pending);
+            assert_eq!(poll_once(&mut tcp).await.unwrap(), None);
         }
         assert_eq!(addresses.rejected(Limit::Reads), 1, "counted once");
+        // Nothing is kept from him meanwhile.
+        assert!(
+            matches!(tcp.socket, Socket::Asleep(_)),
+            "nobody is woken by what he says"
+        );
+        tcp.write_all(b"e").await.unwrap();
+        let mut heard = [0; 1];
+        client.read_exact(&mut heard).await.unwrap();
+        assert_eq!(&heard, b"e");
         acquaintance.made();
-        assert_eq!(poll_once(&mut tcp).await, Poll::Ready(b"cd".to_vec()));
+        assert_eq!(poll_once(&mut tcp).await.unwrap(), Some(b"cd".to_vec()));
+    }
+
+    #[tokio::test]
+    async fn a_stranger_who_brings_single_octets_is_not_listened_to() {
+        let (mut client, mut tcp, _acquaintance, addresses) = connection().await;
+        client.write_all(b"<").await.unwrap();
+        assert_eq!(poll_once(&mut tcp).await.unwrap(), Some(b"<".to_vec()));
+        client.write_all(b"s").await.unwrap();
+        assert!(poll_once(&mut tcp).await.is_err());
+        assert_eq!(addresses.rejected(Limit::Reads), 1);
     }
 }

@@ -87,7 +87,7 @@ fn name(limit: Limit) -> &'static str {
 /// What is done to those whom it refuses something.
 fn deed(limit: Limit) -> &'static str {
     match limit {
-        Limit::Reads => "read from more slowly",
+        Limit::Reads => "read from more slowly, or not at all",
         Limit::Connections
         | Limit::Unauthenticated
         | Limit::Address

@@ -1,8 +1,10 @@
 //! How often one reads from somebody who has not said yet who he is (`limits.unauthenticated_reads`).
 //!
 //! Each read costs the same, however little it brings: octets that come one by one cost a hundred times what they cost
-//! together. Below TLS and HTTP, so that their handshakes and heads are counted too.
+//! together. Who says more than a login takes waits between reads, and who does so in next to nothing is not listened to any
+//! longer: what comes costs the kernel something too. Below TLS and HTTP, so that their handshakes and heads are counted.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +17,10 @@ use tokio::time::Sleep;
 
 use crate::System;
 use crate::addresses::{Addresses, Limit};
+
+/// Who has used up his reads and brought fewer bytes with each of them than this, on the average, is no client and no server:
+/// the shortest record of TLS has more.
+const FEW_BYTES: u64 = 16;
 
 /// Whether somebody has logged in on a connection.
 #[derive(Debug, Default, Clone)]
@@ -37,6 +43,8 @@ pub(crate) struct Stranger {
     addresses: Arc<Addresses>,
     system: System,
     is_counted: bool,
+    /// What came.
+    bytes: u64,
     /// Until it is read from again.
     pause: Option<Pin<Box<Sleep>>>,
 }
@@ -54,6 +62,7 @@ impl Stranger {
             addresses,
             system,
             is_counted: false,
+            bytes: 0,
             pause: None,
         }
     }
@@ -67,6 +76,11 @@ impl Stranger {
         self.acquaintance.is_made()
     }
 
+    /// Whether it waits before it is read from again.
+    pub(crate) fn pauses(&self) -> bool {
+        self.pause.is_some()
+    }
+
     /// Waits until it may be read from again. Meanwhile what comes gathers with the kernel.
     pub(crate) fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if let Some(pause) = &mut self.pause {
@@ -76,15 +90,23 @@ impl Stranger {
         Poll::Ready(())
     }
 
-    /// Something was read.
-    pub(crate) fn count(&mut self) {
+    /// So much was read.
+    ///
+    /// # Errors
+    /// When it is too little to be listened to any longer.
+    pub(crate) fn count(&mut self, bytes: usize) -> io::Result<()> {
+        self.bytes += bytes as u64;
         let pause = self.reads.count(self.system.now());
         if !pause.is_zero() {
             if !std::mem::replace(&mut self.is_counted, true) {
                 self.addresses.reject(Limit::Reads);
             }
+            if self.bytes < self.reads.number * FEW_BYTES {
+                return Err(io::Error::other("it comes in very small pieces"));
+            }
             self.pause = Some(Box::pin(tokio::time::sleep(pause)));
         }
+        Ok(())
     }
 }
 
@@ -92,6 +114,7 @@ impl Stranger {
 #[derive(Debug)]
 struct Reads {
     rate: Rate,
+    number: u64,
     /// When all that was read is made up for.
     due: Moment,
 }
@@ -100,6 +123,7 @@ impl Reads {
     fn at(rate: Rate) -> Reads {
         Reads {
             rate,
+            number: 0,
             due: Moment::default(),
         }
     }
@@ -107,6 +131,7 @@ impl Reads {
     /// Counts one, and says how long it is until the next.
     fn count(&mut self, now: Moment) -> Duration {
         let each = self.rate.per / self.rate.events.max(1);
+        self.number += 1;
         self.due = self.due.max(now) + each;
         (self.due.since(now) + each).saturating_sub(self.rate.per)
     }

@@ -36,8 +36,8 @@ section! {
         /// What a connection may send in all before it has logged in; then it is closed.
         unauthenticated_bytes: ByteSize = ByteSize(64 << 10);
         /// How often a connection is read from on which nobody has logged in, of clients, servers and components; further
-        /// octets wait until they are read together. A login takes some ten reads; who sends single octets makes work with
-        /// each of them. Addresses without limits are read from at once.
+        /// octets wait until they are read together. A login takes some ten reads; who has used up all of them with a few octets
+        /// each is disconnected. Addresses without limits are read from at once.
         unauthenticated_reads: OrOff<Rate> = OrOff::On(Rate { count: 40, period: Duration::from_secs(20) });
         /// Connections that have not logged in, from everywhere; further ones are closed as they come.
         unauthenticated_connections: usize = 10_000;

@@ -66,6 +66,15 @@ impl Peer {
                 }
             }
             if !busy {
+                let rests = self.is_throttled(round) && self.is_written(round);
+                if rests
+                    && self
+                        .carrier
+                        .as_mut()
+                        .is_some_and(|carrier| carrier.rest().is_err())
+                {
+                    return self.lost(round);
+                }
                 return Poll::Pending;
             }
         }
