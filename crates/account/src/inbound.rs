@@ -1,7 +1,7 @@
 //! What arrives for the account: the second half of the delivery rules (RFC 6121 §8.5).
 
 use machine::Context;
-use stanza::{Address, Condition, IqType, Kind, MessageType, PresenceType};
+use stanza::{Address, Condition, IqType, Kind, MessageType, Parcel, PresenceType};
 use stream_management::{Copies, Entry, Receipt, StoredId};
 
 use crate::account::{Account, Out, settle};
@@ -144,7 +144,7 @@ impl Account {
         let fate = self.fate_of(&parcel, kind);
         match fate {
             Fate::ToThatOne | Fate::ToMostAvailable | Fate::ToAll => {
-                self.deliver(context, &parcel, fate, receipt, None, out);
+                self.deliver(context, parcel, fate, receipt, None, out);
             }
             Fate::Store => self.store(context, parcel, receipt, out),
             Fate::Bounce(condition) => self.bounce(parcel.parcel().error(condition), receipt, out),
@@ -169,13 +169,13 @@ impl Account {
         let fate = self.fate_of(&parcel, kind);
         match fate {
             Fate::ToThatOne | Fate::ToMostAvailable | Fate::ToAll => {
-                self.deliver(context, &parcel, fate, None, Some(row), out)
+                self.deliver(context, parcel, fate, None, Some(row), out)
             }
             // The row is the store. A message to a full address whose resource has gone meanwhile waits for the user too:
             // it was promised to be kept.
             Fate::Store | Fate::Bounce(_) | Fate::Drop => {
                 self.at_home() == AtHome::Somebody
-                    && self.deliver_to(context, &parcel, None, Some(row), Session::takes_messages, out)
+                    && self.deliver_to(context, parcel, None, Some(row), Session::takes_messages, out)
             }
         }
     }
@@ -184,7 +184,7 @@ impl Account {
     fn deliver(
         &mut self,
         context: &Context<'_, Settings>,
-        parcel: &Passed,
+        parcel: Passed,
         fate: Fate,
         receipt: Option<Receipt>,
         row: Option<StoredId>,
@@ -193,7 +193,8 @@ impl Account {
         match fate {
             Fate::ToThatOne => {
                 let to = parcel.parcel().to();
-                let is_that_one = |session: &Session| Some(&session.address) == to;
+                let that_one = to.and_then(|to| self.session_at(to)).map(|session| session.id);
+                let is_that_one = |session: &Session| Some(session.id) == that_one;
                 self.deliver_to(context, parcel, receipt, row, is_that_one, out)
             }
             Fate::ToMostAvailable => {
@@ -211,7 +212,7 @@ impl Account {
     fn deliver_to(
         &mut self,
         context: &Context<'_, Settings>,
-        parcel: &Passed,
+        parcel: Passed,
         receipt: Option<Receipt>,
         row: Option<StoredId>,
         chosen: impl Fn(&Session) -> bool,
@@ -222,8 +223,8 @@ impl Account {
             Kind::Message(MessageType::Chat | MessageType::Normal)
         );
         let (receipt, row) = match row {
-            None if storable && self.may_be_kept_now(&receipt) && self.all_are_away(parcel, &chosen) => {
-                self.keep_for_later(context, parcel, receipt, out)
+            None if storable && self.may_be_kept_now(&receipt) && self.all_are_away(&parcel, &chosen) => {
+                self.keep_for_later(context, &parcel, receipt, out)
             }
             None | Some(_) => (receipt, row),
         };
@@ -231,29 +232,33 @@ impl Account {
         let mut recipients = self
             .sessions
             .iter()
-            .filter(|session| chosen(session) && self.admits(session, parcel))
+            .filter(|session| chosen(session) && self.admits(session, &parcel))
             .peekable();
         let Some(first) = recipients.next() else {
             // Every session that it could reach has a list that forbids it. What has waited goes back to nobody: its sender
             // would learn that the user is there now.
             match row {
-                None => self.deny(parcel, receipt, out),
+                None => self.deny(&parcel, receipt, out),
                 Some(_) => settle(receipt, out),
             }
             return row.is_none();
         };
-        let copies = (storable && recipients.peek().is_some()).then(Copies::default);
-        for session in std::iter::once(first).chain(recipients) {
-            let entry = Entry {
-                parcel: parcel.parcel().clone(),
-                // What cannot be stored is settled by being handed over.
-                receipt: receipt.clone().filter(|_| storable),
-                storable,
-                stored: row,
-                copies: copies.clone(),
-                pushed: context.now,
-            };
-            self.push(session, entry, out);
+        let entry = |parcel: Parcel, copies: Option<Copies>| Entry {
+            parcel,
+            // What cannot be stored is settled by being handed over.
+            receipt: receipt.clone().filter(|_| storable),
+            storable,
+            stored: row,
+            copies,
+            pushed: context.now,
+        };
+        if recipients.peek().is_none() {
+            self.push(first, entry(parcel.into_parcel(), None), out);
+        } else {
+            let copies = storable.then(Copies::default);
+            for session in std::iter::once(first).chain(recipients) {
+                self.push(session, entry(parcel.parcel().clone(), copies.clone()), out);
+            }
         }
         if wants_settling {
             self.settle_later(context, out);

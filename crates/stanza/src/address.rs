@@ -15,6 +15,8 @@ pub struct Address {
     local: u16,
     /// Length of the bare address: up to the slash, or all of it.
     bare: u16,
+    /// Whether nothing in it would have to be escaped in XML: nearly all are so, and each is written often.
+    is_plain: bool,
 }
 
 /// Why a text is no address (RFC 7622 §3). Its stanza error is `jid-malformed`.
@@ -84,6 +86,9 @@ impl Address {
             text: text.into(),
             local: local as u16,
             bare: bare as u16,
+            is_plain: text.bytes().all(|byte| {
+                matches!(byte, b' '..=b'~') && !matches!(byte, b'&' | b'<' | b'>' | b'\'' | b'"')
+            }),
         }
     }
 
@@ -123,6 +128,11 @@ impl Address {
         usize::from(self.bare) == self.text.len()
     }
 
+    /// Whether it can be written between quotes as it is. What is not may hold nothing to be escaped all the same.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain
+    }
+
     /// The bare address; shares the text when this is one already.
     pub fn to_bare(&self) -> Address {
         if self.is_bare() {
@@ -132,6 +142,7 @@ impl Address {
             text: self.bare_str().into(),
             local: self.local,
             bare: self.bare,
+            is_plain: self.is_plain,
         }
     }
 
@@ -275,6 +286,21 @@ mod tests {
                 let long = jid::Jid::new(&text).map(|jid| jid.to_string());
                 prop_assert_eq!(Ok(short.as_str().to_owned()), long.map_err(|_| ()));
             }
+        }
+
+        /// What is written without being escaped would be the same if it were, and what ordinary clients have is.
+        #[test]
+        fn what_counts_as_plain_needs_no_escaping(
+            text in "[a-z&'<>\"]{1,3}@[a-z]{1,3}/[a-zA-Z0-9 .,;&'<>\"\u{c}\u{e9}\u{ffef}]{1,6}"
+        ) {
+            let Ok(full) = Address::parse(&text) else { return Ok(()) };
+            for address in [full.to_domain(), full.to_bare(), full] {
+                let mut escaped = Vec::new();
+                xml::escape_attribute(&mut escaped, address.as_str());
+                let is_escaped = escaped != address.as_str().as_bytes();
+                prop_assert!(!(is_escaped && address.is_plain()), "{address}");
+            }
+            prop_assert!(Address::parse("romeo@montague.lit/Orchard 7_b").unwrap().is_plain());
         }
 
         #[test]

@@ -29,7 +29,7 @@ pub enum Aside {
 /// One copy of a stanza: the addresses of this copy, children left out, and bytes put in before the end.
 ///
 /// All copies of one stanza share its bytes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Parcel {
     stanza: Stanza,
     from: Option<Address>,
@@ -171,18 +171,45 @@ impl Parcel {
         if let Some(to) = &self.to {
             address_attribute(out, b" to='", to);
         }
-        if let Some(id) = element.raw_attribute("id") {
+        // One look at the attributes: every copy of every stanza is written here.
+        let (mut id, mut lang) = (None, None);
+        for attribute in element.attributes() {
+            match attribute.name {
+                "id" => id = Some(attribute.raw_value),
+                "xml:lang" => lang = Some(attribute.raw_value),
+                _ => {}
+            }
+        }
+        if let Some(id) = id {
             raw_attribute(out, b" id=", id);
         }
         if let Some(value) = kind.type_attribute() {
             attribute(out, b" type='", value);
         }
-        if let Some(lang) = element.raw_attribute("xml:lang") {
+        if let Some(lang) = lang {
             raw_attribute(out, b" xml:lang=", lang);
         } else if let Some(lang) = self.stanza.stream_lang() {
             out.extend_from_slice(b" xml:lang='");
             xml::escape_attribute(out, lang);
             out.push(b'\'');
+        }
+    }
+}
+
+impl Clone for Parcel {
+    fn clone(&self) -> Parcel {
+        Parcel {
+            stanza: self.stanza.clone(),
+            from: self.from.clone(),
+            to: self.to.clone(),
+            // Nearly always there is none, which a walk would have to find out.
+            drop: if self.drop.is_empty() {
+                SmallVec::new()
+            } else {
+                self.drop.clone()
+            },
+            append: self.append.clone(),
+            aside: self.aside,
         }
     }
 }
@@ -203,7 +230,11 @@ fn attribute(out: &mut Vec<u8>, opening: &[u8], value: &str) {
 /// Resourceparts, and localparts in the older profile, may hold characters that need escaping.
 fn address_attribute(out: &mut Vec<u8>, opening: &[u8], address: &Address) {
     out.extend_from_slice(opening);
-    xml::escape_attribute(out, address.as_str());
+    if address.is_plain() {
+        out.extend_from_slice(address.as_str().as_bytes());
+    } else {
+        xml::escape_attribute(out, address.as_str());
+    }
     out.push(b'\'');
 }
 

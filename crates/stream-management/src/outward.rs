@@ -440,7 +440,10 @@ impl Outward {
     fn release(&mut self, stanzas: usize, receipts: &mut Vec<Receipt>) -> Released {
         let stanzas = stanzas.min(self.handed);
         let mut released = Released::default();
-        for (_, entry) in self.entries.drain(..stanzas) {
+        for _ in 0..stanzas {
+            let Some((_, entry)) = self.entries.pop_front() else {
+                break;
+            };
             self.bytes -= entry.parcel.byte_len();
             receipts.extend(entry.receipt);
             released.stored.extend(entry.stored);

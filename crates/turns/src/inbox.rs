@@ -42,13 +42,16 @@ impl<I> Inbox<I> {
         self.queue.is_empty()
     }
 
-    /// Whether a stanza is too much now. One of any size fits into an empty inbox, or it could never be delivered.
-    pub(crate) fn refuses(&self, priority: Priority, limits: Limits) -> bool {
+    /// Whether a stanza is too much now. One of any size fits into an empty inbox, or it could never be delivered; most
+    /// inboxes are empty, and nobody asks for the limits then.
+    pub(crate) fn refuses(&self, priority: Priority, limits: impl FnOnce() -> Limits) -> bool {
         match priority {
             Priority::Control => false,
+            Priority::Stanza(_) if self.queue.is_empty() => false,
             Priority::Stanza(bytes) => {
+                let limits = limits();
                 self.queue.len() >= limits.inbox_inputs_max
-                    || (!self.queue.is_empty() && self.bytes.saturating_add(bytes) > limits.inbox_bytes_max)
+                    || self.bytes.saturating_add(bytes) > limits.inbox_bytes_max
             }
         }
     }
@@ -98,16 +101,16 @@ mod tests {
     fn stanzas_are_bounded_by_number_and_bytes_and_control_inputs_are_not() {
         let mut inbox = Inbox::new();
         assert!(
-            !inbox.refuses(Priority::Stanza(1000), LIMITS),
+            !inbox.refuses(Priority::Stanza(1000), || LIMITS),
             "an empty inbox takes any stanza"
         );
         push(&mut inbox, "a", Priority::Stanza(60));
-        assert!(!inbox.refuses(Priority::Stanza(40), LIMITS));
-        assert!(inbox.refuses(Priority::Stanza(41), LIMITS));
+        assert!(!inbox.refuses(Priority::Stanza(40), || LIMITS));
+        assert!(inbox.refuses(Priority::Stanza(41), || LIMITS));
         push(&mut inbox, "b", Priority::Control);
         push(&mut inbox, "c", Priority::Control);
-        assert!(inbox.refuses(Priority::Stanza(1), LIMITS));
-        assert!(!inbox.refuses(Priority::Control, LIMITS));
+        assert!(inbox.refuses(Priority::Stanza(1), || LIMITS));
+        assert!(!inbox.refuses(Priority::Control, || LIMITS));
     }
 
     #[test]
@@ -116,13 +119,13 @@ mod tests {
         push(&mut inbox, "a", Priority::Stanza(50));
         push(&mut inbox, "b", Priority::Stanza(30));
         let mut batch = inbox.take();
-        assert!(!inbox.refuses(Priority::Stanza(100), LIMITS));
+        assert!(!inbox.refuses(Priority::Stanza(100), || LIMITS));
         batch.pop_front();
         push(&mut inbox, "c", Priority::Stanza(10));
         let left = inbox.put_back(batch);
         assert!(left.is_empty());
-        assert!(!inbox.refuses(Priority::Stanza(60), LIMITS));
-        assert!(inbox.refuses(Priority::Stanza(61), LIMITS));
+        assert!(!inbox.refuses(Priority::Stanza(60), || LIMITS));
+        assert!(inbox.refuses(Priority::Stanza(61), || LIMITS));
         let order: Vec<_> = inbox.take().into_iter().map(|queued| queued.input).collect();
         assert_eq!(order, ["b", "c"]);
     }

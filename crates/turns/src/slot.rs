@@ -13,7 +13,7 @@ use crate::{CommitFailed, CommitId, Death, LoadFailure, Portable, Priority, Refu
 pub struct Slot<M: Portable, W: World<M>> {
     key: W::Key,
     world: Arc<W>,
-    /// A leaf: nothing else is locked while it is held, and of foreign code only `is_idle` and `look` run.
+    /// A leaf: nothing else is locked while it is held, and of foreign code only `limits`, `is_idle` and `look` run.
     pub(crate) state: Mutex<State<M>>,
 }
 
@@ -108,12 +108,11 @@ impl<M: Portable, W: World<M>> Slot<M, W> {
         priority: Priority,
         worker: &mut Worker,
     ) -> Result<(), Gone<M::Input>> {
-        let limits = self.world.limits();
         let mut state = self.state.lock();
         if state.phase == Phase::Gone {
             return Err(Gone(input));
         }
-        if state.inbox.refuses(priority, limits) {
+        if state.inbox.refuses(priority, || self.world.limits()) {
             drop(state);
             self.world.refuse(self, input, Refusal::Full, worker);
             return Ok(());

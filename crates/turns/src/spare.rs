@@ -9,8 +9,11 @@ use crate::inbox::Buffer;
 
 /// At most this many empty inboxes are kept per kind of machine; a broadcast fills about as many before their turns.
 const BUFFERS_MAX: usize = 128;
-/// An inbox or decision that once held more than this many is not kept, so that a burst does not stay in memory.
+/// An inbox that once held more than this many is not kept, so that a burst does not stay in memory.
 const CAPACITY_MAX: usize = 64;
+/// The same of a decision, of which a worker keeps one for each kind of machine. What is said in a large room is as many
+/// effects as there are occupants.
+const DECISION_MAX: usize = 2_048;
 
 /// Spare memory for each kind of machine that this worker met. There are few kinds, so they are searched in a row.
 #[derive(Default)]
@@ -57,7 +60,7 @@ impl Spares {
 
     /// Keeps the memory of a decision.
     pub(crate) fn keep_decision<M: Portable>(&mut self, mut decision: Decision<M::Change, M::Effect>) {
-        if decision.effects.capacity() <= CAPACITY_MAX && decision.commit.capacity() <= CAPACITY_MAX {
+        if decision.effects.capacity() <= DECISION_MAX && decision.commit.capacity() <= CAPACITY_MAX {
             decision.commit.clear();
             decision.effects.clear();
             if let Some(spare) = self.kind::<M>() {

@@ -26,14 +26,13 @@ struct Shift<M: Portable> {
 
 impl<M: Portable, W: World<M>> Turn for Slot<M, W> {
     fn take_turn(self: Arc<Self>, inputs_max: usize, worker: &mut Worker) -> usize {
-        let limits = self.world().limits();
         let mut shift = Shift::begin(&mut self.state.lock());
         let mut decision = worker.spares.lend_decision::<M>();
         // What a panic leaves half done is either dropped at once (the machine, the decision) or was whole before (the
         // rest of the batch, what waits).
         let went_well = isolate(|| {
             self.settle(&mut shift, worker);
-            self.handle_batch(&mut shift, &mut decision, limits, inputs_max, worker);
+            self.handle_batch(&mut shift, &mut decision, inputs_max, worker);
         });
         if !went_well {
             shift.death.get_or_insert(Death::Panicked);
@@ -43,7 +42,7 @@ impl<M: Portable, W: World<M>> Turn for Slot<M, W> {
         worker.spares.keep_decision::<M>(decision);
         let handled = shift.handled;
         match shift.death {
-            None => self.end(shift, limits, worker),
+            None => self.end(shift, worker),
             Some(why) => self.end_dying(shift, why, worker),
         }
         handled
@@ -67,10 +66,11 @@ impl<M: Portable> Shift<M> {
         }
     }
 
-    fn is_blocked(&self, limits: Limits) -> bool {
+    /// Whether too much waits for commits. Nearly always nothing does, and nobody asks for the limits then.
+    fn is_blocked(&self, limits: impl FnOnce() -> Limits) -> bool {
         self.waiting
             .as_ref()
-            .is_some_and(|waiting| waiting.exceeds(limits))
+            .is_some_and(|waiting| waiting.exceeds(limits()))
     }
 
     fn take_commit_id(&mut self) -> CommitId {
@@ -114,14 +114,13 @@ impl<M: Portable, W: World<M>> Slot<M, W> {
         self: &Arc<Self>,
         shift: &mut Shift<M>,
         decision: &mut Decision<M::Change, M::Effect>,
-        limits: Limits,
         inputs_max: usize,
         worker: &mut Worker,
     ) {
         if shift.death.is_some() {
             return;
         }
-        while shift.handled < inputs_max && !shift.is_blocked(limits) {
+        while shift.handled < inputs_max && !shift.is_blocked(|| self.world().limits()) {
             let Some(machine) = &mut shift.machine else { return };
             let Some(queued) = shift.batch.pop_front() else {
                 break;
@@ -148,8 +147,8 @@ impl<M: Portable, W: World<M>> Slot<M, W> {
     }
 
     /// The turn is over: everything goes back to its place, and whoever came meanwhile makes the slot ready again.
-    fn end(self: Arc<Self>, shift: Shift<M>, limits: Limits, worker: &mut Worker) {
-        let blocked = shift.is_blocked(limits);
+    fn end(self: Arc<Self>, shift: Shift<M>, worker: &mut Worker) {
+        let blocked = shift.is_blocked(|| self.world().limits());
         let mut state = self.state.lock();
         state.machine = shift.machine;
         state.waiting = shift.waiting;
