@@ -4,8 +4,8 @@
 //! is back, the server asks it in each session's name by a self-ping (XEP-0410), before it says that all is well again
 //! (PSA-29). A session that is no longer in the room learns that as the room would have said it.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use machine::{Context, Moment};
@@ -30,6 +30,9 @@ pub(crate) struct Occupancy {
     pub(crate) occupant: Address,
     /// Whether the room has said that it is in.
     pub(crate) is_confirmed: bool,
+    /// It has asked to enter: what the room says until it answers is of an earlier stay, and so are these whom it was
+    /// shown before and the room does not show anew.
+    asked: Option<Box<BTreeSet<Address>>>,
     /// The room was asked whether that is still so.
     check: Option<Check>,
 }
@@ -58,6 +61,12 @@ impl Occupancies {
 
     pub(crate) fn get(&self, room: &str) -> Option<&Occupancy> {
         self.0.as_ref()?.0.get(room)
+    }
+
+    /// Whether the session has asked to enter a room under this address, and waits for the answer.
+    pub(crate) fn awaits(&self, occupant: &Address) -> bool {
+        self.get(occupant.bare_str())
+            .is_some_and(|occupancy| occupancy.asked.is_some() && occupancy.occupant == *occupant)
     }
 
     fn get_mut(&mut self, room: &str) -> Option<&mut Occupancy> {
@@ -105,6 +114,7 @@ impl Occupancy {
             is_remote,
             occupant,
             is_confirmed: true,
+            asked: None,
             check: None,
         }
     }
@@ -150,11 +160,14 @@ impl Account {
                 is_remote,
                 occupant: occupant.clone(),
                 is_confirmed: false,
+                asked: None,
                 check: None,
             });
         if !occupancy.is_confirmed {
             occupancy.occupant = occupant.clone();
         }
+        let before = session.received.held_of(&occupant.to_bare());
+        occupancy.asked = Some(Box::new(before.into_iter().collect()));
     }
 
     /// A session says goodbye to a room: its occupants are nobody's presence any more (PSA-28).
@@ -173,22 +186,38 @@ impl Account {
         let Some(session) = self.sessions.get_mut(place) else {
             return;
         };
-        let occupancy = session.rooms.get_mut(from.bare_str());
+        let mut occupancy = session.rooms.get_mut(from.bare_str());
         if presence.kind() == Kind::Presence(PresenceType::Error) {
-            if occupancy.is_some_and(|occupancy| !occupancy.is_confirmed) {
+            match occupancy {
+                Some(occupancy) if occupancy.is_confirmed => occupancy.asked = None,
                 // It could not enter.
-                session.rooms.remove(from.bare_str());
-                self.unwatch(from.domainpart(), out);
+                Some(_) => {
+                    session.rooms.remove(from.bare_str());
+                    self.unwatch(from.domainpart(), out);
+                }
+                None => {}
             }
             return;
+        }
+        if let Some(before) = occupancy.as_mut().and_then(|occupancy| occupancy.asked.as_mut()) {
+            before.remove(from);
         }
         match (own_word(presence), occupancy) {
             (Some(OwnWord::In), Some(occupancy)) => {
                 occupancy.occupant = from.clone();
                 occupancy.is_confirmed = true;
+                for gone in occupancy.asked.take().into_iter().flat_map(|before| *before) {
+                    session.received.remove_one(&gone);
+                }
                 if occupancy.needs_watching() {
                     self.watch(from, out);
                 }
+            }
+            (Some(OwnWord::Out), Some(occupancy)) if occupancy.asked.is_some() => {
+                let room = from.to_bare();
+                occupancy.is_confirmed = false;
+                occupancy.check = None;
+                session.received.remove(&room);
             }
             (Some(OwnWord::Out), _) => {
                 let room = from.to_bare();

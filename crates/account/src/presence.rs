@@ -355,6 +355,7 @@ impl Account {
                 .sessions
                 .iter_mut()
                 .filter(|session| to.is_bare() || session.address == to)
+                .filter(|session| !session.rooms.awaits(from))
             {
                 session.directed.remove(from.as_str());
             }

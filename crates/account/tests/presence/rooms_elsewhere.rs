@@ -288,3 +288,53 @@ fn psa_67_a_session_that_was_kept_over_a_restart_asks_whether_it_is_still_in() {
     let seen = after.arrives(&answer(&id, "error", &error("not-acceptable")));
     assert!(seen[0].contains("<status code='333'/>"), "{seen:?}");
 }
+
+#[test]
+fn psa_28_whom_a_room_does_not_show_anew_to_who_enters_again_is_told_of_no_more() {
+    let mut home = in_the_room();
+    home.says("lane", "<presence xmlns='jabber:client' to='orchard@chats.lit/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    assert_eq!(home.load().occupants, 2, "nothing is known yet");
+    home.arrives(&from_room("nurse", ""));
+    home.arrives(&from_room("romeo", "<status code='110'/>"));
+    let told = home.path("chats.lit", LOST).join("\n");
+    assert!(told.contains("/nurse'") && !told.contains("/juliet'"), "{told}");
+    assert_eq!(home.load().occupants, 2);
+}
+
+#[test]
+fn psa_28_what_ends_an_earlier_stay_does_not_end_the_next_one() {
+    let enter = "<presence xmlns='jabber:client' to='orchard@chats.lit/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>";
+    let leave = "<presence xmlns='jabber:client' type='unavailable' to='orchard@chats.lit/romeo'/>";
+    for said in [vec![leave, enter], vec![enter]] {
+        let mut home = in_the_room();
+        for stanza in said {
+            home.says("lane", stanza);
+        }
+        let out = from_room("romeo", "<status code='110'/>").replace(" from=", " type='unavailable' from=");
+        home.arrives(&out);
+        assert_eq!(home.load().occupants, 0);
+        home.arrives(&from_room("juliet", ""));
+        home.arrives(&from_room("romeo", "<status code='110'/>"));
+        home.path("chats.lit", LOST);
+        assert!(ping(&home.path("chats.lit", Path::Clear)).is_some(), "it is in");
+        let seen = home.ends("lane");
+        let goodbye =
+            |line: &String| line.contains("to='orchard@chats.lit/romeo'") && line.contains("unavailable");
+        assert!(
+            seen.iter().any(goodbye),
+            "the room hears that it is gone: {seen:?}"
+        );
+    }
+}
+
+#[test]
+fn psa_67_whoever_waits_for_a_room_over_a_restart_asks_whether_it_is_in() {
+    let mut before = Home::new(settings(), Flags::default());
+    before.interested("lane");
+    before.says("lane", "<presence xmlns='jabber:client' to='orchard@chats.lit/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    before.loses("lane");
+    let (mut after, seen) = before.restarts(Home::new(settings(), Flags::default()));
+    let id = ping(&seen).unwrap();
+    let seen = after.arrives(&answer(&id, "error", &error("not-acceptable")));
+    assert!(seen[0].contains("<status code='333'/>"), "{seen:?}");
+}
