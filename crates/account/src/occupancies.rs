@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use machine::{Context, Moment};
+use presence::Received;
 use stanza::{Address, IqType, Kind, Parcel, PresenceType, Stanza, namespace};
 use xml::Tree;
 
@@ -41,6 +42,8 @@ pub(crate) struct Occupancy {
 struct Check {
     id: String,
     until: Moment,
+    /// Whether the answer matters; if not, it is for nobody.
+    counts: bool,
 }
 
 /// The rooms of one session, by their addresses. Most sessions are in none.
@@ -105,6 +108,15 @@ impl Occupancies {
         }
         occupancies
     }
+
+    /// After a restart: a room that has not shown the session to itself has not answered yet.
+    pub(crate) fn await_those_not_in(&mut self, received: &Received) {
+        for (_, occupancy) in self.iter_mut() {
+            if received.get(occupancy.occupant.as_str()).is_none() {
+                occupancy.asked = Some(Box::default());
+            }
+        }
+    }
 }
 
 impl Occupancy {
@@ -126,7 +138,7 @@ impl Occupancy {
 
     /// Whether it is being found out if the session is still in.
     pub(crate) fn is_open(&self) -> bool {
-        self.check.is_some()
+        self.check.as_ref().is_some_and(|check| check.counts)
     }
 }
 
@@ -165,6 +177,10 @@ impl Account {
             });
         if !occupancy.is_confirmed {
             occupancy.occupant = occupant.clone();
+        }
+        if let Some(check) = &mut occupancy.check {
+            // It says nothing of what comes behind it.
+            check.counts = false;
         }
         let before = session.received.held_of(&occupant.to_bare());
         occupancy.asked = Some(Box::new(before.into_iter().collect()));
@@ -216,7 +232,6 @@ impl Account {
             (Some(OwnWord::Out), Some(occupancy)) if occupancy.asked.is_some() => {
                 let room = from.to_bare();
                 occupancy.is_confirmed = false;
-                occupancy.check = None;
                 session.received.remove(&room);
             }
             (Some(OwnWord::Out), _) => {
@@ -254,7 +269,11 @@ impl Account {
                     Some(&id),
                     ping.as_bytes(),
                 );
-                occupancy.check = Some(Check { id, until });
+                occupancy.check = Some(Check {
+                    id,
+                    until,
+                    counts: true,
+                });
                 questions.push((session.id, question));
             }
         }
@@ -280,7 +299,10 @@ impl Account {
         id: SessionId,
         out: &mut Out,
     ) {
-        let Some(session) = self.session(id) else { return };
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
+        session.rooms.await_those_not_in(&session.received);
         let rooms = session.rooms.iter().filter(|(_, occupancy)| occupancy.is_remote);
         let rooms: Vec<Address> = rooms.map(|(room, _)| room.clone()).collect();
         for room in &rooms {
@@ -293,8 +315,10 @@ impl Account {
     pub(crate) fn forget_checks(&mut self, domain: &Address) {
         for session in &mut self.sessions {
             for (room, occupancy) in session.rooms.iter_mut() {
-                if room.domainpart() == domain.as_str() {
-                    occupancy.check = None;
+                if room.domainpart() == domain.as_str()
+                    && let Some(check) = &mut occupancy.check
+                {
+                    check.counts = false;
                 }
             }
         }
@@ -323,7 +347,9 @@ impl Account {
         let Some(occupancy) = session.rooms.get_mut(from.bare_str()).filter(is_it) else {
             return false;
         };
-        occupancy.check = None;
+        if !occupancy.check.take().is_some_and(|check| check.counts) {
+            return true;
+        }
         let (from, result) = (from.clone(), verdict(answer.stanza()));
         out.effects.push(Effect::Count(Tally::SelfPing(result)));
         match result {
@@ -342,8 +368,9 @@ impl Account {
             .iter_mut()
             .flat_map(|session| session.rooms.iter_mut())
         {
-            if occupancy.check.as_ref().is_some_and(|check| check.until <= now) {
-                occupancy.check = None;
+            if occupancy.check.as_ref().is_some_and(|check| check.until <= now)
+                && occupancy.check.take().is_some_and(|check| check.counts)
+            {
                 is_over = true;
                 out.effects
                     .push(Effect::Count(Tally::SelfPing(SelfPing::Unanswered)));

@@ -267,7 +267,10 @@ struct Ids(Option<(Arc<[u8]>, Option<String>)>);
 
 impl Ids {
     fn of(&mut self, parcel: &Parcel) -> Option<String> {
-        let appended = parcel.appended()?;
+        let Some(appended) = parcel.appended() else {
+            // It was said before the room was fetched from the store.
+            return message_id(parcel);
+        };
         if let Some((known, id)) = &self.0
             && Arc::ptr_eq(known, appended)
         {

@@ -12,11 +12,14 @@ pub enum Telling {
     Aloud,
 }
 
+/// Worlds that went wrong of which it is told why.
+const TOLD: usize = 12;
+
 /// Runs worlds with the seeds from 0 on, and gives what each has seen. The environment can ask for others: `WORLD=n` for
 /// one, told aloud, `WORLDS=n` for so many, `FIRST=n` for those from there on.
 ///
 /// # Panics
-/// When a world went wrong: with the first three seeds, and why.
+/// When a world went wrong: with the first seeds, and why.
 pub fn try_seeds<S: Send>(count: u64, run: impl Fn(u64, Telling) -> Result<S, String> + Sync) -> Vec<S> {
     let failed = |seed: u64, why: &str| format!("seed {seed}: {why}");
     if let Some(seed) = number("WORLD") {
@@ -60,7 +63,7 @@ pub fn try_seeds<S: Send>(count: u64, run: impl Fn(u64, Telling) -> Result<S, St
     wrong.sort();
     let told: Vec<String> = wrong
         .iter()
-        .take(3)
+        .take(TOLD)
         .map(|(seed, why)| failed(*seed, why))
         .collect();
     assert!(

@@ -338,3 +338,20 @@ fn psa_67_whoever_waits_for_a_room_over_a_restart_asks_whether_it_is_in() {
     let seen = after.arrives(&answer(&id, "error", &error("not-acceptable")));
     assert!(seen[0].contains("<status code='333'/>"), "{seen:?}");
 }
+
+#[test]
+fn psa_67_what_a_room_answers_to_what_does_not_count_any_more_is_for_nobody() {
+    let mut home = in_the_room();
+    home.path("chats.lit", LOST);
+    let id = ping(&home.path("chats.lit", Path::Clear)).unwrap();
+    home.says("lane", "<presence xmlns='jabber:client' to='orchard@chats.lit/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    let seen = home.arrives(&answer(&id, "error", &error("not-acceptable")));
+    assert_eq!(seen, [""; 0], "it has asked to enter since");
+    let mut home = in_the_room();
+    home.path("chats.lit", LOST);
+    let id = ping(&home.path("chats.lit", Path::Clear)).unwrap();
+    home.path("chats.lit", LOST);
+    let seen = home.arrives(&answer(&id, "error", &error("remote-server-timeout")));
+    assert_eq!(seen, [""; 0], "the way is broken once more");
+    assert_eq!(home.load().occupants, 2);
+}

@@ -270,3 +270,27 @@ fn a_tombstone_of_no_time_is_none() {
     desk.destroy();
     assert!(desk.join(HAG, "thirdwitch")[0].contains("code='201'"));
 }
+
+#[test]
+fn psa_66_what_was_given_back_after_a_restart_and_did_not_arrive_is_given_back_again() {
+    for persists in ["1", "0"] {
+        let mut desk = Desk::coven();
+        desk.configure(&[("muc#roomconfig_persistentroom", persists)]);
+        desk.join(HAG, "thirdwitch");
+        let path = |desk: &mut Desk, is_broken| {
+            let domain = address("verona.lit");
+            let seen = desk.tell(Input::Path { domain, is_broken });
+            seen.into_iter().find(|copy| copy.contains("<body>Hail</body>"))
+        };
+        path(&mut desk, true);
+        desk.say(CRONE, "<body>Hail</body>");
+        desk.restart(&[]);
+        let given = path(&mut desk, false).unwrap();
+        path(&mut desk, true);
+        desk.tell(Input::Undelivered {
+            parcel: Parcel::new(parse(given.as_bytes()).unwrap()),
+            error: StanzaError::new(Condition::RemoteServerTimeout),
+        });
+        assert!(path(&mut desk, false).is_some());
+    }
+}
