@@ -350,10 +350,10 @@ fn written(
         hidden_from: session.hidden_from.iter().cloned().collect(),
         told_elsewhere: session.told.elsewhere.clone(),
         asks: session.interest.would_ask(capabilities),
-        // Also those that have not answered yet: they are asked.
         rooms: session
             .rooms
             .iter()
+            .filter(|(_, occupancy)| occupancy.has_answered())
             .map(|(_, occupancy)| occupancy.occupant.clone())
             .collect(),
         received: session.received.iter().map(presence_written).collect(),

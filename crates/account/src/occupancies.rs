@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use machine::{Context, Moment};
-use presence::Received;
-use stanza::{Address, IqType, Kind, Parcel, PresenceType, Stanza, namespace};
+use stanza::{Address, Condition, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError, namespace};
 use xml::Tree;
 
 use crate::account::{Account, Out};
 use crate::door::Passed;
 use crate::figures::SelfPing;
 use crate::input::{Key, Tally};
+use crate::session::Session;
 use crate::{Effect, SessionId, Settings};
 
 /// An answer that takes longer is not waited for (PSA-29).
@@ -33,7 +33,7 @@ pub(crate) struct Occupancy {
     pub(crate) is_confirmed: bool,
     /// It has asked to enter: what the room says until it answers is of an earlier stay, and so are these whom it was
     /// shown before and the room does not show anew.
-    asked: Option<Box<BTreeSet<Address>>>,
+    asked: Option<BTreeSet<Address>>,
     /// The room was asked whether that is still so.
     check: Option<Check>,
 }
@@ -108,15 +108,6 @@ impl Occupancies {
         }
         occupancies
     }
-
-    /// After a restart: a room that has not shown the session to itself has not answered yet.
-    pub(crate) fn await_those_not_in(&mut self, received: &Received) {
-        for (_, occupancy) in self.iter_mut() {
-            if received.get(occupancy.occupant.as_str()).is_none() {
-                occupancy.asked = Some(Box::default());
-            }
-        }
-    }
 }
 
 impl Occupancy {
@@ -129,6 +120,11 @@ impl Occupancy {
             asked: None,
             check: None,
         }
+    }
+
+    /// Whether the room has said what came of the last wish to enter.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.asked.is_none()
     }
 
     /// Whether the way to it is of interest.
@@ -183,7 +179,7 @@ impl Account {
             check.counts = false;
         }
         let before = session.received.held_of(&occupant.to_bare());
-        occupancy.asked = Some(Box::new(before.into_iter().collect()));
+        occupancy.asked = Some(before.into_iter().collect());
     }
 
     /// A session says goodbye to a room: its occupants are nobody's presence any more (PSA-28).
@@ -209,6 +205,7 @@ impl Account {
                 // It could not enter.
                 Some(_) => {
                     session.rooms.remove(from.bare_str());
+                    session.directed.remove(from.as_str());
                     self.unwatch(from.domainpart(), out);
                 }
                 None => {}
@@ -222,7 +219,7 @@ impl Account {
             (Some(OwnWord::In), Some(occupancy)) => {
                 occupancy.occupant = from.clone();
                 occupancy.is_confirmed = true;
-                for gone in occupancy.asked.take().into_iter().flat_map(|before| *before) {
+                for gone in occupancy.asked.take().into_iter().flatten() {
                     session.received.remove_one(&gone);
                 }
                 if occupancy.needs_watching() {
@@ -302,13 +299,73 @@ impl Account {
         let Some(session) = self.session_mut(id) else {
             return;
         };
-        session.rooms.await_those_not_in(&session.received);
+        let unanswered: Vec<(Address, Stanza)> = session
+            .directed
+            .iter()
+            .filter(|(to, said)| {
+                said.child(namespace::MUC, "x").is_some() && !session.rooms.contains_key(to.bare_str())
+            })
+            .map(|(to, said)| (to.clone(), said.clone()))
+            .collect();
+        for (room, said) in &unanswered {
+            self.could_not_enter(context, id, room, said, out);
+        }
+        let Some(session) = self.session(id) else { return };
         let rooms = session.rooms.iter().filter(|(_, occupancy)| occupancy.is_remote);
         let rooms: Vec<Address> = rooms.map(|(room, _)| room.clone()).collect();
         for room in &rooms {
             self.watch(room, out);
         }
         self.check_occupancies(context, |room| rooms.contains(room), out);
+    }
+
+    /// The server was restarted before a room had answered, and the question may be lost: the session is not in, and both
+    /// are told.
+    fn could_not_enter(
+        &mut self,
+        context: &Context<'_, Settings>,
+        id: SessionId,
+        occupant: &Address,
+        said: &Stanza,
+        out: &mut Out,
+    ) {
+        let Some(session) = self.session_mut(id) else {
+            return;
+        };
+        session.directed.remove(occupant.as_str());
+        let address = session.address.clone();
+        let gone = Kind::Presence(PresenceType::Unavailable);
+        let gone = Stanza::build(gone, Some(&address), Some(occupant), None, b"");
+        let error =
+            StanzaError::new(Condition::RemoteServerTimeout).text("the server was restarted meanwhile");
+        if let (Some(error), Some(session)) = (
+            said.error_between(Some(occupant), Some(&address), error, b""),
+            self.session(id),
+        ) {
+            self.give(context, session, &Passed::of_our_own(error), out);
+        }
+        if let Ok(parcel) = self.release(id, Parcel::new(gone)) {
+            out.effects.push(Effect::Route {
+                parcel,
+                receipt: None,
+            });
+        }
+    }
+
+    /// A room believes that a client is in it that is not: nobody would tell it when the session ends. It learns the same
+    /// whether there is such a session or not.
+    pub(crate) fn correct_room(&self, to: &Address, parcel: &Parcel, out: &mut Out) {
+        let Some(room) = parcel.from().filter(|from| !from.is_bare() && !to.is_bare()) else {
+            return;
+        };
+        let knows = |session: &Session| {
+            session.rooms.contains_key(room.bare_str())
+                || session.directed.keys().any(|other| other.same_bare(room))
+        };
+        if !self.session_at(to).is_some_and(knows) && matches!(own_word(parcel.stanza()), Some(OwnWord::In)) {
+            let gone = Kind::Presence(PresenceType::Unavailable);
+            self.reply(Some(Stanza::build(gone, Some(to), Some(room), None, b"")), out);
+        }
     }
 
     /// The path is broken once more: what was asked counts no longer.

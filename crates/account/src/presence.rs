@@ -361,6 +361,7 @@ impl Account {
             }
         }
         let (parcel, truth) = if kind == PresenceType::Available {
+            self.correct_room(&to, parcel.parcel(), out);
             self.truth_of(parcel)
         } else {
             (parcel, Truth::Plain)
@@ -382,10 +383,7 @@ impl Account {
             if let Some(from) = parcel.parcel().from()
                 && (kind == PresenceType::Unavailable || !session.rooms.is_empty())
             {
-                let is_ours = kind == PresenceType::Error && !self.is_clear(from.domainpart());
-                if !is_ours {
-                    self.room_speaks(place, &from.clone(), parcel.parcel().stanza(), out);
-                }
+                self.room_speaks(place, &from.clone(), parcel.parcel().stanza(), out);
             }
             let copy = if kind == PresenceType::Available {
                 self.receive_available(context, place, &parcel, &truth, out)

@@ -328,15 +328,46 @@ fn psa_28_what_ends_an_earlier_stay_does_not_end_the_next_one() {
 }
 
 #[test]
-fn psa_67_whoever_waits_for_a_room_over_a_restart_asks_whether_it_is_in() {
+fn psa_67_whoever_waits_for_a_room_over_a_restart_is_told_that_it_is_not_in_and_so_is_the_room() {
     let mut before = Home::new(settings(), Flags::default());
     before.interested("lane");
     before.says("lane", "<presence xmlns='jabber:client' to='orchard@chats.lit/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
     before.loses("lane");
     let (mut after, seen) = before.restarts(Home::new(settings(), Flags::default()));
-    let id = ping(&seen).unwrap();
-    let seen = after.arrives(&answer(&id, "error", &error("not-acceptable")));
-    assert!(seen[0].contains("<status code='333'/>"), "{seen:?}");
+    let refused = |line: &String| line.starts_with("lane< ") && line.contains("type='error'");
+    assert!(seen.iter().any(refused), "{seen:?}");
+    let goodbye =
+        "> <presence from='romeo@montague.lit/lane' to='orchard@chats.lit/romeo' type='unavailable'/>";
+    assert!(seen.contains(&goodbye.to_owned()), "{seen:?}");
+    // The question was not lost, and the answer comes: the room learns once more that nobody is there.
+    let seen = after.arrives(&from_room("romeo", "<status code='110'/>"));
+    assert!(seen.contains(&goodbye.to_owned()), "{seen:?}");
+}
+
+#[test]
+fn xep0045_7_14_a_room_that_believes_in_a_client_is_corrected_whether_there_is_such_a_client_or_not() {
+    let mut home = Home::new(settings(), Flags::default());
+    home.connects("lane");
+    home.says("lane", "<presence xmlns='jabber:client'/>");
+    let own = from_room("romeo", "<status code='110'/>");
+    for resource in ["lane", "balcony"] {
+        let seen = home.arrives(&own.replace("/lane", &format!("/{resource}")));
+        let goodbye = format!(
+            "> <presence from='romeo@montague.lit/{resource}' to='orchard@chats.lit/romeo' type='unavailable'/>"
+        );
+        assert!(seen.contains(&goodbye), "{seen:?}");
+    }
+    let seen = home.arrives(&from_room("juliet", ""));
+    assert!(
+        seen.iter().all(|line| !line.starts_with("> ")),
+        "others are nothing to it: {seen:?}"
+    );
+    enters(&mut home);
+    let seen = home.arrives(&own);
+    assert!(
+        seen.iter().all(|line| !line.starts_with("> ")),
+        "it is there: {seen:?}"
+    );
 }
 
 #[test]

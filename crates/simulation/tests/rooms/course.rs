@@ -6,7 +6,7 @@ use std::time::Duration;
 use machine::Moment;
 use simulation::{Dice, Passwords, Reach, Servers, Settings, Telling};
 
-use crate::guests::{DOMAINS, GUESTS, Guest, Line, ROOM, SERVICE};
+use crate::guests::{DOMAINS, GUESTS, Guest, Line, SERVICE};
 use crate::truth::Event;
 
 /// How long a session waits for its client.
@@ -14,6 +14,8 @@ const RESUME: Duration = Duration::from_secs(60);
 /// How long a room waits for somebody whose server cannot be reached.
 const GHOST_GRACE: Duration = Duration::from_secs(100);
 const SECOND: Duration = Duration::from_secs(1);
+/// So many seconds the scribe tries to enter.
+const OPENED_WITHIN: usize = 5;
 
 /// What a world has seen when all was well.
 #[derive(Default)]
@@ -38,6 +40,11 @@ pub(crate) struct Course {
     pub(crate) log: Vec<Event>,
     /// Who believes without reason that somebody is there, and since when.
     pub(crate) wrong: BTreeMap<(&'static str, String), Moment>,
+    /// What was said up to this number by users of each server may be lost: a message to all is handed over when it waits
+    /// for another domain, and can be stored for nobody, so that it is lost with its server, or with a room that is not kept.
+    pub(crate) lost: [u64; 3],
+    /// Nobody can keep the record any more.
+    is_over: bool,
     number: u64,
     pub(crate) seen: Seen,
     telling: Telling,
@@ -83,6 +90,8 @@ impl Course {
             history_max,
             log: Vec::new(),
             wrong: BTreeMap::new(),
+            lost: [0; 3],
+            is_over: false,
             number: 0,
             seen: Seen::default(),
             telling,
@@ -95,6 +104,9 @@ impl Course {
         for _ in 0..2 {
             for _ in 0..15 + course.dice.below(25) {
                 course.step()?;
+                if course.is_over {
+                    return Ok(course.seen);
+                }
             }
             course.calm()?;
         }
@@ -128,21 +140,29 @@ impl Course {
         self.guests[place].enter(&mut self.servers, number);
     }
 
-    /// The scribe enters, and makes the room if there is none.
+    /// The scribe enters, and makes the room if there is none. It cannot when somebody else was faster who has not opened
+    /// it yet.
     fn open_the_room(&mut self) -> Result<(), String> {
-        self.enter(0);
-        self.rest()?;
-        if !self.guests[0].is_in() {
-            return Err("the scribe cannot enter".to_owned());
+        for _ in 0..OPENED_WITHIN {
+            self.enter(0);
+            self.rest()?;
+            if self.guests[0].is_in() {
+                let kept = u8::from(self.is_kept);
+                let field =
+                    format!("<field var='muc#roomconfig_persistentroom'><value>{kept}</value></field>");
+                self.guests[0].configure(&mut self.servers, &field);
+                return self.rest();
+            }
+            self.pass(SECOND)?;
         }
-        let kept = u8::from(self.is_kept);
-        let form = format!(
-            "<iq type='set' id='configure' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
-             <x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig\
-             </value></field><field var='muc#roomconfig_persistentroom'><value>{kept}</value></field></x></query></iq>"
-        );
-        self.guests[0].say(&mut self.servers, &form);
-        self.rest()
+        // Whoever made it cannot be reached.
+        match self.is_kept {
+            true => Err("the scribe cannot enter".to_owned()),
+            false => {
+                self.is_over = true;
+                Ok(())
+            }
+        }
     }
 
     fn step(&mut self) -> Result<(), String> {
@@ -169,11 +189,7 @@ impl Course {
         match chance {
             ..45 if guest.is_there() && guest.is_in() => {
                 self.number += 1;
-                let said = format!(
-                    "<message to='{ROOM}' type='groupchat'><body>{}</body></message>",
-                    self.number
-                );
-                guest.say(&mut self.servers, &said);
+                guest.speak(&mut self.servers, self.number);
             }
             ..65 if guest.is_there() && guest.stay.is_none() => self.enter(place),
             ..65 if guest.line == Line::Over || guest.is_paused() && chance < 30 => self.connect(place),
@@ -234,6 +250,9 @@ impl Course {
         let (server, now) = (self.some_server(), self.now());
         self.tell(|| format!("server {server} is restarted"));
         self.servers.restart(server);
+        if server != 0 {
+            self.lost[server] = self.number;
+        }
         for guest in self.guests.iter_mut().filter(|guest| guest.server() == server) {
             if guest.line == Line::On {
                 guest.disconnected(now);
@@ -248,6 +267,11 @@ impl Course {
         let server = self.some_server();
         self.tell(|| format!("server {server} is killed and started"));
         self.servers.crash(server);
+        match (server, self.is_kept) {
+            (0, false) => self.lost = [self.number; 3],
+            (0, true) => {}
+            (other, _) => self.lost[other] = self.number,
+        }
         for guest in self.guests.iter_mut().filter(|guest| guest.server() == server) {
             guest.end();
         }
@@ -269,7 +293,7 @@ impl Course {
             };
         }
         self.open_the_room()?;
-        if self.is_kept {
+        if self.is_kept && self.guests[0].is_in() {
             self.check_history()?;
         }
         Ok(())

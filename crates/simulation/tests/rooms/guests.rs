@@ -84,6 +84,14 @@ pub(crate) struct Guest {
     resumption: Option<String>,
     resumes: bool,
     handled: u32,
+    /// Stanzas that it has sent and the server counts.
+    sent: u32,
+    /// What it has said to all that is not acknowledged yet, by the place in its count.
+    unacknowledged: BTreeMap<u32, u64>,
+    /// What it has said to all, and its server has acknowledged.
+    pub(crate) acknowledged: BTreeSet<u64>,
+    /// What came back to it.
+    pub(crate) returned: BTreeSet<u64>,
     pub(crate) stay: Option<Stay>,
     /// It could not enter, and will try again.
     pub(crate) wants_in: bool,
@@ -105,6 +113,10 @@ impl Guest {
             resumption: None,
             resumes: false,
             handled: 0,
+            sent: 0,
+            unacknowledged: BTreeMap::new(),
+            acknowledged: BTreeSet::new(),
+            returned: BTreeSet::new(),
             stay: None,
             wants_in: false,
             news: Vec::new(),
@@ -172,13 +184,41 @@ impl Guest {
         self.wants_in = false;
         self.login = None;
         self.bound = false;
+        self.unacknowledged.clear();
+        // What comes back now comes back to nobody.
+        self.acknowledged.clear();
     }
 
     pub(crate) fn say(&mut self, servers: &mut Servers, stanza: &str) {
         self.note(|| format!("says {stanza}"));
+        self.sent = self.sent.wrapping_add(1);
         if let Some(connection) = self.connection {
             servers.at(self.server()).say(connection, stanza.as_bytes());
         }
+    }
+
+    /// Says something to all, and asks for the acknowledgement.
+    pub(crate) fn speak(&mut self, servers: &mut Servers, number: u64) {
+        let said =
+            format!("<message to='{ROOM}' type='groupchat' id='{number}'><body>{number}</body></message>");
+        self.say(servers, &said);
+        if let (Some(connection), Some(_)) = (self.connection, &self.resumption) {
+            self.unacknowledged.insert(self.sent, number);
+            let ask = format!("<r xmlns='{MANAGEMENT}'/>");
+            servers.at(self.server()).say(connection, ask.as_bytes());
+        }
+    }
+
+    /// So many of its stanzas have arrived.
+    fn acknowledged(&mut self, element: &Element) -> u32 {
+        let handled = element
+            .attribute("h")
+            .and_then(|h| h.parse().ok())
+            .unwrap_or_default();
+        let later = self.unacknowledged.split_off(&(handled + 1));
+        let arrived = std::mem::replace(&mut self.unacknowledged, later);
+        self.acknowledged.extend(arrived.into_values());
+        handled
     }
 
     fn note(&mut self, what: impl FnOnce() -> String) {
@@ -255,6 +295,8 @@ impl Guest {
             "enabled" => {
                 self.resumption = element.attribute("id").map(std::borrow::Cow::into_owned);
                 self.handled = 0;
+                // The presence that came right behind the wish.
+                self.sent = 1;
             }
             "r" => {
                 let word = format!("<a xmlns='{MANAGEMENT}' h='{}'/>", self.handled);
@@ -262,11 +304,16 @@ impl Guest {
             }
             // The session is no more: the client knows that it must begin anew.
             "failed" => self.end(),
-            "a" | "resumed" => {}
+            "a" => drop(self.acknowledged(element)),
+            // It does not say again what was lost.
+            "resumed" => {
+                self.sent = self.acknowledged(element);
+                self.unacknowledged.clear();
+            }
             name => return Err(format!("hears <{name}/>")),
         }
         match element.name() {
-            "presence" => self.hear_presence(element),
+            "presence" => self.hear_presence(servers, element),
             "message" => self.hear_message(element),
             "iq" => {
                 self.hear_iq(servers, element);
@@ -340,7 +387,7 @@ impl Guest {
         }
     }
 
-    fn hear_presence(&mut self, element: &Element) -> Result<(), String> {
+    fn hear_presence(&mut self, servers: &mut Servers, element: &Element) -> Result<(), String> {
         let from = element.attribute("from").unwrap_or_default().into_owned();
         let Some(nick) = from.strip_prefix(ROOM).and_then(|rest| rest.strip_prefix('/')) else {
             return Ok(());
@@ -350,15 +397,20 @@ impl Guest {
             // It has left, and what was on its way does not matter any more.
             return Ok(());
         };
-        let is_own = element.child(MUC_USER, "x").is_some_and(|x| {
-            let tree = x.to_tree();
-            tree.children()
-                .any(|status| status.attribute("code") == Some("110"))
-        });
-        let mark = element
+        let has_code = |code: &str| {
+            element.child(MUC_USER, "x").is_some_and(|x| {
+                let tree = x.to_tree();
+                tree.children()
+                    .any(|status| status.attribute("code") == Some(code))
+            })
+        };
+        let is_own = has_code("110");
+        // There may be several side by side.
+        let mut marks = element
             .children()
-            .find(|child| child.is(ANNOTATION, "state-annotation"));
-        let is_marked = mark.is_some_and(|mark| mark.to_tree().children().next().is_some());
+            .filter(|child| child.is(ANNOTATION, "state-annotation"));
+        let is_marked = marks.any(|mark| mark.to_tree().children().next().is_some());
+        let mut opens = false;
         match kind.as_deref() {
             None => {
                 let status = element
@@ -371,6 +423,7 @@ impl Guest {
                         return Ok(());
                     }
                     stay.is_in = true;
+                    opens = has_code("201");
                 }
                 stay.views.insert(nick.to_owned(), is_marked);
                 self.news.push(News::Shown(nick.to_owned(), number));
@@ -396,7 +449,21 @@ impl Guest {
             }
             Some(_) => {}
         }
+        if opens {
+            // It has made the room, and takes it as it is.
+            self.configure(servers, "");
+        }
         Ok(())
+    }
+
+    /// Configures the room (XEP-0045 §10.1.2, §10.2).
+    pub(crate) fn configure(&mut self, servers: &mut Servers, fields: &str) {
+        let form = format!(
+            "<iq type='set' id='configure' to='{ROOM}'><query xmlns='http://jabber.org/protocol/muc#owner'>\
+             <x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#roomconfig\
+             </value></field>{fields}</x></query></iq>"
+        );
+        self.say(servers, &form);
     }
 
     fn hear_message(&mut self, element: &Element) -> Result<(), String> {
@@ -406,6 +473,8 @@ impl Guest {
             return Ok(());
         }
         if kind.as_deref() == Some("error") {
+            self.returned
+                .extend(element.attribute("id").and_then(|id| id.parse::<u64>().ok()));
             let tree = element.to_tree();
             let error = tree.children().find(|child| child.name == "error");
             let is_out =

@@ -10,8 +10,9 @@
 //! - whom a guest sees in the room without an annotation is there and can be reached, or has been so until a moment ago.
 //!
 //! Now and then everything comes to rest. Then whoever believes to be in the room is, nobody else is, all see the same
-//! occupants, none of them doubtful, and everybody has heard everything. In a room that is kept, nothing that anybody heard
-//! is missing from the history after a crash.
+//! occupants, none of them doubtful, everybody has heard everything, and nobody waits to hear whether it is in. What its
+//! server has acknowledged to a guest was heard, or came back. In a room that is kept, nothing that anybody heard is missing
+//! from the history after a crash.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail")]
 

@@ -178,6 +178,20 @@ impl Course {
             }
             self.check_heard(guest, stay, true)?;
         }
+        let waits = |guest: &&Guest| guest.is_there() && guest.stay.as_ref().is_some_and(|stay| !stay.is_in);
+        if let Some(guest) = self.guests.iter().find(waits) {
+            return Err(format!("{} was not told whether it is in", guest.nick()));
+        }
+        for guest in &self.guests {
+            let is_lost = |number: &&u64| {
+                **number > self.lost[guest.server()]
+                    && !guest.returned.contains(number)
+                    && !self.log.contains(&Event::Said(**number))
+            };
+            if let Some(number) = guest.acknowledged.iter().find(is_lost) {
+                return Err(format!("{} said {number}, and nobody heard it", guest.nick()));
+            }
+        }
         Ok(())
     }
 
