@@ -199,7 +199,8 @@ impl Account {
             }
             self.goes_on_in_rooms(context, id, out);
             self.expire_at(context.now + time, out);
-            self.broadcast_is_held(context, out);
+            // The last process may have stopped before it had written that.
+            self.holders_changed(context, out);
         }
     }
 

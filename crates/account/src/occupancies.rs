@@ -129,7 +129,7 @@ impl Occupancy {
 
     /// Whether the way to it is of interest.
     pub(crate) fn needs_watching(&self) -> bool {
-        self.is_remote && self.is_confirmed
+        self.is_remote
     }
 
     /// Whether it is being found out if the session is still in.
@@ -154,6 +154,7 @@ impl Account {
         occupant: &Address,
         presence: &Stanza,
         is_remote: bool,
+        out: &mut Out,
     ) {
         if occupant.is_bare() || presence.child(namespace::MUC, "x").is_none() {
             return;
@@ -180,6 +181,9 @@ impl Account {
         }
         let before = session.received.held_of(&occupant.to_bare());
         occupancy.asked = Some(before.into_iter().collect());
+        if occupancy.needs_watching() {
+            self.watch(occupant, out);
+        }
     }
 
     /// A session says goodbye to a room: its occupants are nobody's presence any more (PSA-28).
@@ -221,9 +225,6 @@ impl Account {
                 occupancy.is_confirmed = true;
                 for gone in occupancy.asked.take().into_iter().flatten() {
                     session.received.remove_one(&gone);
-                }
-                if occupancy.needs_watching() {
-                    self.watch(from, out);
                 }
             }
             (Some(OwnWord::Out), Some(occupancy)) if occupancy.asked.is_some() => {
@@ -319,8 +320,7 @@ impl Account {
         self.check_occupancies(context, |room| rooms.contains(room), out);
     }
 
-    /// The server was restarted before a room had answered, and the question may be lost: the session is not in, and both
-    /// are told.
+    /// A room has not answered, and the question may be lost: the session is not in, and both are told.
     fn could_not_enter(
         &mut self,
         context: &Context<'_, Settings>,
@@ -336,8 +336,7 @@ impl Account {
         let address = session.address.clone();
         let gone = Kind::Presence(PresenceType::Unavailable);
         let gone = Stanza::build(gone, Some(&address), Some(occupant), None, b"");
-        let error =
-            StanzaError::new(Condition::RemoteServerTimeout).text("the server was restarted meanwhile");
+        let error = StanzaError::new(Condition::RemoteServerTimeout).text("the room did not answer");
         if let (Some(error), Some(session)) = (
             said.error_between(Some(occupant), Some(&address), error, b""),
             self.session(id),
@@ -450,8 +449,17 @@ impl Account {
             return;
         };
         let room = occupant.to_bare();
-        session.rooms.remove(room.as_str());
+        let occupancy = session.rooms.remove(room.as_str());
         session.received.remove(&room);
+        if occupancy.is_some_and(|occupancy| !occupancy.is_confirmed)
+            && let Some(said) = session.directed.get(occupant.as_str()).cloned()
+        {
+            // What it asked, or the answer, is lost.
+            let id = session.id;
+            self.could_not_enter(context, id, occupant, &said, out);
+            self.unwatch(room.domainpart(), out);
+            return;
+        }
         session.directed.retain(|to, _| !to.same_bare(&room));
         let said = format!(
             "<x xmlns='{}'><item affiliation='none' role='none'/><status code='110'/><status code='333'/></x>",

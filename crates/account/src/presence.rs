@@ -301,7 +301,7 @@ impl Account {
                 session.interest.follow(&stanza);
                 session.hidden_from.remove(to.as_str());
                 is_news = session.directed.insert(to.clone(), stanza.clone()).is_none() && is_remote;
-                self.enters_room(id, &to, &stanza, is_remote);
+                self.enters_room(id, &to, &stanza, is_remote, out);
                 self.wish_is_answered(&to, out);
             }
         }

@@ -18,8 +18,8 @@ const UNASKED: &[(&str, &str, usize, &str)] = &[
     (
         "of_our_own",
         "occupancies.rs",
-        1,
-        "a room's goodbye, made here, to the session that was in it",
+        2,
+        "a room's goodbye, made here, to the session that was in it, or its refusal to the one that asked",
     ),
     ("of_our_own", "outbound.rs", 1, "errors to own sessions"),
     (

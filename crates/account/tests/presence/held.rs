@@ -177,3 +177,19 @@ fn a_session_that_can_be_resumed_after_a_restart_is_not_said_to_be_gone() {
     home.passes(SOON);
     assert_eq!(kept(&mut home), [Change::NotHeld("orchard".to_owned())]);
 }
+
+#[test]
+fn what_a_restart_came_too_early_to_write_is_written_after_it() {
+    let mut before = with(&[], Vec::new());
+    before.interested("lane");
+    before.says(
+        "lane",
+        "<presence xmlns='jabber:client' to='juliet@capulet.lit'/>",
+    );
+    before.loses("lane");
+    assert_eq!(kept(&mut before), []);
+    let (mut after, _) = before.restarts(with(&[], Vec::new()));
+    after.passes(SOON);
+    let row = row("lane", false, &["juliet@capulet.lit"]);
+    assert_eq!(kept(&mut after), [Change::Held(row)]);
+}

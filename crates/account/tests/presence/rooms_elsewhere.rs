@@ -386,3 +386,20 @@ fn psa_67_what_a_room_answers_to_what_does_not_count_any_more_is_for_nobody() {
     assert_eq!(seen, [""; 0], "the way is broken once more");
     assert_eq!(home.load().occupants, 2);
 }
+
+#[test]
+fn psa_67_a_room_that_has_not_answered_is_asked_too_when_it_is_back() {
+    let mut home = Home::new(settings(), Flags::default());
+    home.interested("lane");
+    home.says("lane", "<presence xmlns='jabber:client' to='orchard@chats.lit/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>");
+    home.path("chats.lit", LOST);
+    let id = ping(&home.path("chats.lit", Path::Clear)).unwrap();
+    let seen = home.arrives(&answer(&id, "error", &error("not-acceptable")));
+    assert!(
+        seen[0].starts_with("lane< ") && seen[0].contains("type='error'"),
+        "{seen:?}"
+    );
+    assert!(seen.contains(&"unwatch chats.lit".to_owned()), "{seen:?}");
+    let seen = home.ends("lane");
+    assert!(seen.iter().all(|line| !line.contains("orchard@")), "{seen:?}");
+}

@@ -431,12 +431,19 @@ impl Guest {
                     self.news.push(News::Marked);
                 }
             }
+            // The room is gone that was to answer.
+            Some("unavailable") if is_own && !stay.is_in && has_code("333") => {
+                self.stay = None;
+                self.wants_in = true;
+            }
             // The end of an earlier stay.
             Some("unavailable") if is_own && !stay.is_in => {}
             Some("unavailable") if is_own => {
                 self.news.push(News::Left(nick.to_owned()));
                 self.news.push(News::Removed);
                 self.stay = None;
+                // What came to the room behind this comes back, if the way is open then.
+                self.acknowledged.clear();
             }
             Some("unavailable") => {
                 stay.views.remove(nick);
@@ -482,6 +489,7 @@ impl Guest {
             if is_out && self.is_in() {
                 self.news.push(News::Removed);
                 self.stay = None;
+                self.acknowledged.clear();
             }
             return Ok(());
         }
