@@ -23,6 +23,9 @@ pub(crate) struct Tcp {
     stranger: Option<Box<Stranger>>,
     /// Octets that came since somebody asked, those of TLS among them.
     came: usize,
+    /// Whether the last look found nothing to read. TLS looks only when it has nothing left to give, so there is nothing
+    /// to read above it either until something comes.
+    is_read_up: bool,
 }
 
 /// The socket of a connection.
@@ -40,6 +43,7 @@ impl Tcp {
             socket: Socket::Awake(stream),
             stranger: None,
             came: 0,
+            is_read_up: false,
         }
     }
 
@@ -108,7 +112,10 @@ impl AsyncRead for Tcp {
         let tcp = self.get_mut();
         ready!(tcp.poll_turn(context));
         let before = buffer.filled().len();
-        ready!(tcp.awake()?.poll_read(context, buffer))?;
+        let read = tcp.awake()?.poll_read(context, buffer);
+        // A stranger is asked for its turn each time.
+        tcp.is_read_up = read.is_pending() && tcp.stranger.is_none();
+        ready!(read)?;
         let came = buffer.filled().len() - before;
         tcp.came += came;
         if came > 0 {
@@ -205,7 +212,14 @@ impl AsyncRead for Carrier {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Carrier::Plain(tcp) => Pin::new(tcp).poll_read(context, buffer),
-            Carrier::Tls(tls) => Pin::new(tls).poll_read(context, buffer),
+            Carrier::Tls(tls) => {
+                // Most looks are those of a connection that was woken to write.
+                let tcp = tls.get_mut().0;
+                if tcp.is_read_up {
+                    ready!(tcp.awake()?.poll_read_ready(context))?;
+                }
+                Pin::new(tls).poll_read(context, buffer)
+            }
         }
     }
 }
