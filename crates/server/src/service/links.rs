@@ -279,32 +279,38 @@ fn steps(one: &explain::Try) -> Vec<String> {
         Some(TcpFault::TimedOut) => String::from("TCP: no answer"),
         Some(TcpFault::Unreachable(why)) => format!("TCP: {why}"),
     });
+    // In the order in which it happened.
+    match one.transport {
+        Transport::Tcp => {
+            of_header(one, &mut steps);
+            of_tls(one, &mut steps);
+        }
+        Transport::DirectTls => {
+            of_tls(one, &mut steps);
+            of_header(one, &mut steps);
+        }
+    }
+    if let Some(record) = &one.stream {
+        of_authentication(record, &mut steps);
+    }
+    steps
+}
+
+fn of_header(one: &explain::Try, steps: &mut Vec<String>) {
+    if let Some(record) = one.stream.as_ref().filter(|record| record.step >= Step::Header) {
+        let from = record.header_from.as_deref().unwrap_or("nobody");
+        steps.push(format!("stream: opened by {from}"));
+    }
+}
+
+fn of_tls(one: &explain::Try, steps: &mut Vec<String>) {
     if let Some(fault) = &one.tls {
         steps.push(match fault {
             TlsFault::TooOld => String::from("TLS: no version in common, 1.2 is the oldest here"),
             TlsFault::Failed(why) => format!("TLS: {why}"),
         });
     }
-    if let Some(record) = &one.stream {
-        of_stream(record, &mut steps);
-    }
-    for certificate in &one.chain {
-        steps.push(format!(
-            "certificate: for {}, issued by {}, valid until {}",
-            certificate.names.join(", "),
-            certificate.issuer,
-            certificate.not_after.to_xmpp()
-        ));
-    }
-    steps
-}
-
-fn of_stream(record: &Record, steps: &mut Vec<String>) {
-    if record.step >= Step::Header {
-        let from = record.header_from.as_deref().unwrap_or("nobody");
-        steps.push(format!("stream: opened by {from}"));
-    }
-    if let Some((version, proof)) = &record.tls {
+    if let Some((version, proof)) = one.stream.as_ref().and_then(|record| record.tls.as_ref()) {
         let version = match version {
             TlsVersion::Tls12 => "1.2",
             TlsVersion::Tls13 => "1.3",
@@ -315,6 +321,17 @@ fn of_stream(record: &Record, steps: &mut Vec<String>) {
             Err(fault) => format!("certificate: {fault}"),
         });
     }
+    for certificate in &one.chain {
+        steps.push(format!(
+            "certificate: for {}, issued by {}, valid until {}",
+            certificate.names.join(", "),
+            certificate.issuer,
+            certificate.not_after.to_xmpp()
+        ));
+    }
+}
+
+fn of_authentication(record: &Record, steps: &mut Vec<String>) {
     let mut offers = record.mechanisms.clone();
     if record.dialback {
         offers.push(String::from("dialback"));
