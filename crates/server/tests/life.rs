@@ -204,6 +204,20 @@ fn a_mistake_in_the_file_changes_nothing() {
     let (code, told) = machine.run("reload");
     assert_eq!(code, Some(1), "{told}");
     assert!(told.contains("roster_items"), "{told}");
+    // How the server is can be seen all the same; the mistake is told besides.
+    for written in [String::new(), "[limits\n".to_owned()] {
+        machine.write(&format!("{ONE_HOST}[limits]\nroster_itmes = 77\n{written}"));
+        let (code, told) = machine.run("status");
+        assert_eq!(code, Some(0), "{told}");
+        assert!(
+            told.contains("serving") && told.contains("goes on with what it has read"),
+            "{told}"
+        );
+        assert!(
+            told.contains("roster_items") || told.contains("not TOML"),
+            "{told}"
+        );
+    }
     machine.write(ONE_HOST);
     let (_, told) = machine.run("status --json");
     assert!(!told.contains("capulet.lit"), "{told}");

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Output, ask, configuration, misunderstood, say_json};
+use super::{Output, ask, configuration, configuration_of_running, misunderstood, say_json};
 use crate::admin::{Reloaded, Reply, Request};
 use crate::cli::Arguments;
 use crate::report::{Exit, Report};
@@ -54,7 +54,7 @@ fn tell(reloaded: &Reloaded) {
 }
 
 pub(super) fn drain(arguments: &Arguments, is_final: bool, output: Output) -> Result<Exit, Report> {
-    let configuration = configuration(arguments)?;
+    let configuration = configuration_of_running(arguments)?;
     #[allow(
         clippy::disallowed_methods,
         reason = "a command on a terminal waits in real time"

@@ -1,6 +1,6 @@
 //! `balcony link …`: how other domains are reached, and why not.
 
-use super::{Output, ask, configuration, misunderstood, say_all, say_json};
+use super::{Output, ask, configuration_of_running, misunderstood, say_all, say_json};
 use crate::admin::{Attempt, Link, Reply, Request, Try};
 use crate::cli::{Arguments, LinkCommand};
 use crate::report::{Exit, Report};
@@ -35,7 +35,7 @@ pub(super) fn link(arguments: &Arguments, command: &LinkCommand, output: Output)
             "the streams are being closed",
         ),
     };
-    let reply = ask(&configuration(arguments)?, &request)?;
+    let reply = ask(&configuration_of_running(arguments)?, &request)?;
     match (&reply, output) {
         (Reply::Links { .. } | Reply::Done, Output::Machines) => say_json(&reply),
         (Reply::Done, Output::People) => say(done),

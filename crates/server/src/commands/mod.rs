@@ -96,6 +96,21 @@ fn configuration(arguments: &Arguments) -> Result<Configuration, Report> {
     }
 }
 
+/// The configuration of a server that runs and shall be asked something: it was read before somebody made a mistake in the
+/// file, and this is when its operator needs to see how it is.
+fn configuration_of_running(arguments: &Arguments) -> Result<Configuration, Report> {
+    configuration(arguments).or_else(|report| {
+        let understood = Configuration::load_what_can_be_understood(&arguments.configuration_file()?);
+        let Some(understood) = understood.filter(|understood| understood.admin_socket().exists()) else {
+            return Err(report);
+        };
+        complain(format!(
+            "{report}\nA running server goes on with what it has read before."
+        ));
+        Ok(understood)
+    })
+}
+
 /// Has a request carried out by the running server.
 fn ask(configuration: &Configuration, request: &Request) -> Result<Reply, Report> {
     let outcome = runtime()?.block_on(Client::new(&configuration.admin_socket()).ask(request))?;

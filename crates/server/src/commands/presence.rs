@@ -1,7 +1,7 @@
 //! `balcony presence explain VIEWER CONTACT` and `balcony poke JID --as CONTACT`. Both ask the running server: what was
 //! told is known to nobody else.
 
-use super::{Output, ask, configuration, misunderstood, say_json};
+use super::{Output, ask, configuration_of_running, misunderstood, say_json};
 use crate::admin::{Poked, PresencePath, PresenceTold, Reply, Request};
 use crate::cli::{Arguments, PresenceCommand};
 use crate::report::{Exit, Report};
@@ -17,7 +17,7 @@ pub(super) fn presence(
         viewer: viewer.clone(),
         contact: contact.clone(),
     };
-    let reply = ask(&configuration(arguments)?, &request)?;
+    let reply = ask(&configuration_of_running(arguments)?, &request)?;
     let Reply::PresenceExplained(explained) = &reply else {
         return Err(misunderstood(&reply));
     };
@@ -69,7 +69,7 @@ pub(super) fn poke(arguments: &Arguments, user: &str, contact: &str, output: Out
         user: user.to_owned(),
         contact: contact.to_owned(),
     };
-    let reply = ask(&configuration(arguments)?, &request)?;
+    let reply = ask(&configuration_of_running(arguments)?, &request)?;
     let Reply::Poked(poked) = &reply else {
         return Err(misunderstood(&reply));
     };

@@ -1,6 +1,6 @@
 //! `balcony session …`: who is connected, and ending sessions.
 
-use super::{Output, ask, configuration, misunderstood, say_all, say_json};
+use super::{Output, ask, configuration_of_running, misunderstood, say_all, say_json};
 use crate::admin::{Reply, Request, Session};
 use crate::cli::{Arguments, SessionCommand};
 use crate::report::{Exit, Report};
@@ -19,7 +19,7 @@ pub(super) fn session(
             session: session.clone(),
         },
     };
-    let reply = ask(&configuration(arguments)?, &request)?;
+    let reply = ask(&configuration_of_running(arguments)?, &request)?;
     match (&reply, output) {
         (Reply::Sessions { .. } | Reply::Ended { .. }, Output::Machines) => say_json(&reply),
         (Reply::Sessions { sessions }, Output::People) => say_all(sessions, line, "nobody is connected"),

@@ -1,6 +1,6 @@
 //! `balcony status`: one page about the running server.
 
-use super::{Output, ask, configuration, misunderstood, say_json};
+use super::{Output, ask, configuration_of_running, misunderstood, say_json};
 use crate::admin::{Reply, Request, Status};
 use crate::cli::Arguments;
 use crate::metrics::State;
@@ -8,7 +8,7 @@ use crate::report::{Exit, Report};
 use crate::terminal::say;
 
 pub(super) fn status(arguments: &Arguments, output: Output) -> Result<Exit, Report> {
-    let reply = ask(&configuration(arguments)?, &Request::Status)?;
+    let reply = ask(&configuration_of_running(arguments)?, &Request::Status)?;
     let Reply::Status(status) = &reply else {
         return Err(misunderstood(&reply));
     };

@@ -1,13 +1,13 @@
 //! `balcony trace`: what passes, live, without what is in it.
 
-use super::{Output, configuration, runtime, say_json};
+use super::{Output, configuration_of_running, runtime, say_json};
 use crate::admin::{Client, Traced};
 use crate::cli::Arguments;
 use crate::report::{Exit, Report};
 use crate::terminal::say;
 
 pub(super) fn trace(arguments: &Arguments, who: &str, output: Output) -> Result<Exit, Report> {
-    let client = Client::new(&configuration(arguments)?.admin_socket());
+    let client = Client::new(&configuration_of_running(arguments)?.admin_socket());
     let show = |traced: Traced| match output {
         Output::Machines => say_json(&traced),
         Output::People => say(line(&traced)),

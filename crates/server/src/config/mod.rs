@@ -68,27 +68,27 @@ impl Configuration {
         Configuration::parse(&text, file, base.parent().unwrap_or(Path::new("/")))
     }
 
+    /// As much of a file with mistakes as can be understood: where the data of a running server are, most likely.
+    pub fn load_what_can_be_understood(file: &Path) -> Option<Configuration> {
+        let text = std::fs::read_to_string(file).ok()?;
+        let base = std::path::absolute(file).ok()?;
+        let (configuration, _, _) = Configuration::understand(&text, base.parent().unwrap_or(Path::new("/")));
+        Some(configuration)
+    }
+
     /// Reads the text of `file`; relative paths in it start at `base`.
     ///
     /// # Errors
     /// Everything that is wrong with it, all at once.
     pub fn parse(text: &str, file: &Path, base: &Path) -> Result<Loaded, Problems> {
-        let (table, mistakes) = DeTable::parse_recoverable(text);
+        let (_, mistakes) = DeTable::parse_recoverable(text);
         if !mistakes.is_empty() {
             return Err(Problems::new(
                 file,
                 mistakes.iter().map(|mistake| syntax(text, mistake)).collect(),
             ));
         }
-        let span = table.span();
-        let root = toml::Spanned::new(span, DeValue::Table(table.into_inner()));
-        let mut reader = Reader::new(text, base, &Configuration::describe());
-        let read = Configuration::read(&root, "", &mut reader);
-        let (places, mut found) = reader.finish();
-        let mut configuration = read.unwrap_or_default();
-        if !places.is_written("data_dir") {
-            configuration.data_dir = base.join(configuration.data_dir);
-        }
+        let (configuration, places, mut found) = Configuration::understand(text, base);
         found.extend(rules::check(&configuration, &places));
         let problems = Problems::new(file, found);
         if problems.prevent_start() {
@@ -100,6 +100,21 @@ impl Configuration {
                 places,
             })
         }
+    }
+
+    /// The settings of a text that is TOML as far as possible, where they stand, and what is wrong with single ones.
+    fn understand(text: &str, base: &Path) -> (Configuration, Places, Vec<Problem>) {
+        let (table, _) = DeTable::parse_recoverable(text);
+        let span = table.span();
+        let root = toml::Spanned::new(span, DeValue::Table(table.into_inner()));
+        let mut reader = Reader::new(text, base, &Configuration::describe());
+        let read = Configuration::read(&root, "", &mut reader);
+        let (places, found) = reader.finish();
+        let mut configuration = read.unwrap_or_default();
+        if !places.is_written("data_dir") {
+            configuration.data_dir = base.join(configuration.data_dir);
+        }
+        (configuration, places, found)
     }
 
     /// The full names of the settings that are not the same in `other`, in the order of the reference.
