@@ -33,6 +33,8 @@ pub enum Input {
         /// Whether what is known of its users may not be true any more.
         is_broken: bool,
     },
+    /// The way to a domain was lost and found again before anybody had to be told: what was on it may be lost.
+    Renewed(Address),
     /// A moment has come that [`Effect::WakeAt`] asked for.
     Wake(Key),
     /// So many rooms whoever wants to make this one has made already; `None` when nobody can say.

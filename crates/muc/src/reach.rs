@@ -127,6 +127,22 @@ impl Room {
         }
     }
 
+    /// A goodbye may be among what was lost: clients there are asked whether they are still in.
+    pub(crate) fn path_renewed(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        domain: &Address,
+        out: &mut Out,
+    ) {
+        let there =
+            |client: &&Client| client.address.domainpart() == domain.as_str() && client.reach.lost.is_none();
+        let clients = self.occupants.clients().filter(there);
+        let clients: Vec<Address> = clients.map(|client| client.address.clone()).collect();
+        for client in &clients {
+            self.probe(context, client, out);
+        }
+    }
+
     fn lose(&mut self, context: &mut Context<'_, Settings>, clients: &[Address], out: &mut Out) {
         for address in clients {
             if let Some(client) = self.occupants.client_mut(address) {

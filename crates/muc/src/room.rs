@@ -347,6 +347,7 @@ impl Machine for Room {
             Input::Counted(rooms) => self.counted(context, rooms, out),
             Input::Undelivered { parcel, error } => self.undelivered(context, &parcel, error, out),
             Input::Path { domain, is_broken } => self.path_changed(context, &domain, is_broken, out),
+            Input::Renewed(domain) => self.path_renewed(context, &domain, out),
             Input::Wake(Key::Annotate) => self.annotate(context, out),
             Input::Wake(Key::Grace) => self.end_grace(context, out),
             Input::Wake(Key::Again) => self.try_again(out),

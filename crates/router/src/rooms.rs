@@ -87,18 +87,26 @@ impl Router {
         self.rooms.figures.lock().clone()
     }
 
-    /// How the path to `domain` is, for a room that is in memory. False when it is not.
+    /// What has become of the path to `domain`, for a room that is in memory. False when it is not.
     pub(crate) fn tell_room_of_path(
         self: &Arc<Self>,
         room: &Address,
         domain: &Address,
-        is_broken: bool,
+        path: account::Path,
         worker: &mut Worker,
     ) -> bool {
         let slot = self.rooms.slots.pin().get(room.bare_str()).cloned();
-        let input = Input::Path {
-            domain: domain.clone(),
-            is_broken,
+        let domain = domain.clone();
+        let input = match path {
+            account::Path::Renewed => Input::Renewed(domain),
+            account::Path::Clear => Input::Path {
+                domain,
+                is_broken: false,
+            },
+            account::Path::Broken(_) => Input::Path {
+                domain,
+                is_broken: true,
+            },
         };
         slot.is_some_and(|slot| slot.deliver(input, Priority::Control, worker).is_ok())
     }
@@ -520,6 +528,7 @@ impl World<Room> for Router {
             | Input::Counted(_)
             | Input::Undelivered { .. }
             | Input::Path { .. }
+            | Input::Renewed(_)
             | Input::Wake(_) => {}
         }
     }

@@ -522,3 +522,20 @@ fn psa_06_the_room_says_that_it_knows_annotations() {
     assert!(!stage.says(ROMEO, ask)[0].contains("urn:xmpp:psa"));
     assert_eq!(stage.path("capulet.lit", true), [] as [String; 0]);
 }
+
+#[test]
+fn psa_64_after_a_break_that_nobody_was_told_of_each_occupant_is_asked_whether_it_is_still_there() {
+    let mut stage = Stage::orchard();
+    let renewed = |stage: &mut Stage| {
+        let seen = stage.tell(Input::Renewed(stanza::Address::parse("capulet.lit").unwrap()));
+        seen.iter().map(super::stage::text).collect::<Vec<String>>()
+    };
+    let seen = renewed(&mut stage);
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert!(
+        seen[0].contains("type='probe'") && seen[0].contains(JULIET),
+        "{seen:?}"
+    );
+    stage.path("capulet.lit", true);
+    assert_eq!(renewed(&mut stage), [] as [String; 0], "it cannot answer");
+}

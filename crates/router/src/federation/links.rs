@@ -287,13 +287,9 @@ impl Router {
         path: account::Path,
         worker: &mut Worker,
     ) {
-        let is_broken = matches!(path, account::Path::Broken(_));
         for watcher in watchers {
             if self.destination(&watcher) == Destination::Room {
-                // A room asks nobody who is there: whoever is in it says so.
-                if path != account::Path::Renewed
-                    && !self.tell_room_of_path(&watcher, domain, is_broken, worker)
-                {
+                if !self.tell_room_of_path(&watcher, domain, path, worker) {
                     self.unwatch(&watcher, domain, worker);
                 }
                 continue;
