@@ -19,6 +19,7 @@ use crate::figures::Suppression;
 use crate::input::{Key, Path, Tally};
 use crate::kept::KeptPresence;
 use crate::occupancies::Occupancy;
+use crate::refresh::REFRESH;
 use crate::session::Session;
 use crate::{Effect, PresenceCount, SessionId, Settings};
 
@@ -105,6 +106,15 @@ impl Account {
         let Some(from) = parcel.parcel().from().cloned().filter(|_| psa.enabled) else {
             return without_annotation(parcel, truth);
         };
+        // PSA-20: a repeat, or an answer that comes too late, is no presence for a client that has said goodbye since and has
+        // not shown itself to its sender.
+        let is_late = |session: &Session| {
+            let holds = session.received.get(from.as_str()).is_some();
+            session.presence.is_none() && !holds && !session.directed_to(&from)
+        };
+        if !matches!(truth, Truth::Plain) && self.sessions.get(place).is_some_and(is_late) {
+            return None;
+        }
         // Rooms here are the owners of their occupants' presence, and repeat it by themselves.
         let is_local = !context.settings.is_remote(&from);
         let is_account_here = context.settings.is_local(&from);
@@ -118,7 +128,7 @@ impl Account {
                     // What a session sees of a room here is what it takes leave of when it blocks the room.
                     let held = self.held(context, News::plain(&from, stanza));
                     self.remember(context, place, stanza, held, out);
-                } else if session.received.confirmed_by(&from, stanza).is_some() {
+                } else if session.received.confirmed_by(&from, stanza, REFRESH).is_some() {
                     // It is still there, and nothing was said of what else it shows (RFC 6121 §4.6.6, DCL-26).
                     if let Some(held) = session.received.remove_one(&from) {
                         // PSA-40: while its sender is out of reach, an answer says so.
@@ -519,6 +529,24 @@ impl Account {
             let domain = from.to_domain();
             self.domains.insert(domain.clone(), Way::default());
             out.effects.push(Effect::Watch(domain));
+        }
+    }
+
+    /// The user may see this contact from now on: presence that a break swallows must be asked for again, though nobody holds any
+    /// of it yet.
+    pub(crate) fn watch_contact(
+        &mut self,
+        context: &Context<'_, Settings>,
+        contact: &Address,
+        out: &mut Out,
+    ) {
+        let is_awaited = self.sessions.iter().any(|session| session.presence.is_some());
+        if is_awaited
+            && context.settings.presence.psa.enabled
+            && context.settings.is_remote(contact)
+            && self.roster.relation(contact.bare_str()).user_is_subscribed()
+        {
+            self.watch(contact, out);
         }
     }
 

@@ -379,11 +379,16 @@ impl Account {
         contact: &Address,
         out: &mut Out,
     ) {
-        if !self.has_announced_pause() || !contact.is_bare() || !context.settings.is_remote(contact) {
+        if !self.has_announced_pause() || !context.settings.is_remote(contact) {
             return;
         }
+        // What they were told before, the answer has taken back.
+        let is_answered = |client: &Address| match contact.is_bare() {
+            true => client.same_bare(contact),
+            false => client == contact,
+        };
         for session in &mut self.sessions {
-            session.told.elsewhere.retain(|client| !client.same_bare(contact));
+            session.told.elsewhere.retain(|client| !is_answered(client));
         }
         for client in self.interested_elsewhere(context, contact, out) {
             self.tell_client_elsewhere(context, &client, out);

@@ -211,16 +211,9 @@ impl Account {
                 self.give(context, session, &copy, out);
             }
         }
-        let elsewhere: Vec<Address> = self
-            .roster
-            .subscriptions()
-            .filter(|contact| context.settings.is_remote(contact))
-            .cloned()
-            .collect();
-        if context.settings.presence.psa.enabled {
-            for contact in &elsewhere {
-                self.watch(contact, out);
-            }
+        let contacts: Vec<Address> = self.roster.subscriptions().cloned().collect();
+        for contact in &contacts {
+            self.watch_contact(context, contact, out);
         }
         for contact in self.roster.subscriptions() {
             // A local owner answers the session that asks; to another server the probe comes from the bare address

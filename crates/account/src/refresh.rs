@@ -19,6 +19,9 @@ const REPROBE_SPREAD: Duration = Duration::from_secs(5);
 /// named after this time is gone: its goodbye was lost with the path.
 const REPROBE_ANSWER: Duration = Duration::from_secs(10);
 
+/// The identifier of the question to one resource whether it is still there.
+pub(crate) const REFRESH: &str = "refresh";
+
 impl Account {
     /// PSA-30: what may have been missed will be asked for.
     pub(crate) fn reprobe_later(
@@ -69,7 +72,9 @@ impl Account {
         }
         for (from, to) in probes {
             let kind = Kind::Presence(PresenceType::Probe);
-            let probe = Stanza::build(kind, Some(&from), Some(&to), None, b"");
+            // An answer that says only that somebody is there is known by it, whatever has come meanwhile (RFC 6121 §4.3.2.1).
+            let id = (!from.is_bare()).then_some(REFRESH);
+            let probe = Stanza::build(kind, Some(&from), Some(&to), id, b"");
             if let Ok(parcel) = self.release_for_user(Parcel::new(probe)) {
                 out.effects.push(Effect::Route {
                     parcel,

@@ -139,8 +139,10 @@ impl Account {
                     None,
                     out,
                 );
-                if kind == SubscriptionStanza::Unsubscribed {
-                    self.no_longer_seen(context, &from, out);
+                match kind {
+                    SubscriptionStanza::Unsubscribed => self.no_longer_seen(context, &from, out),
+                    SubscriptionStanza::Subscribed => self.watch_contact(context, &from, out),
+                    SubscriptionStanza::Subscribe | SubscriptionStanza::Unsubscribe => {}
                 }
             }
             // The contact is told; RFC 6121 names no other way to refuse more than can be kept.

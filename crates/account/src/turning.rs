@@ -55,6 +55,8 @@ pub(crate) struct Farewell {
     asked: Address,
     /// Resources of which the session has taken leave.
     said: BTreeSet<Address>,
+    /// The answer has come, which names all that the session can have seen.
+    answered: bool,
     until: Moment,
 }
 
@@ -216,6 +218,7 @@ impl Account {
                 session: id,
                 asked: other,
                 said: BTreeSet::new(),
+                answered: false,
                 until: context.now + FAREWELL,
             });
         }
@@ -237,11 +240,12 @@ impl Account {
         let (Some(from), Some(to)) = (refused.from(), refused.to()) else {
             return;
         };
-        let is_answer = match refused.stanza().kind() {
+        let (is_available, is_answer) = match refused.stanza().kind() {
             // Answers to the question are for the session; what is for all of them is news.
-            Kind::Presence(PresenceType::Available) => !to.is_bare(),
-            // It has gone before the question came.
-            Kind::Presence(PresenceType::Unavailable) => true,
+            Kind::Presence(PresenceType::Available) if to.is_bare() => return,
+            Kind::Presence(PresenceType::Available) => (true, true),
+            // It has gone before the question came, or this says that there is nobody.
+            Kind::Presence(PresenceType::Unavailable) => (false, from.is_bare() && !to.is_bare()),
             Kind::Presence(
                 PresenceType::Error
                 | PresenceType::Probe
@@ -251,16 +255,19 @@ impl Account {
                 | PresenceType::Unsubscribed,
             )
             | Kind::Message(_)
-            | Kind::Iq(_) => false,
+            | Kind::Iq(_) => return,
         };
-        if !is_answer || from.is_bare() || self.farewells.is_empty() {
-            return;
-        }
         let mut told = Vec::new();
         for farewell in &mut self.farewells {
             let is_meant =
                 farewell.asked == *from || (farewell.asked.is_bare() && farewell.asked.same_bare(from));
-            if is_meant && context.now < farewell.until && farewell.said.insert(from.clone()) {
+            if !is_meant || context.now >= farewell.until {
+                continue;
+            }
+            // Whoever comes after the answer and goes again is nobody of whom leave can be taken.
+            let is_news = is_available || !farewell.answered;
+            farewell.answered |= is_answer;
+            if is_news && !from.is_bare() && farewell.said.insert(from.clone()) {
                 told.push(farewell.session);
             }
         }

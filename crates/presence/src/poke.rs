@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn poke_11_every_failure_has_the_codes_of_the_document() {
+    fn poke_11_c_04_c_05_c_07_every_failure_has_the_codes_of_the_document() {
         for (failure, code, kind, condition) in [
             (Failure::Unsupported, "503", "cancel", "service-unavailable"),
             (Failure::Forbidden, "403", "auth", "forbidden"),

@@ -63,11 +63,13 @@ impl Received {
     }
 
     /// What is held of an address whose owner was asked whether that is still so, if this is the answer that one resource
-    /// gives to who has no right to more.
-    pub fn confirmed_by(&mut self, from: &Address, answer: &Stanza) -> Option<&mut Held> {
+    /// gives to who has no right to more. `question` is the identifier of such questions: what came while one was under way is
+    /// newer than the answer, and is confirmed by it too.
+    pub fn confirmed_by(&mut self, from: &Address, answer: &Stanza, question: &str) -> Option<&mut Held> {
         let is_bare_answer = answer.children().next().is_none();
+        let is_ours = answer.id().is_some_and(|id| id == question);
         let held = self.get_mut(from.as_str());
-        held.filter(|held| held.asked && held.rank == Rank::Stranger && is_bare_answer)
+        held.filter(|held| (held.asked || is_ours) && held.rank == Rank::Stranger && is_bare_answer)
     }
 
     /// Full addresses of which something is held, and which a bare or full address stands for.

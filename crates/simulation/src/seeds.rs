@@ -16,10 +16,10 @@ pub enum Telling {
 const TOLD: usize = 12;
 
 /// Runs worlds with the seeds from 0 on, and gives what each has seen. The environment can ask for others: `WORLD=n` for
-/// one, told aloud, `WORLDS=n` for so many, `FIRST=n` for those from there on.
+/// one, told aloud, `WORLDS=n` for so many, `FIRST=n` for those from there on, `TOLD=n` to hear of so many that went wrong.
 ///
 /// # Panics
-/// When a world went wrong: with the first seeds, and why.
+/// When a world went wrong: with the first seeds, or as many as were asked for, and why.
 pub fn try_seeds<S: Send>(count: u64, run: impl Fn(u64, Telling) -> Result<S, String> + Sync) -> Vec<S> {
     let failed = |seed: u64, why: &str| format!("seed {seed}: {why}");
     if let Some(seed) = number("WORLD") {
@@ -61,9 +61,10 @@ pub fn try_seeds<S: Send>(count: u64, run: impl Fn(u64, Telling) -> Result<S, St
         }
     });
     wrong.sort();
+    let told = number("TOLD").map_or(TOLD, |told| usize::try_from(told).unwrap_or(usize::MAX));
     let told: Vec<String> = wrong
         .iter()
-        .take(TOLD)
+        .take(told)
         .map(|(seed, why)| failed(*seed, why))
         .collect();
     assert!(

@@ -466,7 +466,7 @@ fn psa_15_psa_17_an_annotation_by_somebody_else_is_taken_out() {
 }
 
 #[test]
-fn psa_08_psa_18_an_annotation_of_their_server_is_for_who_asks() {
+fn psa_08_psa_18_c_18_c_25_an_annotation_of_their_server_is_for_who_asks() {
     let mut home = home();
     home.interested("lane");
     home.connects("phone");
@@ -511,7 +511,7 @@ fn psa_19_two_annotators_stand_side_by_side() {
 }
 
 #[test]
-fn psa_20_whom_the_user_blocks_is_not_repeated() {
+fn psa_20_c_22_whom_the_user_blocks_is_not_repeated() {
     let mut home = home();
     home.interested("lane");
     home.arrives(S0);

@@ -187,7 +187,8 @@ fn psa_39_psa_40_an_answer_without_news_takes_back_a_pause_whose_end_was_lost_wi
         [lane(&format!("{paused}{back}"))]
     );
     let probes = romeo.passes(Duration::from_secs(5));
-    let probe = "> <presence from='romeo@montague.lit/lane' to='tybalt@capulet.lit/t' type='probe'/>";
+    let probe =
+        "> <presence from='romeo@montague.lit/lane' to='tybalt@capulet.lit/t' id='refresh' type='probe'/>";
     assert!(probes.iter().any(|line| line == probe), "{probes:?}");
     let answer = "<presence xmlns='jabber:client' from='tybalt@capulet.lit/t' to='romeo@montague.lit/lane'/>";
     assert_eq!(romeo.arrives(answer), [lane(&annotation("capulet.lit", ""))]);
@@ -202,4 +203,69 @@ fn psa_29_psa_39_a_pause_that_is_told_once_more_is_no_news() {
         [lane(&annotation("capulet.lit", ""))],
         "the end is"
     );
+}
+
+#[test]
+fn psa_30_an_answer_that_only_says_that_somebody_is_there_does_not_replace_what_has_come_meanwhile() {
+    let mut romeo = romeo();
+    romeo.path("capulet.lit", LOST);
+    romeo.path("capulet.lit", Path::Clear);
+    romeo.passes(Duration::from_secs(5));
+    let news = "<presence xmlns='jabber:client' from='tybalt@capulet.lit/t' to='romeo@montague.lit/lane'><status>news</status></presence>";
+    assert_eq!(romeo.arrives(news).len(), 1);
+    let answer = "<presence xmlns='jabber:client' id='refresh' from='tybalt@capulet.lit/t' to='romeo@montague.lit/lane'/>";
+    assert!(romeo.arrives(answer).is_empty());
+    let told = romeo.path("capulet.lit", LOST);
+    assert!(
+        told.len() == 1 && told[0].contains("<status>news</status>"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn psa_40_a_contacts_client_that_asks_by_itself_is_answered_with_the_news_too() {
+    let mut benvolio = benvolio();
+    benvolio.knows_the_hash();
+    shows(&mut benvolio, JULIET, BENVOLIO, VER);
+    let seen = benvolio.loses("orchard");
+    assert!(seen.contains(&told(JULIET, "connection-paused")), "{seen:?}");
+    // It has unblocked benvolio (XEP-0191 §3.4).
+    let seen = benvolio.arrives(&format!(
+        "<presence xmlns='jabber:client' type='probe' from='{JULIET}' to='{BENVOLIO}'/>"
+    ));
+    let plain = format!("> <presence from='{BENVOLIO}/orchard' to='{JULIET}'>{STATUS}</presence>");
+    assert_eq!(seen, [plain, told(JULIET, "connection-paused")]);
+}
+
+#[test]
+fn psa_18_psa_20_a_repeat_that_comes_after_the_goodbye_is_no_presence() {
+    let mut romeo = Home::new(settings(), Flags::default());
+    romeo.knows_the_hash();
+    romeo.interested("lane");
+    let repeat = tybalt("connection-paused").replace("tybalt@capulet.lit/t", "juliet@capulet.lit/a");
+    romeo.says("lane", "<presence xmlns='jabber:client' type='unavailable'/>");
+    assert!(romeo.arrives(&repeat).is_empty());
+    // Who has shown itself to somebody hears of it.
+    romeo.says(
+        "lane",
+        "<presence xmlns='jabber:client' to='juliet@capulet.lit/a'/>",
+    );
+    let seen = romeo.arrives(&repeat);
+    assert!(seen.iter().any(|line| line.starts_with("lane<")), "{seen:?}");
+}
+
+#[test]
+fn psa_49_the_domain_of_a_new_contact_is_watched_before_anything_comes_from_there() {
+    let mut romeo = Home::new(settings(), Flags::default());
+    romeo.interested("lane");
+    romeo.says(
+        "lane",
+        "<presence xmlns='jabber:client' type='subscribe' to='paris@verona.lit'/>",
+    );
+    let watches = |home: &Home| home.seen.contains(&"watch verona.lit".to_owned());
+    assert!(!watches(&romeo));
+    let seen = romeo.arrives(
+        "<presence xmlns='jabber:client' type='subscribed' from='paris@verona.lit' to='romeo@montague.lit'/>",
+    );
+    assert!(seen.contains(&"watch verona.lit".to_owned()), "{seen:?}");
 }

@@ -50,7 +50,7 @@ fn lane(inside: &str) -> String {
 }
 
 #[test]
-fn psa_33_psa_12_psa_37_psa_39_contacts_are_told_of_the_pause_and_of_the_return() {
+fn psa_33_psa_12_psa_37_psa_39_c_24_contacts_are_told_of_the_pause_and_of_the_return() {
     let (mut benvolio, mut romeo) = two();
     benvolio.loses("orchard");
     assert_eq!(
@@ -65,7 +65,7 @@ fn psa_33_psa_12_psa_37_psa_39_contacts_are_told_of_the_pause_and_of_the_return(
 }
 
 #[test]
-fn psa_36_an_accepted_pause_of_bosh_counts_too() {
+fn psa_36_c_20_an_accepted_pause_of_bosh_counts_too() {
     let (mut benvolio, mut romeo) = two();
     let session = benvolio.id("orchard");
     benvolio.tell(Input::Paused {
@@ -348,7 +348,7 @@ fn juliet(benvolio: &mut Home, ver: &str) {
 }
 
 #[test]
-fn psa_07_psa_08_clients_elsewhere_that_ask_are_told_under_their_full_address() {
+fn psa_07_psa_08_c_18_c_19_clients_elsewhere_that_ask_are_told_under_their_full_address() {
     let (mut benvolio, _) = two();
     benvolio.interested("probe");
     let ver = benvolio.seen.iter().find(|line| line.contains("ver='")).unwrap();
@@ -431,6 +431,24 @@ fn psa_20_whom_the_user_blocks_is_not_told() {
     benvolio.says("orchard", "<iq xmlns='jabber:client' type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='romeo@montague.lit'/></block></iq>");
     romeo.takes_from(&mut benvolio);
     benvolio.loses("orchard");
+    assert!(romeo.takes_from(&mut benvolio).is_empty());
+}
+
+#[test]
+fn c_22_who_is_blocked_and_comes_and_goes_after_leave_was_taken_is_not_heard_of() {
+    let (mut benvolio, mut romeo) = two();
+    romeo.says("lane", "<iq xmlns='jabber:client' type='set' id='b'><block xmlns='urn:xmpp:blocking'><item jid='benvolio@montague.lit'/></block></iq>");
+    benvolio.takes_from(&mut romeo);
+    assert_eq!(
+        romeo.takes_from(&mut benvolio),
+        [
+            "lane< <presence from='benvolio@montague.lit/orchard' to='romeo@montague.lit/lane' type='unavailable'/>"
+        ]
+    );
+    benvolio.connects("phone");
+    benvolio.says("phone", "<presence xmlns='jabber:client'/>");
+    assert!(romeo.takes_from(&mut benvolio).is_empty());
+    benvolio.ends("phone");
     assert!(romeo.takes_from(&mut benvolio).is_empty());
 }
 

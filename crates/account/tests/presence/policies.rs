@@ -85,7 +85,7 @@ fn poke_18_the_time_is_a_setting() {
 }
 
 #[test]
-fn poke_23_poke_24_death_is_told_once_the_next_of_kin_know() {
+fn poke_23_poke_24_c_04_death_is_told_once_the_next_of_kin_know() {
     let dead = Flags {
         deceased: true,
         ..Flags::default()
@@ -132,7 +132,7 @@ fn poke_45_ten_pokes_ask_once_and_beyond_the_rate_nobody_answered() {
 }
 
 #[test]
-fn poke_29_a_servers_own_probe_is_answered_and_the_user_is_asked() {
+fn poke_29_c_09_a_servers_own_probe_is_answered_and_the_user_is_asked() {
     let mut home = home(PokeSettings::default(), Flags::default());
     let seen = home.arrives(&PROBE.replace("/balcony", ""));
     assert!(seen[0].starts_with("lane< <iq"), "{seen:?}");

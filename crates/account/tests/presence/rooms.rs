@@ -50,7 +50,7 @@ fn told(service: &str, annotation: &str) -> String {
 }
 
 #[test]
-fn psa_33_psa_39_psa_56_a_room_here_is_told_of_the_pause_as_another_server_would_tell_it() {
+fn psa_33_psa_39_psa_56_c_21_a_room_here_is_told_of_the_pause_as_another_server_would_tell_it() {
     let mut home = in_room("rooms.montague.lit");
     assert_eq!(home.loses("lane"), [told("rooms.montague.lit", PAUSED)]);
     assert_eq!(home.resumes("lane"), [told("rooms.montague.lit", BACK)]);

@@ -256,7 +256,7 @@ fn psa_51_a_new_role_of_one_out_of_reach_is_told_with_the_annotation() {
 }
 
 #[test]
-fn psa_62_bounces_of_this_server_remove_nobody_and_errors_of_the_other_side_do() {
+fn psa_62_c_17_bounces_of_this_server_remove_nobody_and_errors_of_the_other_side_do() {
     let mut stage = Stage::orchard();
     // The link breaks; what was on its way comes back before and after the room knows.
     let message = "<message type='groupchat' to='orchard@chats.shakespeare.lit'><body>O!</body></message>";

@@ -3,7 +3,7 @@
 use super::stage::{ASKS, BACK, BENVOLIO, JULIET, PAUSED, ROMEO, Stage, TYBALT, to};
 
 #[test]
-fn psa_56_psa_57_psa_33_the_room_tells_of_a_pause_in_its_own_name() {
+fn psa_56_psa_57_psa_33_c_21_the_room_tells_of_a_pause_in_its_own_name() {
     let mut stage = Stage::orchard();
     let seen = stage.session(
         JULIET,

@@ -399,6 +399,7 @@ impl World<Link> for Router {
             | Input::Suspended { .. }
             | Input::Resumed { .. }
             | Input::Failed { .. }
+            | Input::Heard
             | Input::Reached(_)
             | Input::Silent(_)
             | Input::Alive(_)

@@ -64,6 +64,7 @@ impl Router {
                     worker,
                 );
             }
+            Effect::Heard(pair) => self.tell_link(&pair, Input::Heard, worker),
             Effect::Refused { pair, obstacle } => self.refused(stream, &pair, &obstacle, worker),
             Effect::Verify(verification) => self.verify(stream, verification),
             Effect::VerifyAnswered {

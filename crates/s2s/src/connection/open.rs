@@ -311,11 +311,14 @@ impl Open {
         let domain = from.domainpart();
         let known =
             |(pair, carried): (&Pair, &Carried)| carried.ways.receives() && pair.remote.as_str() == domain;
-        if !self.pairs.iter().any(known) {
+        let Some((pair, _)) = self.pairs.iter().find(|entry| known(*entry)) else {
             return Err(Stop::error(
                 StreamCondition::InvalidFrom,
                 "The domain of the 'from' is not authenticated on this stream.",
             ));
+        };
+        if !self.announced {
+            turn.effect(Effect::Heard(pair.clone()));
         }
         // RFC 6120 §8.1.1.2
         if !turn.settings().serves(to.domainpart()) {

@@ -38,6 +38,9 @@ pub enum Effect {
         /// By what.
         method: Method,
     },
+    /// The peer says something for this pair, which is authenticated, before it is clear whether the stream is counted or goes
+    /// on with another: stanzas are taken, and none can be sent yet.
+    Heard(Pair),
     /// [`Input::Authorize`](crate::Input::Authorize), or an errand, came to nothing. The stream lives.
     Refused {
         /// The pair.

@@ -140,6 +140,7 @@ impl Unanswered {
             Effect::VerifyAnswered { verification, .. } => self.verify.retain(|one| one != verification),
             Effect::StartTls
             | Effect::Authenticated { .. }
+            | Effect::Heard(_)
             | Effect::Verify(_)
             | Effect::Unsolicited(_)
             | Effect::Managed(_)

@@ -38,6 +38,10 @@ impl Link {
                 self.state = State::Down { cause };
                 self.retry_later(step);
             }
+            // It was heard, and then the stream broke.
+            State::Up if self.streams.live().next().is_none() => self.broken(cause, step),
+            // The domain is back since that attempt began, and another has not been made yet.
+            State::Up if self.overtaken.take() == Some(attempt) => {}
             // Only the way out is missing.
             State::Up => {
                 self.refuse(cause, step);

@@ -31,6 +31,7 @@ impl Link {
                 // Whoever comes to us is there, whatever came of our last attempts: what waits is not kept waiting longer.
                 self.failures = 0;
                 self.retry_at = None;
+                self.overtaken = self.attempt;
             }
             self.up(step);
             self.reached(ways, step);

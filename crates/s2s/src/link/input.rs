@@ -72,6 +72,9 @@ pub enum Input {
         /// Why; [`Cause::Refused`] only if every target refused.
         cause: Cause,
     },
+    /// The domain says something on a stream that is authenticated and cannot carry anything yet: an attempt is about to
+    /// succeed ([`crate::Effect::Heard`]).
+    Heard,
     /// The answer to [`Effect::CheckReachability`].
     Reached(Result<(), Cause>),
     /// The peer is silent on a stream that is not counted ([`crate::Effect::Silent`]).

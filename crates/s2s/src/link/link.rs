@@ -41,6 +41,8 @@ pub struct Link {
     pub(super) lossy: bool,
     /// The attempt that is under way.
     pub(crate) attempt: Option<AttemptId>,
+    /// An attempt that began before the domain came to us: what comes of it says nothing of the domain as it is now.
+    pub(super) overtaken: Option<AttemptId>,
     pub(super) next_attempt: u64,
     /// Attempts that failed since the last success.
     pub(super) failures: u32,
@@ -53,11 +55,22 @@ pub struct Link {
     pub(super) checking: bool,
     /// Until when a broken stream is waited for.
     pub(super) hold_until: Option<Moment>,
+    /// Since when it is feared that something is lost on a broken stream that is still waited for.
+    pub(super) fear: Option<Fear>,
     /// Pings on their way: on which stream, and their identifiers.
     pub(super) pings: Vec<(StreamId, String)>,
     pub(crate) attempts: VecDeque<Arc<Attempt>>,
     /// The moments that were asked for.
     pub(super) armed: BTreeMap<Key, Moment>,
+}
+
+/// That what the peer had sent on a broken stream is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fear {
+    /// From this moment on.
+    From(Moment),
+    /// The watchers know.
+    Told,
 }
 
 /// What is at the other end.
@@ -161,6 +174,9 @@ impl Machine for Link {
             }
             Input::Ended { stream, end, remains } => self.ended(stream, end, remains, &mut step),
             Input::Failed { attempt, cause } => self.failed(attempt, cause, &mut step),
+            // Clauses §4.6: at once. What is said to it waits for that stream, instead of being refused.
+            Input::Heard if self.attempt.is_some() => self.up(&mut step),
+            Input::Heard => {}
             Input::Reached(outcome) => self.looked(outcome, &mut step),
             Input::Silent(stream) => self.ping(stream, token.unwrap_or_default(), &mut step),
             Input::Alive(stream) => {
@@ -236,6 +252,7 @@ impl Link {
             flaps: Flaps::default(),
             lossy: false,
             attempt: None,
+            overtaken: None,
             next_attempt: 0,
             failures: 0,
             failed_at: None,
@@ -243,6 +260,7 @@ impl Link {
             check_at: None,
             checking: false,
             hold_until: None,
+            fear: None,
             pings: Vec::new(),
             attempts: VecDeque::new(),
             armed: BTreeMap::new(),

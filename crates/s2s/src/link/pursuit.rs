@@ -2,7 +2,7 @@
 
 use machine::Moment;
 
-use super::link::{Kind, Link, State, Step};
+use super::link::{Fear, Kind, Link, State, Step};
 use super::{Cause, Effect, Key, Path};
 
 impl Link {
@@ -49,6 +49,7 @@ impl Link {
         self.pursue_connection(step);
         self.pursue_check(step);
         self.pursue_hold(step);
+        self.pursue_loss(step);
         self.pursue_oblivion(step);
     }
 
@@ -106,12 +107,34 @@ impl Link {
                 self.hold_until = None;
                 step.effect(Effect::GiveUp(stream));
             }
-            Some(_) => {}
+            Some(until) => self.arm(Key::Hold, until, step),
             None => {
                 let until = step.now + step.settings.hold;
                 self.hold_until = Some(until);
                 self.arm(Key::Hold, until, step);
             }
+        }
+    }
+
+    /// A broken stream that does not carry what is sent is waited for, but its peer may have given it up already, with what it
+    /// had sent on it, and have said so to nobody here.
+    fn pursue_loss(&mut self, step: &mut Step<'_>) {
+        let waits = self.streams.suspended().is_some() && self.streams.has_alternative();
+        match (waits, self.fear) {
+            (false, _) => self.fear = None,
+            (true, None) => {
+                // The peer holds on for as long, and both need not have noticed the break at the same time.
+                let at = step.now + 2 * step.settings.hold;
+                self.fear = Some(Fear::From(at));
+                self.arm(Key::Hold, at, step);
+            }
+            (true, Some(Fear::From(at))) if at > step.now => self.arm(Key::Hold, at, step),
+            (true, Some(Fear::From(_))) => {
+                self.fear = Some(Fear::Told);
+                self.lossy = true;
+                self.admit_losses(step);
+            }
+            (true, Some(Fear::Told)) => {}
         }
     }
 

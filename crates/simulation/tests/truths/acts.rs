@@ -52,6 +52,7 @@ impl Voyage {
         let person = &mut self.people[place];
         person.is_new |= person.available.is_none();
         person.available = Some(number);
+        person.lately.push(number);
         let caps = person.caps.child();
         // What a subscriber holds from now on is this.
         let (user, mut shown) = (person.user, std::mem::take(&mut person.shown));
@@ -65,6 +66,13 @@ impl Voyage {
     }
 
     fn hide(&mut self, place: usize) {
+        let (from, user) = (self.people[place].full.clone(), self.people[place].user);
+        for other in self.users().filter(|other| *other != user) {
+            let is_shown = |to: &String| user_of(to) == Some(other);
+            if self.lets_see(user, other) || self.people[place].shown.keys().any(is_shown) {
+                self.dismiss(&from, other, |_| true);
+            }
+        }
         let person = &mut self.people[place];
         person.available = None;
         person.shown.clear();
@@ -116,11 +124,8 @@ impl Voyage {
         }
         if self.people[place].shown.contains_key(&to) && self.dice.percent(60) {
             self.people[place].shown.remove(&to);
-            // Who ends it is not told how the other goes on (DCL-10).
-            if !self.lets_see(other, user) {
-                let told = &mut self.people[place].told;
-                told.retain(|from, _| user_of(from) != Some(other));
-            }
+            let from = self.people[place].full.clone();
+            self.dismiss(&from, other, |client| client == to || bare(other) == to);
             return self.say(place, &format!("<presence to='{to}' type='unavailable'/>"));
         }
         let number = self.number();
@@ -156,7 +161,12 @@ impl Voyage {
         self.grants.insert((user, viewer), (true, now));
         self.renounced.remove(&(user, viewer));
         self.note_doubt(user, viewer);
-        for person in self.people.iter_mut().filter(|person| person.user == user) {
+        // Who is not available has nothing else to show, and goes on showing that.
+        for person in self
+            .people
+            .iter_mut()
+            .filter(|person| person.user == user && person.available.is_some())
+        {
             person.shown.retain(|to, _| user_of(to) != Some(viewer));
         }
         self.say(
@@ -175,6 +185,14 @@ impl Voyage {
         let renounces = self.dice.percent(30);
         let by = if renounces { viewer } else { user };
         let Some(place) = self.client_of(by) else { return };
+        let gone = self.people(|person| {
+            let is_shown = person.shown.keys().any(|to| user_of(to) == Some(viewer));
+            person.user == user && (person.available.is_some() || is_shown)
+        });
+        for place in gone {
+            let from = self.people[place].full.clone();
+            self.dismiss(&from, viewer, |_| true);
+        }
         if renounces {
             self.renounced.insert((user, viewer));
             self.note_doubt(user, viewer);
@@ -194,6 +212,22 @@ impl Voyage {
         );
     }
 
+    /// This address says goodbye to clients of a user: they no longer show themselves to it in particular, and it is not told
+    /// how they go on (RFC 6121 §4.6.1, DCL-10).
+    fn dismiss(&mut self, from: &str, other: User, is_meant: impl Fn(&str) -> bool) {
+        let mut dismissed = Vec::new();
+        for client in self.people.iter_mut().filter(|client| client.user == other) {
+            if is_meant(&client.full)
+                && let Some(number) = client.shown.remove(from)
+            {
+                dismissed.push((client.full.clone(), number));
+            }
+        }
+        if let Some(person) = self.people.iter_mut().find(|person| person.full == from) {
+            person.dismissed.extend(dismissed);
+        }
+    }
+
     /// A change of a subscription may not arrive while the way is in trouble: then the rosters say different things, and no
     /// server knows. The same when one who asks and one who refuses do so at the same time.
     fn note_doubt(&mut self, user: User, viewer: User) {
@@ -203,6 +237,13 @@ impl Voyage {
         } else if self.lets_see(user, viewer) && !self.renounced.contains(&(user, viewer)) {
             self.unsure.remove(&(user, viewer));
         }
+    }
+
+    /// What was changed in this step may not have arrived.
+    fn lose_changes(&mut self, is_between: impl Fn(usize, usize) -> bool) {
+        let lost = self.changed.iter().copied();
+        self.unsure
+            .extend(lost.filter(|(one, other)| is_between(server_of(*one), server_of(*other))));
     }
 
     pub(crate) fn client_of(&self, user: User) -> Option<usize> {
@@ -222,6 +263,10 @@ impl Voyage {
             return;
         };
         let word = if self.blocks.remove(&(user, other)).is_some() {
+            // The answers to the questions that this causes may repeat what has come meanwhile.
+            for person in self.people.iter_mut().filter(|person| person.user == user) {
+                person.is_new = true;
+            }
             "unblock"
         } else {
             self.blocks.insert((user, other), now);
@@ -254,10 +299,6 @@ impl Voyage {
         }
         person.caps = caps;
         person.is_new = true;
-        if !matches!(caps, Caps::Wants(_)) {
-            // It does not look at annotations any more, and is not told when they are over (PSA-05).
-            person.told.values_mut().for_each(|view| view.marks.clear());
-        }
         if person.answers == Answers::Never {
             person.answers = Answers::AtOnce;
         }
@@ -281,6 +322,7 @@ impl Voyage {
             (Reach::BlackHole, 7..) => (Reach::Refused, true),
         };
         self.tell(|| format!("the way {pair:?} is {reach:?}, cut: {cuts}"));
+        self.lose_changes(|here, there| (here.min(there), here.max(there)) == pair);
         self.servers.set_way(pair.0, pair.1, reach);
         if cuts {
             self.servers.cut_between(pair.0, pair.1);
@@ -300,6 +342,7 @@ impl Voyage {
         let (server, now) = (self.dice.below(self.count), self.now());
         self.tell(|| format!("server {server} is killed and started"));
         self.servers.crash(server);
+        self.lose_changes(|here, there| here != there && (here == server || there == server));
         for person in self
             .people
             .iter_mut()

@@ -6,7 +6,7 @@ use c2s::Transport;
 use simulation::{Client, Heard, Login, Mechanism, Say};
 use xml::Element;
 
-use crate::people::{Answers, Caps, DOMAINS, Line, Person, USERS, User, bare, server_of};
+use crate::people::{Answers, Caps, DOMAINS, Line, Person, USERS, User, bare, server_of, user_of};
 use crate::voyage::Voyage;
 
 /// Clients at the same time.
@@ -66,8 +66,11 @@ impl Voyage {
             answers,
             questions: Vec::new(),
             available: None,
+            lately: Vec::new(),
             shown: BTreeMap::new(),
             told: BTreeMap::new(),
+            dismissed: BTreeMap::new(),
+            merged: 0,
             is_new: true,
             roster: None,
         });
@@ -120,6 +123,7 @@ impl Voyage {
         if is_closed && self.people[place].line == Line::On {
             return Err(format!("{} was thrown out", self.people[place].full));
         }
+        self.people[place].merged = self.merged_by(server_of(self.people[place].user));
         Ok(!bytes.is_empty())
     }
 
@@ -229,6 +233,13 @@ impl Voyage {
                 self.people[place].roster = Some(items.collect());
             }
             return;
+        }
+        if attribute("type") == "result" && attribute("id") == "block" {
+            // Whoever is blocked from now on may have been heard before the server knew.
+            let user = self.people[place].user;
+            let blocks = &self.blocks;
+            let told = &mut self.people[place].told;
+            told.retain(|from, _| user_of(from).is_none_or(|other| !blocks.contains_key(&(user, other))));
         }
         if attribute("type") != "get" {
             return;

@@ -161,10 +161,17 @@ pub(crate) struct Person {
     pub(crate) questions: Vec<(String, String, String)>,
     /// The number in its last broadcast.
     pub(crate) available: Option<u64>,
+    /// The numbers of what it has broadcast in this step, and of what was so before.
+    pub(crate) lately: Vec<u64>,
     /// To whom it has shown itself besides, by the address that it wrote on it, with the number.
     pub(crate) shown: BTreeMap<String, u64>,
     /// What it was told, by full address.
     pub(crate) told: BTreeMap<String, View>,
+    /// Of whom of these nobody need tell it more: they had shown themselves to its address, and that has said goodbye to them
+    /// (RFC 6121 §4.6.1). With the number that it was shown.
+    pub(crate) dismissed: BTreeMap<String, u64>,
+    /// How many annotations its server had merged when it listened last (PSA-45).
+    pub(crate) merged: u64,
     /// Whether something happened to it in this step that makes more than usual possible.
     pub(crate) is_new: bool,
     /// The roster, by who is on it, once it was asked for.
@@ -193,9 +200,21 @@ impl Person {
     pub(crate) fn interest(&self) -> Interest {
         match self.caps.interest() {
             Interest::Must if self.questions.is_empty() && !self.is_new => Interest::Must,
+            // Who has not said what it can is asked without a hash that its answer could belie.
+            Interest::MustNot if self.caps == Caps::Boasts && self.available.is_none() => Interest::May,
             Interest::MustNot if !self.is_new => Interest::MustNot,
             Interest::Must | Interest::May | Interest::MustNot => Interest::May,
         }
+    }
+
+    /// Whether it says that it wants annotations, and has answered whoever has asked.
+    pub(crate) fn asks(&self) -> bool {
+        self.caps.interest() == Interest::Must && self.questions.is_empty()
+    }
+
+    /// Whether its server may know that it looks at annotations.
+    pub(crate) fn looks(&self) -> bool {
+        self.caps.interest() != Interest::MustNot && self.questions.is_empty()
     }
 
     /// The number that this user was given last by it, if it was given one.

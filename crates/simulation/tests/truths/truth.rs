@@ -24,10 +24,15 @@ impl Voyage {
         let Some(sender) = user_of(&told.from) else {
             return Ok(());
         };
-        let person = &self.people[place];
+        let person = &mut self.people[place];
         if told.from == person.full {
+            if told.kind.as_deref() == Some("unavailable") {
+                // What came before that was said to who was still there.
+                person.told.clear();
+            }
             return Ok(());
         }
+        let person = &self.people[place];
         let heard = || format!("hears {}", element.as_str());
         if let Some(since) = self.blocks.get(&(person.user, sender))
             && *since < self.step_began
@@ -56,6 +61,7 @@ impl Voyage {
     }
 
     fn forget(&mut self, place: usize, from: &str) {
+        self.people[place].dismissed.remove(from);
         let told = &mut self.people[place].told;
         match from.contains('/') {
             true => drop(told.remove(from)),
@@ -64,6 +70,7 @@ impl Voyage {
     }
 
     fn hear_available(&mut self, place: usize, sender: User, told: Told) -> Result<(), String> {
+        let is_last_word = self.is_last_word(place);
         let person = &self.people[place];
         let before = person.told.get(&told.from);
         // An answer to a probe of one resource says only that it is there.
@@ -74,7 +81,7 @@ impl Voyage {
             return Err("that is not for this user".to_owned());
         }
         for (by, state) in &told.marks {
-            self.check_mark(person, sender, &told, by, state)?;
+            self.check_mark(person, sender, &told, by, state, is_last_word)?;
         }
         let is_marked = !told.marks.is_empty();
         let content = match (told.number, before) {
@@ -91,22 +98,22 @@ impl Voyage {
             content,
             marks,
         };
-        let is_last_word = self.is_last_word(person, sender, &told.from);
         if is_marked && before == Some(&view) && !person.is_new && person.is_watching() && !is_last_word {
             return Err("that was told before".to_owned());
         }
         self.seen.annotations += usize::from(is_marked);
         let from = told.from;
-        self.heard.insert((person.full.clone(), from.clone()), self.now());
+        let dismissed = &mut self.people[place].dismissed;
+        dismissed.retain(|whom, before| *whom != from || *before == number);
         self.people[place].told.insert(from, view);
         Ok(())
     }
 
-    /// What is told, taken back and told again in one moment after an outage is told by its last word (PSA-45), which may be
-    /// what the client was told before.
-    fn is_last_word(&self, person: &Person, sender: User, from: &str) -> bool {
-        self.is_troubled(server_of(person.user), server_of(sender))
-            && self.heard.get(&(person.full.clone(), from.to_owned())) == Some(&self.now())
+    /// What is told, taken back and told again before the client could take it is told by its last word (PSA-45), which may be
+    /// what the client was told before. So it is only where the client's server has merged annotations since it listened.
+    fn is_last_word(&mut self, place: usize) -> bool {
+        let (server, before) = (server_of(self.people[place].user), self.people[place].merged);
+        self.merged_by(server) > before
     }
 
     fn check_mark(
@@ -116,6 +123,7 @@ impl Voyage {
         told: &Told,
         by: &str,
         state: &str,
+        is_last_word: bool,
     ) -> Result<(), String> {
         let (ours, theirs) = (DOMAINS[server_of(person.user)], DOMAINS[server_of(sender)]);
         let fits = match state {
@@ -136,7 +144,7 @@ impl Voyage {
         let before = person.told.get(&told.from);
         if state.is_empty() && !person.is_new {
             let was_marked = before.is_some_and(|view| view.marks.contains_key(by));
-            if !was_marked && !self.is_last_word(person, sender, &told.from) {
+            if !was_marked && !is_last_word {
                 return Err(format!("{by} takes back what it has not said (PSA-14, PSA-39)"));
             }
         }
@@ -156,12 +164,18 @@ impl Voyage {
         let (mut wrong, mut alarms) = (BTreeMap::new(), BTreeMap::new());
         for viewer in self.people.iter().filter(|person| person.is_watching()) {
             for (from, view) in &viewer.told {
-                let Some(sender) = user_of(from) else { continue };
+                let Some(sender) = user_of(from).filter(|_| !viewer.dismissed.contains_key(from)) else {
+                    continue;
+                };
                 self.seen.compared += 1;
                 self.seen.doubtful += usize::from(!view.marks.is_empty());
                 let key = (viewer.full.clone(), from.clone());
                 let (here, there) = (server_of(viewer.user), server_of(sender));
                 if let Some(why) = self.what_is_wrong(viewer, sender, from, view) {
+                    if !viewer.asks() {
+                        // Of those who ask for annotations it must be told from then on.
+                        continue;
+                    }
                     let since = *self.wrong.get(&key).unwrap_or(&now);
                     let grace = self.grace(here, there);
                     if viewer.interest() == Interest::Must && now.since(since) > grace {
@@ -171,7 +185,10 @@ impl Voyage {
                         ));
                     }
                     wrong.insert(key, since);
-                } else if let Some(why) = self.what_is_needless(here, there, from, view) {
+                } else if let Some(why) = self
+                    .what_is_needless(here, there, from, view)
+                    .filter(|_| viewer.looks())
+                {
                     let since = *self.alarms.get(&key).unwrap_or(&now);
                     if now.since(since) > self.patience(here, there) {
                         return Err(format!(
@@ -315,7 +332,11 @@ impl Voyage {
 
     fn check_all(&mut self) -> Result<(), String> {
         for viewer in self.people.iter().filter(|person| person.is_watching()) {
-            for (from, view) in &viewer.told {
+            for (from, view) in viewer
+                .told
+                .iter()
+                .filter(|(from, _)| !viewer.dismissed.contains_key(*from))
+            {
                 if let Some(why) =
                     user_of(from).and_then(|sender| self.what_is_wrong(viewer, sender, from, view))
                 {
@@ -324,7 +345,10 @@ impl Voyage {
                         viewer.full
                     ));
                 }
-                if !view.marks.is_empty() && self.people.iter().all(|person| !person.is_paused()) {
+                if viewer.looks()
+                    && !view.marks.is_empty()
+                    && self.people.iter().all(|person| !person.is_paused())
+                {
                     return Err(format!("{} doubts at rest that {from} is {view:?}", viewer.full));
                 }
             }

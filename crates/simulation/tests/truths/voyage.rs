@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use account::Suppression;
 use machine::Moment;
 use simulation::{Dice, Passwords, Reach, Servers, Settings, Telling};
 
@@ -54,8 +55,6 @@ pub(crate) struct Voyage {
     /// Who may ever be told of the presence with this number.
     permits: BTreeSet<(u64, User)>,
     pub(crate) ways: BTreeMap<(usize, usize), Way>,
-    /// When a client heard last of a full address.
-    pub(crate) heard: BTreeMap<(String, String), Moment>,
     /// Views that are not so and do not say so, and since when.
     pub(crate) wrong: BTreeMap<(String, String), Moment>,
     /// Views that say that they may not be so while all is well, and since when.
@@ -120,7 +119,6 @@ impl Voyage {
             directed: BTreeSet::new(),
             permits: BTreeSet::new(),
             ways,
-            heard: BTreeMap::new(),
             wrong: BTreeMap::new(),
             alarms: BTreeMap::new(),
             step_began: Moment::default(),
@@ -183,6 +181,7 @@ impl Voyage {
         self.changed.clear();
         for person in &mut self.people {
             person.is_new = false;
+            person.lately = person.available.into_iter().collect();
         }
         for _ in 0..1 + self.dice.below(2) {
             self.act();
@@ -243,14 +242,23 @@ impl Voyage {
                 if block.is_some_and(|since| *since < self.step_began) {
                     continue;
                 }
-                if self.lets_see(person.user, *viewer) {
-                    permits.extend(person.available.map(|number| (number, *viewer)));
+                // What another resource says may come before what takes the right away.
+                let was_seen = self.changed.contains(&(person.user, *viewer));
+                if was_seen || self.lets_see(person.user, *viewer) {
+                    // What it was a moment ago may still be said when somebody is unblocked.
+                    permits.extend(person.lately.iter().map(|number| (*number, *viewer)));
                 }
                 let shown = person.shown.iter().filter(|(to, _)| user_of(to) == Some(*viewer));
                 permits.extend(shown.map(|(_, number)| (*number, *viewer)));
             }
         }
         self.permits.extend(permits);
+    }
+
+    /// How many annotations a server has not sent because a newer one says all that they say.
+    pub(crate) fn merged_by(&mut self, server: usize) -> u64 {
+        let router = self.servers.at(server).router();
+        router.presence_figures().suppressions(Suppression::Coalesced)
     }
 
     pub(crate) fn may_ever_see(&self, viewer: User, number: u64) -> bool {

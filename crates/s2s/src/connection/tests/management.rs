@@ -42,6 +42,20 @@ fn counted() -> World {
 }
 
 #[test]
+fn clauses_4_6_psa_31_whoever_speaks_before_it_is_clear_what_counts_is_known_to_be_there() {
+    let mut world = World::accepted(errand(), settings(), SM);
+    world.send(&from_juliet(1));
+    assert_eq!(world.routed.len(), 1);
+    assert_eq!(world.authenticated, []);
+    let noted = world.noted();
+    assert!(noted.len() == 1 && noted[0].starts_with("heard"), "{noted:?}");
+    world.send(&enabled(""));
+    world.noted();
+    world.send(&from_juliet(2));
+    assert_eq!(world.noted(), [] as [&str; 0]);
+}
+
+#[test]
 fn xep0198_3_we_ask_to_be_counted_once_we_are_accepted() {
     let mut world = World::accepted(errand(), settings(), SM);
     assert_eq!(world.heard(), ENABLE);

@@ -282,6 +282,7 @@ impl World {
         match effect {
             Effect::StartTls => self.notes.push("start tls".into()),
             Effect::Authenticated { pair, ways, method } => self.authenticated.push((pair, ways, method)),
+            Effect::Heard(pair) => self.notes.push(format!("heard {pair:?}")),
             Effect::Refused { pair, obstacle } => self.refused.push((pair, obstacle)),
             Effect::Verify(verification) => self.verify.push(verification),
             Effect::VerifyAnswered {

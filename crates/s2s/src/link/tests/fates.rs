@@ -308,6 +308,43 @@ fn a_full_stream_is_tried_again_and_nothing_overtakes() {
 }
 
 #[test]
+fn a_stream_that_breaks_again_is_waited_for_as_long_and_no_longer() {
+    let (mut world, first) = World::up();
+    let other = world.carried(Ways::Both);
+    let breaks = |stream| Input::Suspended {
+        stream,
+        cause: Cause::RemoteClosed,
+    };
+    world.send(CHAT, "1");
+    world.input(breaks(first));
+    world.input(Input::Alive(other));
+    world.pass(3.0);
+    let by = StreamId(99);
+    let mailbox = Mailbox::new(Limits {
+        stanzas: 10,
+        bytes: 1 << 20,
+    });
+    world.input(Input::Resumed {
+        stream: first,
+        by,
+        ways: Ways::Both,
+        mailbox,
+    });
+    world.pass(1.0);
+    world.input(breaks(by));
+    world.input(Input::Alive(other));
+    world.notes.clear();
+    world.pass(4.0);
+    assert!(!world.notes.contains(&"give up 99".to_owned()), "not yet");
+    world.pass(2.0);
+    assert!(
+        world.notes.contains(&"give up 99".to_owned()),
+        "{:?}",
+        world.notes
+    );
+}
+
+#[test]
 fn a_closed_mailbox_holds_up_what_comes_until_its_remains_are_back() {
     let (mut world, stream) = World::up();
     world.send(CHAT, "1");

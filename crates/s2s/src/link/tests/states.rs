@@ -35,6 +35,41 @@ fn a_fresh_link_is_as_it_is_since_it_came_into_being() {
 }
 
 #[test]
+fn an_attempt_that_began_before_the_domain_came_to_us_refuses_nothing() {
+    let mut world = World::down();
+    world.pass(60.0);
+    assert_eq!(world.connects.len(), 1);
+    world.carried(Ways::In);
+    world.send(PRESENCE, "1");
+    // It went to where the domain was not to be reached.
+    world.fail(Cause::Timeout);
+    assert_eq!(world.returned(), fates(&[]));
+    assert_eq!(world.connects.len(), 1, "another is made at once");
+    world.fail(Cause::Timeout);
+    assert_eq!(
+        world.returned(),
+        fates(&[("1", "remote-server-timeout")]),
+        "only the way out is missing"
+    );
+}
+
+#[test]
+fn clauses_4_6_psa_31_a_domain_that_is_heard_on_a_stream_that_cannot_carry_yet_is_up() {
+    let mut world = World::down();
+    world.input(Input::Heard);
+    assert_eq!(world.state(), StateName::Down, "not on ours");
+    world.pass(60.0);
+    world.told();
+    world.input(Input::Heard);
+    assert_eq!((world.state(), world.told()), (StateName::Up, vec![Path::Clear]));
+    world.send(PRESENCE, "1");
+    assert_eq!(world.returned(), fates(&[]), "it waits for that stream");
+    // And if that breaks meanwhile it is like any other.
+    world.fail(GONE);
+    assert_eq!(world.state(), StateName::Suspect);
+}
+
+#[test]
 fn clauses_4_6_psa_31_a_stream_in_either_direction_makes_it_up_at_once() {
     for ways in [Ways::In, Ways::Out, Ways::Both] {
         let mut world = World::new();
@@ -114,7 +149,7 @@ fn clauses_4_6_a_look_that_comes_too_late_changes_nothing() {
 }
 
 #[test]
-fn clauses_4_6_psa_46_an_ungraceful_loss_is_suspect_and_reconnected_at_once() {
+fn clauses_4_6_psa_46_c_23_an_ungraceful_loss_is_suspect_and_reconnected_at_once() {
     for cause in [Cause::RemoteClosed, Cause::Timeout, Cause::Tls] {
         let (mut world, stream) = World::up();
         world.end(stream, End::Broken(cause));

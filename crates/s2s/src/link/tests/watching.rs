@@ -88,6 +88,22 @@ fn psa_30_after_a_break_that_nobody_was_told_of_watchers_know_that_something_may
 }
 
 #[test]
+fn psa_30_a_broken_stream_that_its_peer_may_have_given_up_is_reason_enough_to_ask_once() {
+    let (mut world, carrier) = watched(1);
+    let other = world.carried(Ways::In);
+    world.input(Input::Suspended {
+        stream: other,
+        cause: Cause::Timeout,
+    });
+    world.input(Input::Alive(carrier));
+    world.pass(9.0);
+    assert!(world.renewed.is_empty(), "it may be resumed");
+    world.pass(60.0);
+    assert_eq!(world.renewed, [vec![watcher(0)]]);
+    assert_eq!(world.told(), [], "PSA-48: a short break is silent");
+}
+
+#[test]
 fn whoever_stops_watching_is_told_nothing_more() {
     let (mut world, stream) = watched(150);
     world.lose(stream);
