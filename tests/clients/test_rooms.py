@@ -1,5 +1,7 @@
 """Two and three people in a room, with a client library that nobody here wrote (XEP-0045)."""
 
+from xml.etree import ElementTree
+
 from slixmpp.exceptions import IqError, PresenceError
 
 from client import settled
@@ -126,3 +128,57 @@ class Rooms(Scenario):
         await romeo.plugin["xep_0045"].destroy(self.room(), reason="over")
         gone = await juliet.hears_presence("unavailable", f"{self.room()}/juliet")
         self.assertIsNotNone(gone.xml.find(f".//{MUC_USER}destroy"))
+
+    async def test_a_word_aside_another_name_and_who_may_what(self):
+        romeo, juliet = await self.owner(), await self.person("juliet")
+        await self.enters(juliet, "juliet")
+        # §7.5: only romeo hears it, under her name in the room.
+        juliet.chat(f"{self.room()}/romeo", "aside", "chat")
+        aside = await romeo.hears_body("aside")
+        self.assertEqual(str(aside["from"]), f"{self.room()}/juliet")
+        # §7.6.
+        juliet.send_presence(pto=f"{self.room()}/capulet")
+        await self.hears_code(romeo, 303)
+        await romeo.hears_presence("available", f"{self.room()}/capulet")
+        await settled(romeo, juliet)
+        self.assertEqual(self.occupants(romeo), {"romeo", "capulet"})
+        # §9.3, §9.6: she becomes a member, and then a moderator.
+        rooms = romeo.plugin["xep_0045"]
+        await rooms.set_affiliation(self.room(), "member", jid=self.user("juliet"))
+        await rooms.set_role(self.room(), "capulet", "moderator")
+        members = await rooms.get_affiliation_list(self.room(), "member")
+        self.assertEqual([str(jid) for jid in members], [self.user("juliet")])
+        self.assertEqual(set(await rooms.get_roles_list(self.room(), "moderator")), {"romeo", "capulet"})
+
+    async def test_an_invitation_and_what_there_is_to_be_found(self):
+        romeo, juliet = await self.owner(), await self.person("juliet")
+        # §7.8.2.
+        romeo.plugin["xep_0045"].invite(self.room(), self.user("juliet"), reason="come")
+        invitation = await juliet.hears(lambda s: s.name == "message" and s.xml.find(f".//{MUC_USER}invite") is not None)
+        self.assertEqual(str(invitation["from"]), self.room())
+        # XEP-0249.
+        romeo.register_plugin("xep_0249")
+        juliet.register_plugin("xep_0249")
+        romeo.plugin["xep_0249"].send_invitation(juliet.boundjid, self.room(), reason="do come")
+        await juliet.hears(lambda s: s.name == "message" and s.xml.find("{jabber:x:conference}x") is not None)
+        # §6.3, §6.4.
+        juliet.register_plugin("xep_0030")
+        items = await juliet.plugin["xep_0030"].get_items(ROOMS)
+        self.assertIn(self.room(), {str(item[0]) for item in items["disco_items"]["items"]})
+        info = await juliet.plugin["xep_0030"].get_info(self.room())
+        self.assertIn("http://jabber.org/protocol/muc", info["disco_info"]["features"])
+        # XEP-0410 §3.3, and §7.10.
+        juliet.register_plugin("xep_0199")
+        with self.assertRaises(IqError) as outside:
+            await juliet.plugin["xep_0199"].send_ping(f"{self.room()}/juliet")
+        self.assertEqual(outside.exception.condition, "not-acceptable")
+        await self.enters(juliet, "juliet")
+        await juliet.plugin["xep_0199"].send_ping(f"{self.room()}/juliet")
+        register = juliet.make_iq_set(ito=self.room())
+        register.append(ElementTree.fromstring(
+            "<query xmlns='jabber:iq:register'><x xmlns='jabber:x:data' type='submit'><field var='FORM_TYPE'>"
+            "<value>http://jabber.org/protocol/muc#register</value></field><field var='muc#register_roomnick'>"
+            "<value>juliet</value></field></x></query>"))
+        await register.send()
+        members = await romeo.plugin["xep_0045"].get_affiliation_list(self.room(), "member")
+        self.assertEqual([str(jid) for jid in members], [self.user("juliet")])

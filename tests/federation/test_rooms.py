@@ -64,6 +64,27 @@ class Rooms:
                          [f"{{urn:xmpp:psa}}{state}"] if state else [])
         self.assertEqual(annotated.find(ITEM).get("role"), "participant")
 
+    async def knows_of_the_hall(self):
+        """Romeo, who is in a room elsewhere, is told by his own server that it is out of reach (PSA-28)."""
+        annotated = await self.romeo.hears(
+            lambda s: s.tag == CLIENT + "presence" and s.get("from") == f"{HALL}/juliet" and s.find(ANNOTATION) is not None,
+            "an annotation of juliet in the hall", 60)
+        annotation = annotated.find(ANNOTATION)
+        self.assertEqual(annotation.get("from"), HERE)
+        self.assertIsNotNone(annotation.find("{urn:xmpp:psa}server-unavailable"))
+
+    async def knows_the_truth_of_the_hall(self, before):
+        """And afterwards whether he is still in (PSA-67): juliet is there without a doubt, or he is out."""
+        def is_truth(stanza):
+            if stanza.tag != CLIENT + "presence" or any(stanza is other for other in before):
+                return False
+            annotation = stanza.find(ANNOTATION)
+            is_clear = annotation is None or len(annotation) == 0
+            is_out = stanza.get("type") == "unavailable" and "110" in codes(stanza)
+            return (stanza.get("from") == f"{HALL}/juliet" and stanza.get("type") is None and is_clear
+                    or stanza.get("from") == f"{HALL}/romeo" and is_out)
+        await self.romeo.hears(is_truth, "what is so in the hall", 60)
+
     def nobody_left(self):
         """Nobody was told that anybody is out of a room."""
         for client in (self.romeo, self.mercutio, self.juliet):
@@ -71,7 +92,7 @@ class Rooms:
                     and s.get("type") == "unavailable" and s.get("from", "").startswith(self.keeping)]
             self.assertEqual(gone, [], client.jid)
 
-    async def test_psa_51_psa_53_psa_66_an_outage_is_told_survived_and_made_up_for(self):
+    async def test_psa_28_psa_51_psa_53_psa_66_psa_67_an_outage_is_told_survived_and_made_up_for(self):
         self.lab()
         relays = []
         for domain, server, address in ((HERE, self.here, "127.0.7.31"), (THERE, self.there, "127.0.7.32")):
@@ -84,9 +105,11 @@ class Rooms:
             await relay.refuse()
         await self.hears_of_juliet("server-unavailable")
         self.figure("the way is cut; known in the room after", f"{time.monotonic() - started:.1f} s")
+        await self.knows_of_the_hall()
         for number in range(3):
             self.romeo.say(GARDEN, f"can you hear me {number}")
             await self.mercutio.hears_body(f"can you hear me {number}", GARDEN)
+        before = list(self.romeo.heard)
         for relay in relays:
             await relay.start()
         started = time.monotonic()
@@ -95,6 +118,7 @@ class Rooms:
             missed = await self.juliet.hears_body(f"can you hear me {number}", GARDEN)
             self.assertIsNotNone(missed.find(DELAY))
         self.figure("the way is back; what was said is there after", f"{time.monotonic() - started:.1f} s")
+        await self.knows_the_truth_of_the_hall(before)
         await self.converse("and again", self.keeping)
         again = [s for s in self.juliet.heard if (s.findtext(CLIENT + "body") or "").startswith("can you")]
         self.assertEqual(again, [], "once each")
