@@ -339,3 +339,40 @@ fn xep0198_5_over_a_restart_copies_of_one_message_stay_copies() {
     let late = heard(&mut world, again);
     assert_eq!(late.matches("<body>hi</body>").count(), 1, "{late}");
 }
+
+/// A room that is kept takes no memory while nobody is in it, and is counted all the same.
+#[test]
+fn xep0045_10_1_a_room_that_nobody_is_in_is_not_in_memory() {
+    let mut settings = Settings::default();
+    settings.limits.rooms_per_account = 30;
+    settings.limits.directed_presences = 30;
+    let mut world = World::new(1, settings, Turns::InOrder);
+    world.create_account("romeo@example.com", "secret");
+    let romeo = romeo(&mut world);
+    let say = |world: &mut World, what: &dyn Fn(usize) -> String| {
+        for room in 0..30 {
+            world.say(romeo, what(room).as_bytes());
+            world.pass(Duration::from_secs(1));
+            world.hear(romeo);
+        }
+    };
+    let presence = |room: usize, kind: &str, inside: &str| {
+        format!("<presence{kind} to='room{room}@rooms.example.com/romeo'>{inside}</presence>")
+    };
+    say(&mut world, &|room| {
+        presence(room, "", "<x xmlns='http://jabber.org/protocol/muc'/>")
+    });
+    say(&mut world, &|room| {
+        format!(
+            "<iq type='set' id='{room}' to='room{room}@rooms.example.com'>\
+             <query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'>\
+             <field var='muc#roomconfig_persistentroom'><value>1</value></field></x></query></iq>"
+        )
+    });
+    let stored = |world: &World| world.router().stored_rooms().values().sum::<usize>();
+    assert_eq!(world.router().rooms_in_memory().len(), 30);
+    assert_eq!(stored(&world), 30);
+    say(&mut world, &|room| presence(room, " type='unavailable'", ""));
+    assert!(world.router().rooms_in_memory().is_empty());
+    assert_eq!(stored(&world), 30);
+}
