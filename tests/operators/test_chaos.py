@@ -15,7 +15,7 @@ import time
 import unittest
 
 from servers import Balcony, free_port
-from test_prometheus import DASHBOARDS, SERIES_MAX, Prometheus, fetch, metrics_address, queries, wait
+from test_prometheus import DASHBOARDS, PATIENCE, SERIES_MAX, Prometheus, fetch, metrics_address, queries, wait
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LIST = ROOT / "docs/metrics.md"
@@ -25,7 +25,7 @@ ROOMS = f"rooms.{HOSTS[0]}"
 SM = "urn:xmpp:sm:3"
 SCRAPES = 20
 TRIES = 5
-# A build for tests on a busy machine; docs/benchmarks.md has the figure of a release.
+# Of processor time, in a build for tests; docs/benchmarks.md has the figure of a release.
 SCRAPE_SECONDS_MAX = 2
 
 
@@ -223,16 +223,23 @@ class BadDay(unittest.TestCase):
         raise AssertionError(wire.ElementTree.tostring(answer))
 
     def test_every_query_of_the_dashboards_returns_data(self):
-        empty = []
-        for dashboard in DASHBOARDS:
-            for title, expression in queries(dashboard):
+        empty = [(dashboard.name, title, expression) for dashboard in DASHBOARDS
+                 for title, expression in queries(dashboard)]
+        deadline = time.monotonic() + PATIENCE
+        # On a machine that is busy a scrape may come too late; the next one brings what is missing.
+        while True:
+            for query in tuple(empty):
+                name, title, expression = query
                 result = self.prometheus.query(expression)
-                if not result:
-                    empty.append((dashboard.name, title, expression))
-                elif dashboard.name == "federation.json":
+                if result:
+                    empty.remove(query)
+                if result and name == "federation.json":
                     shown = ", ".join(f"{'/'.join(v for k, v in row['metric'].items() if k != '__name__')}={row['value'][1]}"
                                       for row in result[:6])
                     print(f"    {title}: {shown}", flush=True)
+            if not empty or time.monotonic() > deadline:
+                break
+            time.sleep(1)
         self.assertEqual(empty, [])
 
     def test_series_of_10_hosts_and_50_peers_stay_below_the_bound(self):
@@ -252,7 +259,7 @@ class BadDay(unittest.TestCase):
             size = len(fetch(f"http://{self.address}/metrics"))
         spent, took = (cpu() - before) / SCRAPES, (time.monotonic() - started) / SCRAPES
         print(f"    a scrape: {took * 1e3:.1f} ms, {spent * 1e3:.1f} ms of CPU, {size / 1024:.0f} KiB", flush=True)
-        self.assertLess(took, SCRAPE_SECONDS_MAX)
+        self.assertLess(spent, SCRAPE_SECONDS_MAX)
 
     def test_promtool_finds_nothing_wrong_with_the_figures(self):
         done = subprocess.run(["promtool", "check", "metrics"], input=fetch(f"http://{self.address}/metrics"),
