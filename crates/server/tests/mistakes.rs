@@ -339,6 +339,10 @@ fn what_contradicts_itself_is_refused() {
             "limits.unauthenticated_time: leaves no time at all",
         ),
         (
+            "[s2s]\nquiet_time = \"31s\"",
+            "s2s.quiet_time: is shorter than a second or longer than half a minute",
+        ),
+        (
             "[psa]\npause_delay = \"1m\"",
             "psa.pause_delay: is longer than ten seconds",
         ),
