@@ -106,17 +106,22 @@ impl Account {
         let Some(from) = parcel.parcel().from().cloned().filter(|_| psa.enabled) else {
             return without_annotation(parcel, truth);
         };
-        // PSA-20: a repeat, or an answer that comes too late, is no presence for a client that has said goodbye since and has
-        // not shown itself to its sender.
+        // PSA-20: a repeat from elsewhere, or an answer that comes too late, is no presence for a client that has said goodbye
+        // since and has not shown itself to its sender. What others here have shown to a client, only they remember.
         let is_late = |session: &Session| {
             let holds = session.received.get(from.as_str()).is_some();
             session.presence.is_none() && !holds && !session.directed_to(&from)
         };
-        if !matches!(truth, Truth::Plain) && self.sessions.get(place).is_some_and(is_late) {
-            return None;
-        }
         // Rooms here are the owners of their occupants' presence, and repeat it by themselves.
         let is_local = !context.settings.is_remote(&from);
+        let may_be_late = match truth {
+            Truth::Plain => false,
+            Truth::Fresh(_) => true,
+            Truth::Repeat(_) => !is_local,
+        };
+        if may_be_late && self.sessions.get(place).is_some_and(is_late) {
+            return None;
+        }
         let is_account_here = context.settings.is_local(&from);
         let stanza = parcel.parcel().stanza();
         match truth {
