@@ -226,7 +226,8 @@ class Hostile(unittest.IsolatedAsyncioTestCase):
         # the machine is.
         closed, slowest = {}, 0
         while len(closed) < len(strangers):
-            slow.say(b" ")
+            # In pieces that are not so small that nobody listens to them (limits.unauthenticated_reads).
+            slow.say(b" " * 32)
             asked = time.monotonic()
             await self.talk()
             slowest = max(slowest, time.monotonic() - asked)

@@ -224,6 +224,11 @@ impl Account {
         );
         let (receipt, row) = match row {
             None if storable && self.may_be_kept_now(&receipt) && self.all_are_away(&parcel, &chosen) => {
+                if !self.waiting.has_room_for_copies(context.settings.outstanding_max) {
+                    let error = parcel.parcel().error(Condition::ResourceConstraint);
+                    self.bounce(error, receipt, out);
+                    return true;
+                }
                 self.keep_for_later(context, &parcel, receipt, out)
             }
             None | Some(_) => (receipt, row),

@@ -563,6 +563,8 @@ pub struct Settings {
     pub resources_max: usize,
     /// Stanzas that may wait for an absent user, and their bytes.
     pub waiting_max: (usize, usize),
+    /// Stanzas in mailboxes that have a durable copy.
+    pub outstanding_max: usize,
     /// Addresses one session may have sent directed presence to.
     pub directed_max: usize,
     /// How long a stanza may stay unsettled before it gets a durable copy (`sm.settle_after`).

@@ -145,10 +145,9 @@ impl Account {
             .map(|session| session.address.clone())
             .collect();
         let settings = &context.settings.presence.poke;
-        let (timeout, rate) = (settings.timeout, settings.rate);
         let poke = request.poke.clone();
         let mut questions = Vec::new();
-        let asked = self.pokes.ask(request, &clients, timeout, rate, |client| {
+        let asked = self.pokes.ask(request, &clients, settings, |client| {
             let id = context.token();
             questions.push(poke.question(&self.address, client, &id));
             id

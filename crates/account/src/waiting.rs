@@ -53,6 +53,11 @@ impl Waiting {
         self.in_flight.insert(row, bytes);
     }
 
+    /// Whether one more stanza in a mailbox may have a row, where there are at most so many.
+    pub(crate) fn has_room_for_copies(&self, most: usize) -> bool {
+        self.in_flight.len() < most
+    }
+
     pub(crate) fn is_loading(&self) -> bool {
         self.loading.is_some()
     }
@@ -307,6 +312,11 @@ impl Account {
                 };
                 let row = match stored.iter().find(|(other, _)| *other == receipt) {
                     Some((_, row)) => *row,
+                    // Its sender hears no acknowledgement for as long as that.
+                    None if !self.waiting.has_room_for_copies(context.settings.outstanding_max) => {
+                        still_open = true;
+                        continue;
+                    }
                     None => {
                         let row = self.keep_copy(context, &unsettled.parcel, out);
                         stored.push((receipt, row));

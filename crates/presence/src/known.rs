@@ -11,8 +11,8 @@ use parking_lot::RwLock;
 use crate::Hash;
 use crate::capabilities::Form;
 
-/// Hashes that are remembered.
-const KNOWN_MAX: usize = 10_000;
+/// Hashes that are forgotten for a new one, where the limit has been lowered: it is reached step by step.
+const FORGOTTEN_AT_ONCE: usize = 2;
 
 type Key = (Form, Box<str>);
 
@@ -54,8 +54,8 @@ pub struct KnownHash {
 pub struct Lesson {
     /// What is known from now on.
     pub learnt: KnownHash,
-    /// Form and value of the hash that was forgotten for it.
-    pub forgotten: Option<(String, String)>,
+    /// Form and value of the hashes that were forgotten for it.
+    pub forgotten: Vec<(String, String)>,
 }
 
 impl Capabilities {
@@ -69,15 +69,16 @@ impl Capabilities {
         Some(meaning.wants_annotations)
     }
 
-    /// Remembers a hash that was verified. Gives what is to be written down, where that is news.
-    pub fn learn(&self, hash: &Hash, wants_annotations: bool) -> Option<Lesson> {
+    /// Remembers a hash that was verified, as one of at most so many (`limits.capabilities`). Gives what is to be written
+    /// down, where that is news.
+    pub fn learn(&self, hash: &Hash, wants_annotations: bool, most: usize) -> Option<Lesson> {
         let mut known = self.0.write();
         let key = hash.key();
         if known.meanings.contains_key(&key) {
             // A hash says one thing: see `capabilities`.
             return None;
         }
-        let forgotten = known.make_room(KNOWN_MAX);
+        let forgotten = known.make_room(most);
         let number = known.next;
         let (form, value) = key.clone();
         known.add(key, wants_annotations, number);
@@ -88,11 +89,14 @@ impl Capabilities {
                 wants_annotations,
                 number,
             },
-            forgotten: forgotten.map(|(form, value)| (form.name().to_owned(), value.into())),
+            forgotten: forgotten
+                .into_iter()
+                .map(|(form, value)| (form.name().to_owned(), value.into()))
+                .collect(),
         })
     }
 
-    /// What an earlier process has learnt. Forms that this one does not know are left out, as is what there is no room for.
+    /// What an earlier process has learnt. Forms that this one does not know are left out.
     pub fn restore(&self, mut hashes: Vec<KnownHash>) {
         hashes.sort_by_key(|hash| hash.number);
         let mut known = self.0.write();
@@ -101,7 +105,7 @@ impl Capabilities {
                 continue;
             };
             let key = (form, hash.value.into());
-            if known.meanings.len() < KNOWN_MAX && !known.meanings.contains_key(&key) {
+            if !known.meanings.contains_key(&key) {
                 known.add(key, hash.wants_annotations, hash.number);
             }
         }
@@ -132,21 +136,22 @@ impl Known {
         );
     }
 
-    /// Forgets one hash if there are so many. Each that was used since it was last considered gets another round.
-    fn make_room(&mut self, most: usize) -> Option<Key> {
-        if self.meanings.len() < most {
-            return None;
-        }
-        while let Some(key) = self.order.pop_front() {
+    /// Forgets hashes if there are so many. Each that was used since it was last considered gets another round.
+    fn make_room(&mut self, most: usize) -> Vec<Key> {
+        let mut forgotten = Vec::new();
+        while self.meanings.len() >= most && forgotten.len() < FORGOTTEN_AT_ONCE {
+            let Some(key) = self.order.pop_front() else {
+                break;
+            };
             match self.meanings.get(&key) {
                 Some(meaning) if meaning.used.swap(false, Ordering::Relaxed) => self.order.push_back(key),
                 Some(_) | None => {
                     self.meanings.remove(&key);
-                    return Some(key);
+                    forgotten.push(key);
                 }
             }
         }
-        None
+        forgotten
     }
 }
 
@@ -156,6 +161,8 @@ mod tests {
 
     use super::*;
     use crate::{Answer, Claim};
+
+    const MOST: usize = 1_000;
 
     /// The hash of an answer with one feature, verified.
     fn hash(feature: &str) -> Hash {
@@ -180,10 +187,10 @@ mod tests {
     fn psa_01_what_was_verified_is_known_to_all_and_told_once() {
         let known = Capabilities::default();
         assert_eq!(known.wants_annotations(&hash("a")), None);
-        let lesson = known.learn(&hash("a"), false).unwrap();
-        assert_eq!((lesson.learnt.number, lesson.forgotten), (0, None));
+        let lesson = known.learn(&hash("a"), false, MOST).unwrap();
+        assert_eq!((lesson.learnt.number, lesson.forgotten), (0, Vec::new()));
         assert_eq!(known.wants_annotations(&hash("a")), Some(false));
-        assert_eq!(known.learn(&hash("a"), true), None, "it stays what it is");
+        assert_eq!(known.learn(&hash("a"), true, MOST), None, "it stays what it is");
         assert_eq!(known.wants_annotations(&hash("a")), Some(false));
         assert_eq!(known.len(), 1);
     }
@@ -194,7 +201,7 @@ mod tests {
         let mut kept: Vec<KnownHash> = ["a", "urn:xmpp:psa"]
             .map(|feature| {
                 first
-                    .learn(&hash(feature), feature == "urn:xmpp:psa")
+                    .learn(&hash(feature), feature == "urn:xmpp:psa", MOST)
                     .unwrap()
                     .learnt
             })
@@ -211,7 +218,7 @@ mod tests {
         assert_eq!(second.wants_annotations(&hash("urn:xmpp:psa")), Some(true));
         assert_eq!(second.len(), 2);
         assert_eq!(
-            second.learn(&hash("b"), false).unwrap().learnt.number,
+            second.learn(&hash("b"), false, MOST).unwrap().learnt.number,
             2,
             "the order goes on"
         );
@@ -221,13 +228,26 @@ mod tests {
     fn beyond_the_limit_what_nobody_uses_is_forgotten_first() {
         let known = Capabilities::default();
         let honest = hash("honest");
-        known.learn(&honest, true);
+        known.learn(&honest, true, MOST);
         let mut forgotten = 0;
-        for n in 0..KNOWN_MAX + 100 {
+        for n in 0..MOST + 100 {
             assert_eq!(known.wants_annotations(&honest), Some(true), "{n}");
             let made_up = Hash::made_up(n);
-            forgotten += usize::from(known.learn(&made_up, false).unwrap().forgotten.is_some());
+            forgotten += known.learn(&made_up, false, MOST).unwrap().forgotten.len();
         }
-        assert_eq!((known.len(), forgotten), (KNOWN_MAX, 101));
+        assert_eq!((known.len(), forgotten), (MOST, 101));
+    }
+
+    #[test]
+    fn a_limit_that_was_lowered_is_reached_step_by_step() {
+        let known = Capabilities::default();
+        for n in 0..10 {
+            known.learn(&Hash::made_up(n), false, 10);
+        }
+        for n in 10..20 {
+            known.learn(&Hash::made_up(n), false, 5);
+        }
+        assert_eq!(known.len(), 5);
+        assert_eq!(known.wants_annotations(&Hash::made_up(19)), Some(false));
     }
 }

@@ -3,12 +3,13 @@
 //! Whether the requester may know at all is decided before, by the account, and again when an answer goes out (POKE-41).
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use machine::{Bucket, Moment, Rate};
 use stanza::Address;
 
-use crate::Poke;
+use crate::{Poke, PokeSettings};
 
 /// Requesters who may have a poke open about one user at the same time. Others are treated as if nobody had answered.
 const REQUESTERS_MAX: usize = 64;
@@ -46,6 +47,32 @@ pub enum Verdict {
     Nobody,
 }
 
+/// How many pokes wait for an answer, those about all users together.
+#[derive(Debug, Default)]
+pub struct InFlight(AtomicUsize);
+
+impl InFlight {
+    /// A place among so many, until it is dropped.
+    pub fn place(self: &Arc<Self>, most: usize) -> Option<Place> {
+        self.0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
+                (taken < most).then_some(taken + 1)
+            })
+            .ok()?;
+        Some(Place(Arc::clone(self)))
+    }
+}
+
+/// A place of [`InFlight`].
+#[derive(Debug)]
+pub struct Place(Arc<InFlight>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The pokes of one user.
 #[derive(Debug, Default)]
 pub struct Pokes {
@@ -59,7 +86,15 @@ struct Open {
     /// The requester's bare address.
     by: Address,
     questions: Vec<Question>,
-    waiting: Vec<(Request, Moment)>,
+    waiting: Vec<Waiting>,
+}
+
+/// Someone who waits for an answer.
+#[derive(Debug)]
+struct Waiting {
+    request: Request,
+    deadline: Moment,
+    _place: Place,
 }
 
 /// One IQ to one client.
@@ -81,14 +116,14 @@ impl Pokes {
         let waits = |open: &Open| {
             open.waiting
                 .iter()
-                .any(|(request, _)| request.requester == *requester)
+                .any(|waiting| waiting.request.requester == *requester)
         };
         self.open.iter().any(waits)
     }
 
     /// Takes a request. `clients` are those that could be asked; whom to ask is called with each client that is asked
     /// anew, and gives the id of that question. The request comes back when it cannot be waited for: nobody can be asked
-    /// (POKE-20), or it is one too many (POKE-45).
+    /// (POKE-20), or it is one too many, of this requester (POKE-45), about this user, or of all.
     ///
     /// # Errors
     /// Gives the request back when its answer is [`Verdict::Nobody`], at once.
@@ -96,12 +131,11 @@ impl Pokes {
         &mut self,
         request: Request,
         clients: &[Address],
-        timeout: Duration,
-        rate: Option<Rate>,
+        settings: &PokeSettings,
         mut put: impl FnMut(&Address) -> String,
     ) -> Result<(), Request> {
         let by = request.requester.to_bare();
-        if !self.take(&by, rate, request.since) {
+        if !self.take(&by, settings.rate, request.since) {
             return Err(request);
         }
         let mut meant = clients
@@ -111,6 +145,9 @@ impl Pokes {
         if meant.peek().is_none() {
             return Err(request);
         }
+        let Some(in_flight) = settings.in_flight.place(settings.in_flight_max) else {
+            return Err(request);
+        };
         let place = match self.open.iter().position(|open| open.by == by) {
             Some(place) => place,
             None if self.open.len() < REQUESTERS_MAX => {
@@ -143,8 +180,11 @@ impl Pokes {
                 });
             }
         }
-        let deadline = request.since + timeout;
-        open.waiting.push((request, deadline));
+        open.waiting.push(Waiting {
+            deadline: request.since + settings.timeout,
+            request,
+            _place: in_flight,
+        });
         Ok(())
     }
 
@@ -177,8 +217,8 @@ impl Pokes {
         for open in &mut self.open {
             ended.extend(
                 open.waiting
-                    .extract_if(.., |(_, deadline)| *deadline <= now)
-                    .map(|(request, _)| (request, Verdict::Nobody)),
+                    .extract_if(.., |waiting| waiting.deadline <= now)
+                    .map(|waiting| (waiting.request, Verdict::Nobody)),
             );
         }
         self.open.retain(|open| !open.waiting.is_empty());
@@ -190,7 +230,7 @@ impl Pokes {
         self.open
             .iter()
             .flat_map(|open| &open.waiting)
-            .map(|(_, deadline)| *deadline)
+            .map(|waiting| waiting.deadline)
             .min()
     }
 
@@ -214,11 +254,11 @@ impl Pokes {
         };
         let ended = open
             .waiting
-            .extract_if(.., |(request, _)| {
+            .extract_if(.., |Waiting { request, .. }| {
                 let concerns = request.asked.is_bare() || request.asked == *client;
                 concerns && (poke.is_some() || !can_still_answer(&request.asked))
             })
-            .map(|(request, _)| {
+            .map(|Waiting { request, .. }| {
                 let verdict = poke.map_or(Verdict::Nobody, |poke| Verdict::Found {
                     at: client.clone(),
                     poke: poke.clone(),
@@ -252,8 +292,6 @@ mod tests {
         Address::parse(text).unwrap()
     }
 
-    const TIMEOUT: Duration = Duration::from_secs(120);
-
     fn request(requester: &str, asked: &str, second: u64) -> Request {
         Request {
             requester: address(requester),
@@ -266,6 +304,7 @@ mod tests {
 
     struct Desk {
         pokes: Pokes,
+        settings: PokeSettings,
         clients: Vec<Address>,
         asked: Vec<String>,
     }
@@ -274,16 +313,18 @@ mod tests {
         fn new(clients: &[&str]) -> Desk {
             Desk {
                 pokes: Pokes::default(),
+                settings: PokeSettings::default(),
                 clients: clients.iter().map(|client| address(client)).collect(),
                 asked: Vec::new(),
             }
         }
 
         fn ask(&mut self, request: Request, rate: Option<Rate>) -> bool {
+            self.settings.rate = rate;
             let asked = &mut self.asked;
             let mut number = asked.len();
             self.pokes
-                .ask(request, &self.clients, TIMEOUT, rate, |client| {
+                .ask(request, &self.clients, &self.settings, |client| {
                     number += 1;
                     asked.push(client.to_string());
                     format!("q{number}")
@@ -382,7 +423,7 @@ mod tests {
     fn poke_45_beyond_the_rate_nobody_is_asked() {
         let rate = Some(Rate {
             events: 2,
-            per: Duration::from_secs(60),
+            per: std::time::Duration::from_secs(60),
         });
         let mut desk = Desk::new(&[CHAMBER]);
         let taken: Vec<bool> = (0..4)
@@ -408,5 +449,30 @@ mod tests {
             .filter(|_| desk.ask(request(ROMEO, JULIET, 0), None))
             .count();
         assert_eq!(taken, WAITING_MAX);
+    }
+
+    #[test]
+    fn of_all_users_together_only_so_many_pokes_wait_and_each_that_ends_makes_room() {
+        let mut desks = [Desk::new(&[CHAMBER]), Desk::new(&[CHAMBER])];
+        let in_flight = Arc::<InFlight>::default();
+        for desk in &mut desks {
+            desk.settings.in_flight = Arc::clone(&in_flight);
+            desk.settings.in_flight_max = 3;
+        }
+        let [one, other] = &mut desks;
+        assert!(one.ask(request("a@x.lit/r", JULIET, 0), None));
+        assert!(one.ask(request("b@x.lit/r", JULIET, 0), None));
+        assert!(other.ask(request("a@x.lit/r", JULIET, 0), None));
+        assert!(!other.ask(request("b@x.lit/r", JULIET, 0), None));
+        assert_eq!(one.pokes.client_left(&address(CHAMBER)).len(), 2);
+        assert!(other.ask(request("b@x.lit/r", JULIET, 0), None));
+        assert!(other.ask(request("c@x.lit/r", JULIET, 0), None));
+        assert!(!one.ask(request("c@x.lit/r", JULIET, 0), None));
+        drop(desks);
+        assert_eq!(
+            in_flight.0.load(Ordering::Relaxed),
+            0,
+            "an account that goes takes its pokes along"
+        );
     }
 }

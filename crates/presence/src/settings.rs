@@ -6,10 +6,10 @@ use std::time::Duration;
 use machine::Rate;
 use stanza::Address;
 
-use crate::{Capabilities, Words};
+use crate::{Capabilities, InFlight, Words};
 
 /// All of it. The default is the default of the configuration.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// `[psa]`
     pub psa: PsaSettings,
@@ -21,6 +21,21 @@ pub struct Settings {
     pub decloak: DecloakSettings,
     /// What is known of clients, shared by all accounts.
     pub capabilities: Arc<Capabilities>,
+    /// `limits.capabilities`: how much of it.
+    pub capabilities_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            psa: PsaSettings::default(),
+            poke: PokeSettings::default(),
+            attention_rate: None,
+            decloak: DecloakSettings::default(),
+            capabilities: Arc::default(),
+            capabilities_max: 10_000,
+        }
+    }
 }
 
 /// `[psa]`
@@ -69,6 +84,10 @@ pub struct PokeSettings {
     pub reveal_unknown: RevealUnknown,
     /// `poke.rate`, per requester and user (POKE-45).
     pub rate: Option<Rate>,
+    /// Pokes that wait for an answer, shared by all accounts.
+    pub in_flight: Arc<InFlight>,
+    /// `limits.pokes_in_flight`: how many may be.
+    pub in_flight_max: usize,
     /// Whom the operator trusts: bare addresses of administrators, domains of components (POKE-22).
     pub trusted: Vec<Address>,
 }
@@ -124,6 +143,8 @@ impl Default for PokeSettings {
                 events: 6,
                 per: MINUTE,
             }),
+            in_flight: Arc::default(),
+            in_flight_max: 10_000,
             trusted: Vec::new(),
         }
     }

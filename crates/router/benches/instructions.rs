@@ -123,6 +123,7 @@ impl Home {
             local_domains: vec!["capulet.lit".to_owned()],
             resources_max: 10,
             waiting_max: (10, 10_000),
+            outstanding_max: 10_000,
             directed_max: 10,
             settle_after: Duration::from_secs(1),
             delay_stamp_after: Duration::from_secs(10),

@@ -33,8 +33,12 @@ impl Router {
 
     /// A client of this account, or of one of its contacts, has proven what its hash stands for.
     pub(crate) fn learn(&self, account: &Address, hash: &Hash, wants_annotations: bool) {
-        let capabilities = &self.settings.load().account.presence.capabilities;
-        if let Some(lesson) = capabilities.learn(hash, wants_annotations) {
+        let settings = self.settings.load();
+        let presence = &settings.account.presence;
+        if let Some(lesson) = presence
+            .capabilities
+            .learn(hash, wants_annotations, presence.capabilities_max)
+        {
             // What cannot be kept is learnt anew after the next start.
             self.store
                 .keep_capabilities(account.clone(), lesson, Box::new(|_| {}));

@@ -133,8 +133,10 @@ impl Router {
     /// Other settings, from the next input on.
     pub fn replace_settings(&self, mut settings: Settings) {
         // What was learnt of clients is no setting.
-        settings.account.presence.capabilities =
-            Arc::clone(&self.settings.load().account.presence.capabilities);
+        let shared = self.settings.load();
+        let shared = &shared.account.presence;
+        settings.account.presence.capabilities = Arc::clone(&shared.capabilities);
+        settings.account.presence.poke.in_flight = Arc::clone(&shared.poke.in_flight);
         settings.share_presence();
         name_hosts(&self.counters, &settings);
         self.settings.store(Arc::new(settings));

@@ -24,6 +24,8 @@ pub struct Settings {
     pub iterations: NonZeroU32,
     /// `sm.settle_after`.
     pub settle_after: Duration,
+    /// `limits.outstanding_stanzas`.
+    pub outstanding_max: usize,
     /// `psa`, `poke`, `attention`, `decloak`.
     pub presence: presence::Settings,
     /// `sm.resume_timeout`.
@@ -89,6 +91,7 @@ impl Default for Settings {
             encryption: Encryption::Required,
             iterations: NonZeroU32::MIN,
             settle_after: Duration::from_secs(1),
+            outstanding_max: 10_000,
             presence: presence::Settings::default(),
             resume_timeout: Duration::from_secs(300),
             delay_stamp_after: Duration::from_secs(10),
@@ -222,6 +225,7 @@ impl Settings {
                 local_services: self.rooms.iter().map(|&domain| domain.to_owned()).collect(),
                 resources_max: limits.resources_per_account,
                 waiting_max: (limits.offline_messages, limits.offline_bytes),
+                outstanding_max: self.outstanding_max,
                 directed_max: limits.directed_presences,
                 settle_after: self.settle_after,
                 delay_stamp_after: self.delay_stamp_after,

@@ -93,6 +93,45 @@ fn xep0198_5_a_message_that_cannot_be_kept_for_paused_sessions_comes_back_once()
     }
 }
 
+/// `limits.outstanding_stanzas`: what waits for a client that is away has a row each, and there are only so many. What a
+/// client has that is there, and does not acknowledge, keeps its sender waiting instead.
+#[test]
+fn only_so_many_stanzas_in_mailboxes_have_a_durable_copy() {
+    let mut settings = Settings {
+        outstanding_max: 2,
+        ..Settings::default()
+    };
+    settings.limits.offline_messages = 100;
+    let mut world = World::new(1, settings, Turns::InOrder);
+    for name in ["romeo@example.com", "juliet@example.com"] {
+        world.create_account(name, "secret");
+    }
+    let message = String::from_utf8(MESSAGE.to_vec()).unwrap();
+    let enable = "<enable xmlns='urn:xmpp:sm:3'/><presence/>";
+    let romeo = logged_in(&mut world, "AHJvbWVvAHNlY3JldA==", "orchard", enable);
+    let juliet = juliet(&mut world, "balcony");
+    let told = |world: &mut World| {
+        world.pass(Duration::from_secs(5));
+        world.say(romeo, b"<r xmlns='urn:xmpp:sm:3'/>");
+        world.settle();
+        heard(world, romeo)
+    };
+    world.say(romeo, message.repeat(3).as_bytes());
+    assert!(
+        told(&mut world).ends_with("h='3'/>"),
+        "the presence, and two with a row"
+    );
+    world.say(juliet, b"<a xmlns='urn:xmpp:sm:3' h='4'/>");
+    assert!(told(&mut world).ends_with("h='4'/>"));
+
+    world.hang_up(juliet);
+    world.settle();
+    world.say(romeo, message.repeat(3).as_bytes());
+    let told = told(&mut world);
+    assert_eq!(told.matches("<resource-constraint").count(), 1, "{told}");
+    assert!(told.ends_with("h='7'/>"), "{told}");
+}
+
 /// Whatever the order in which accounts and connections have their turns: a client that reads `<a h=…/>` has read before
 /// it what came back of those messages, so that a crash behind the acknowledgement loses nothing.
 #[test]

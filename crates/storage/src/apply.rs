@@ -87,7 +87,7 @@ pub(crate) async fn write<'a>(
             Ok(connection.execute(sql::ACCOUNT_DELETE, &values).await? > 0)
         }
         Write::Learn(Lesson { learnt, forgotten }) => {
-            if let Some((form, value)) = forgotten {
+            for (form, value) in forgotten {
                 let key = [Value::Text(form), Value::Text(value)];
                 connection.execute(sql::CAPABILITIES_DELETE, &key).await?;
             }

@@ -87,7 +87,7 @@ impl Contents {
                 .is_some()),
             Write::Delete => Ok(self.accounts.remove(address).is_some()),
             Write::Learn(lesson) => {
-                if let Some(forgotten) = &lesson.forgotten {
+                for forgotten in &lesson.forgotten {
                     self.capabilities.remove(forgotten);
                 }
                 let KnownHash {

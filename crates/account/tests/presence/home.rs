@@ -159,7 +159,7 @@ impl Home {
                 Effect::Count(Tally::Presence(count)) => self.counts.push(count),
                 Effect::Count(tally) => self.tallies.push(tally),
                 Effect::Learn(hash, wants) => {
-                    self.settings.presence.capabilities.learn(&hash, wants);
+                    self.settings.presence.capabilities.learn(&hash, wants, 1_000);
                 }
                 _ => {}
             }
@@ -397,7 +397,7 @@ impl Home {
         let presence::Answer::Verified(hash, wants) = claim.answered(&answer) else {
             panic!("not verified")
         };
-        self.settings.presence.capabilities.learn(&hash, wants);
+        self.settings.presence.capabilities.learn(&hash, wants, 1_000);
     }
 }
 

@@ -83,7 +83,7 @@ impl Stage {
         let presence::Answer::Verified(hash, wants) = claim.answered(&answer) else {
             panic!("not verified")
         };
-        self.settings.presence.capabilities.learn(&hash, wants);
+        self.settings.presence.capabilities.learn(&hash, wants, 1_000);
     }
 
     /// Romeo, who moderates, and benvolio ask for annotations; juliet, who is elsewhere, and tybalt do not.
@@ -129,7 +129,7 @@ impl Stage {
                 Effect::Watch(domain) => self.watched.push(domain.to_string()),
                 Effect::Unwatch(domain) => self.watched.retain(|known| *known != domain.to_string()),
                 Effect::Learn(hash, wants) => {
-                    let _ = self.settings.presence.capabilities.learn(&hash, wants);
+                    let _ = self.settings.presence.capabilities.learn(&hash, wants, 1_000);
                 }
                 Effect::CountError(..)
                 | Effect::Kept(..)

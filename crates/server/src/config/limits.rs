@@ -69,8 +69,9 @@ section! {
         /// Bytes of answers and deliveries of one account or room that wait for the disk; beyond it, it takes nothing in.
         uncommitted_bytes: ByteSize = ByteSize(1 << 20);
         /// Stanzas for one account that are kept on disk because their delivery is not certain yet; beyond it further ones
-        /// are returned to their sender.
-        outstanding_stanzas: usize = 10_000, effect later;
+        /// are returned to their sender (`resource-constraint`) while the client is away, and acknowledged when they have
+        /// arrived while it is there.
+        outstanding_stanzas: usize = 10_000;
 
         /// Memory for accounts at which nobody is at home, so that what comes for them need not be looked up on disk each
         /// time; beyond it those leave memory that have rested longest.
@@ -153,11 +154,11 @@ section! {
         room_history: usize = 100;
 
         /// Pokes that wait for an answer, all together; further ones count as unanswered at once.
-        pokes_in_flight: usize = 10_000, effect later;
+        pokes_in_flight: usize = 10_000;
         /// Annotations of presence to one client; beyond it they wait, and only the newest about each contact is sent.
         annotations: OrOff<Rate> = OrOff::On(Rate { count: 200, period: Duration::from_secs(1) });
         /// Verified client capabilities that are remembered (XEP-0115, XEP-0390); the oldest make room.
-        capabilities: usize = 10_000, effect later;
+        capabilities: usize = 10_000;
 
         /// Addresses and blocks of addresses without per-address limits. A trusted proxy does not hand its exemption on to
         /// those behind it.

@@ -78,6 +78,7 @@ pub(super) fn of_router(
             .collect(),
         resources_max: limits.resources_per_account,
         waiting_max: (limits.offline_messages, limits.offline_bytes.0),
+        outstanding_max: limits.outstanding_stanzas,
         directed_max: limits.directed_presences,
         settle_after: configuration.sm.settle_after,
         delay_stamp_after: configuration.sm.delay_stamp_after,
@@ -287,6 +288,7 @@ fn of_presence(configuration: &Configuration) -> Result<presence::Settings, Repo
                 .map_or(unlimited, rate),
         },
         capabilities: std::sync::Arc::default(),
+        capabilities_max: configuration.limits.capabilities,
         poke: presence::PokeSettings {
             mode: match poke.mode {
                 PokeMode::On => presence::PokeMode::On,
@@ -304,6 +306,8 @@ fn of_presence(configuration: &Configuration) -> Result<presence::Settings, Repo
                 RevealUnknown::Always => presence::RevealUnknown::Always,
             },
             rate: poke.rate.on().copied().map(rate),
+            in_flight: std::sync::Arc::default(),
+            in_flight_max: configuration.limits.pokes_in_flight,
             trusted,
         },
         attention_rate: configuration.attention.rate.on().copied().map(rate),

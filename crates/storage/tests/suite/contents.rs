@@ -588,7 +588,10 @@ async fn psa_01_capabilities_are_kept_and_forgotten_and_belong_to_no_account(mut
     };
     let lesson = |value: &str, number, forgotten: Option<&str>| presence::Lesson {
         learnt: hash(value, number),
-        forgotten: forgotten.map(|value| ("sha-1".to_owned(), value.to_owned())),
+        forgotten: forgotten
+            .map(|value| ("sha-1".to_owned(), value.to_owned()))
+            .into_iter()
+            .collect(),
     };
     let store = &place.asker;
     assert_eq!(store.capabilities().await.unwrap(), []);

@@ -238,6 +238,7 @@ pub fn router_settings() -> router::Settings {
             local_domains: HOSTS.iter().map(|&name| name.to_owned()).collect(),
             resources_max: 10,
             waiting_max: (1_000, 10 << 20),
+            outstanding_max: 10_000,
             directed_max: 100,
             settle_after: Duration::from_secs(1),
             delay_stamp_after: Duration::from_secs(10),
