@@ -4,6 +4,7 @@ What it says is docs/mistakes.md; BALCONY_BLESS=1 writes it anew.
 """
 
 import getpass
+import hashlib
 import os
 import pathlib
 import re
@@ -313,6 +314,24 @@ class Mistakes(unittest.TestCase):
         self.assertEqual(done.returncode, 1, told)
         self.assertIn("permission denied", told)
         self.assertIn("make the file readable", told)
+
+    def test_36_a_certificate_that_is_not_the_one_in_DNS(self):
+        """TLSA records, of which servers make use that look for certificates in DNS."""
+        key = subprocess.run(["openssl", "pkey", "-in", self.directory / "key.pem", "-pubout", "-outform", "DER"],
+                             check=True, capture_output=True).stdout
+        service = "_5269._tcp.montague.lit"
+        known, foreign = (b"\x03\x01\x01" + hashlib.sha256(named).digest() for named in (key, b"that of last year"))
+        server = NameServer(("127.0.7.1", 5300), {"montague.lit": ("127.0.7.11", 5269, None)}, certificates={})
+        self.addCleanup(server.close)
+        quiet = QUIET.replace("[s2s]\nlisten = []",
+                              '[dns]\nservers = ["127.0.7.1:5300"]\n[s2s]\nlisten = ["127.0.7.11:5269"]')
+        # In a change of keys both are there.
+        server.certificates = {service: [foreign, known]}
+        self.finds(HOST + NO_METRICS, "nothing is wrong", code=0, quiet=quiet)
+        server.certificates = {service: [foreign]}
+        made = f"Make in DNS: {service}. IN TLSA 3 1 1 "
+        self.finds(HOST + NO_METRICS, "name another certificate", made + known[3:].hex(), code=0, quiet=quiet)
+        self.said[self._testMethodName] = self.said[self._testMethodName].replace(known[3:].hex(), "SHA-256-OF-THE-KEY")
 
 
 if __name__ == "__main__":

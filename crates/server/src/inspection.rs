@@ -10,10 +10,11 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls_pki_types::UnixTime;
-use transport::tls::{self, CertificateFiles};
+use transport::tls::{self, CertificateFiles, Certificates};
 
 use storage::OpenError;
 
@@ -30,7 +31,7 @@ pub fn inspect(loaded: &Loaded) -> Vec<Problem> {
         loaded,
         found: Vec::new(),
     };
-    inspection.certificates();
+    let certificates = inspection.certificates();
     inspection.secrets();
     inspection.database();
     let server = inspection.data_directory();
@@ -38,7 +39,7 @@ pub fn inspect(loaded: &Loaded) -> Vec<Problem> {
         inspection.ports();
     }
     inspection.open_files();
-    inspection.domains(server);
+    inspection.domains(&certificates, server);
     inspection.found
 }
 
@@ -65,7 +66,8 @@ impl Inspection<'_> {
             .push(self.loaded.problem(Severity::Warning, key, message, advice));
     }
 
-    fn certificates(&mut self) {
+    /// Gives those that can be used.
+    fn certificates(&mut self) -> Arc<Certificates> {
         let configuration = &self.loaded.configuration;
         let mut files = Vec::new();
         for (name, host) in &configuration.hosts {
@@ -80,7 +82,10 @@ impl Inspection<'_> {
                 });
             }
         }
-        self.services(&files);
+        let (certificates, _) = Certificates::load(files.clone());
+        if !files.is_empty() {
+            self.services(&certificates);
+        }
         for problem in tls::examine(files, UnixTime::now()) {
             let setting = match problem.item {
                 tls::Item::Certificate => "certificate",
@@ -96,14 +101,11 @@ impl Inspection<'_> {
                 tls::Severity::Warning => self.warning(&key, problem.what(), &problem.advice()),
             }
         }
+        certificates
     }
 
     /// Room services and components are domains of their own for other servers, which want to see them in a certificate.
-    fn services(&mut self, files: &[CertificateFiles]) {
-        if files.is_empty() {
-            return;
-        }
-        let (certificates, _) = tls::Certificates::load(files.to_vec());
+    fn services(&mut self, certificates: &Certificates) {
         let configuration = &self.loaded.configuration;
         let services = configuration.muc.services.iter();
         let services = services.map(|service| (String::from("muc.services"), service));
@@ -282,8 +284,8 @@ impl Inspection<'_> {
     }
 
     /// Whether others find this server.
-    fn domains(&mut self, server: Server) {
-        for finding in domains::examine(&self.loaded.configuration, server) {
+    fn domains(&mut self, certificates: &Certificates, server: Server) {
+        for finding in domains::examine(&self.loaded.configuration, certificates, server) {
             self.warning(&finding.key, finding.message, &finding.advice);
         }
     }

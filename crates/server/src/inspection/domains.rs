@@ -13,6 +13,7 @@ use s2s::Transport;
 use s2s::explain::{Dns, DnsFault, Service};
 use stanza::Address;
 use tokio::task::JoinSet;
+use transport::tls::{Certificate, Certificates};
 use transport::{Asked, Greeting, Questions, greeting};
 
 use super::{Server, routes, section_of_component};
@@ -47,6 +48,8 @@ struct Question {
     key: String,
     domain: Address,
     asked: Asked,
+    /// What others are shown.
+    certificate: Option<Arc<Certificate>>,
     /// What an operator may do in place of making records.
     otherwise: &'static str,
     /// Where the server listens for them, without and with TLS from the first byte.
@@ -55,8 +58,12 @@ struct Question {
 }
 
 /// Looks at all domains at the same time.
-pub(super) fn examine(configuration: &Configuration, server: Server) -> Vec<Finding> {
-    let questions = questions(configuration);
+pub(super) fn examine(
+    configuration: &Configuration,
+    certificates: &Certificates,
+    server: Server,
+) -> Vec<Finding> {
+    let questions = questions(configuration, certificates);
     let routes = routes::all(configuration);
     let nothing = questions.is_empty() && routes.is_empty();
     let (Ok(settings), false) = (resolver_settings(configuration), nothing) else {
@@ -98,7 +105,7 @@ pub(super) fn examine(configuration: &Configuration, server: Server) -> Vec<Find
     })
 }
 
-fn questions(configuration: &Configuration) -> Vec<Question> {
+fn questions(configuration: &Configuration, certificates: &Certificates) -> Vec<Question> {
     let (c2s, s2s) = (&configuration.c2s, &configuration.s2s);
     let mut questions = Vec::new();
     let mut ask = |key: String, domain: &str, asked: Asked, otherwise: &'static str| {
@@ -113,11 +120,12 @@ fn questions(configuration: &Configuration) -> Vec<Question> {
         {
             questions.push(Question {
                 key,
-                domain,
+                certificate: certificates.best_for(domain.as_str()),
                 asked,
                 otherwise,
                 plain: plain.clone(),
                 direct: direct.clone(),
+                domain,
             });
         }
     };
@@ -181,8 +189,30 @@ impl Question {
         for service in services {
             self.service(service, is_declared, &dns, server, &mut findings)
                 .await;
+            findings.extend(self.certificate_in_dns(service, names).await);
         }
         findings
+    }
+
+    /// Others that look for the certificate in DNS refuse one that is not there, if the zone is signed (RFC 7673 §4).
+    async fn certificate_in_dns(&self, service: &Service, names: &Questions) -> Option<Finding> {
+        let certificate = self.certificate.as_ref()?;
+        let records = names.certificates(&service.target, service.port).await;
+        let known: Vec<bool> = records
+            .iter()
+            .filter_map(|record| certificate.is_named_by(record))
+            .collect();
+        if known.is_empty() || known.contains(&true) {
+            return None;
+        }
+        let name = format!("_{}._tcp.{}.", service.port, service.target);
+        let message = format!(
+            "the TLSA records of {name} name another certificate than the one of {}: who believes them does not connect",
+            self.domain
+        );
+        let record = certificate.tlsa()?;
+        let advice = format!("Make in DNS: {name} IN TLSA {record}");
+        Some(self.finding(message, advice))
     }
 
     /// One record, or what holds without any.

@@ -26,6 +26,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use crate::Range;
+use crate::tls::Tlsa;
 
 pub(crate) use order::Dice;
 pub use own::{Asked, Greeting, Questions, greeting};
@@ -299,6 +300,31 @@ impl Resolver {
             ),
             Err(nothing) => nothing.of(),
         }
+    }
+
+    /// The records that name the certificates of a server (RFC 6698 §3).
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "other records of an answer are aliases on the way"
+    )]
+    async fn certificates(&self, target: &str, port: u16) -> Vec<Tlsa> {
+        let name = Name::from_ascii(format!("_{port}._tcp.{}.", target.trim_end_matches('.')));
+        let found = match name {
+            Ok(name) => self.lookup(name, RecordType::TLSA).await.ok(),
+            Err(_) => None,
+        };
+        let records = found.iter().flat_map(|lookup| lookup.answers());
+        records
+            .filter_map(|record| match &record.data {
+                RData::TLSA(tlsa) => Some(Tlsa {
+                    usage: tlsa.cert_usage.into(),
+                    selector: tlsa.selector.into(),
+                    matching: tlsa.matching.into(),
+                    data: tlsa.cert_data.clone(),
+                }),
+                _ => None,
+            })
+            .collect()
     }
 
     async fn lookup(&self, name: Name, kind: RecordType) -> Result<Lookup, Nothing> {

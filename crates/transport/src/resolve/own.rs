@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::{Found, Resolver, ResolverSettings, in_time, too_late};
 use crate::dial::race;
+use crate::tls::Tlsa;
 
 /// A greeting is not longer than this.
 const GREETING_BYTES: usize = 4 << 10;
@@ -96,6 +97,13 @@ impl Questions {
         let _targets = in_time(search).await.unwrap_or_else(too_late).store(&mut dns);
         dns.took = started.elapsed();
         dns
+    }
+
+    /// The certificates that DNS names for a server (RFC 7673 §4), none where it does not answer.
+    pub async fn certificates(&self, target: &str, port: u16) -> Vec<Tlsa> {
+        in_time(self.0.certificates(target, port))
+            .await
+            .unwrap_or_default()
     }
 
     /// Where this server would go to reach `domain`: by a route, if there is one.

@@ -10,6 +10,7 @@ mod accept;
 mod certificate;
 mod channel_binding;
 mod connect;
+mod dane;
 mod development;
 mod files;
 mod names;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use accept::{AcceptError, Listener, Secured};
 pub use certificate::{Certificate, CertificateFiles};
+pub use dane::Tlsa;
 pub use development::{SelfSigned, SelfSignedError, self_signed};
 pub use names::{CertificateNames, Coverage};
 pub use peer::{RootsError, Trust};

@@ -3,6 +3,7 @@
 
 mod binding;
 mod choice;
+mod dane;
 mod handshake;
 mod names;
 mod reload;
