@@ -166,7 +166,7 @@ fn reload_takes_over_what_it_can_and_says_what_needs_a_restart() {
     assert_eq!(code, Some(2), "{told}");
 
     machine.write(&format!(
-        "{ONE_HOST}[hosts.\"capulet.lit\"]\n[limits]\nroster_items = 77\npokes_in_flight = 9\n[runtime]\nworkers = 3\n"
+        "{ONE_HOST}[hosts.\"capulet.lit\"]\n[limits]\nroster_items = 77\n[runtime]\nworkers = 3\n[decloak]\nservices = false\n"
     ));
     assert_eq!(
         machine.run("reload"),
@@ -175,7 +175,7 @@ fn reload_takes_over_what_it_can_and_says_what_needs_a_restart() {
             "In force now:\n    hosts.\"capulet.lit\"\n    limits.roster_items\n\
              Changed in the file, but only a restart takes it over:\n    runtime.workers\n\
              Restart when it suits: sessions that can be resumed go on (systemctl restart balcony).\n\
-             Changed in the file, but without effect in this version:\n    limits.pokes_in_flight\n"
+             Changed in the file, but without effect in this version:\n    decloak.services\n"
                 .to_owned()
         )
     );

@@ -394,8 +394,8 @@ fn what_is_risky_is_told_and_allowed() {
             "hosts.\"montague.lit\".password_storage: nobody can log in",
         ),
         (
-            "[limits]\npokes_in_flight = 5",
-            "without effect in this version: limits.pokes_in_flight",
+            "[decloak]\nservices = false",
+            "without effect in this version: decloak.services",
         ),
     ] {
         let loaded =
