@@ -82,7 +82,9 @@ impl Room {
                 let sees = self.sees_addresses(other);
                 for client in other.clients.iter().filter(|client| client.interest.is_known()) {
                     out.effects.push(copies.to(sees, &client.address));
-                    out.effects.push(Effect::Count(Tally::Annotated(state)));
+                    let whereabouts = context.settings.whereabouts(&client.address);
+                    out.effects
+                        .push(Effect::Count(Tally::Annotated(state, whereabouts)));
                 }
             }
         }
@@ -93,7 +95,7 @@ impl Room {
     }
 
     /// A client turns out to ask for annotations while others are annotated (PSA-05).
-    pub(crate) fn tell_standing(&self, client: &Address, out: &mut Out) {
+    pub(crate) fn tell_standing(&self, settings: &Settings, client: &Address, out: &mut Out) {
         let Some(viewer) = self.occupants.of_client(client) else {
             return;
         };
@@ -107,7 +109,9 @@ impl Room {
                 && let Some(copies) = self.repeat(other, &news)
             {
                 out.effects.push(copies.to(sees, client));
-                out.effects.push(Effect::Count(Tally::Annotated(other.told)));
+                let whereabouts = settings.whereabouts(client);
+                out.effects
+                    .push(Effect::Count(Tally::Annotated(other.told, whereabouts)));
             }
         }
     }

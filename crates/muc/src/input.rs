@@ -151,12 +151,21 @@ pub enum Tally {
     Removed(Removal),
     /// An occupant that was out of reach is so no longer.
     Degraded(DegradedEnd),
-    /// A copy of an occupant's presence says this of it.
-    Annotated(Option<State>),
+    /// A copy of an occupant's presence says this of it, to somebody who is here or elsewhere.
+    Annotated(Option<State>, Whereabouts),
     /// Somebody asked whether it is in the room (XEP-0410), and was told that it is, or is not.
     SelfPing(bool),
     /// The room is in the store from now on, or is so no longer.
     Stored(bool),
+}
+
+/// Where a client has its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whereabouts {
+    /// At a host of this server.
+    Here,
+    /// At another server, or behind a component.
+    Elsewhere,
 }
 
 /// Why somebody is no longer in a room.
@@ -236,6 +245,15 @@ impl Settings {
         self.local_domains
             .iter()
             .any(|domain| domain == client.domainpart())
+    }
+
+    /// Where this client has its session.
+    pub(crate) fn whereabouts(&self, client: &Address) -> Whereabouts {
+        if self.is_local(client) {
+            Whereabouts::Here
+        } else {
+            Whereabouts::Elsewhere
+        }
     }
 }
 

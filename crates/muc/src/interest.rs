@@ -97,7 +97,7 @@ impl Room {
                 .client(client)
                 .is_some_and(|one| one.interest.is_known())
             {
-                self.tell_standing(client, out);
+                self.tell_standing(context.settings, client, out);
             }
         }
     }
@@ -141,7 +141,7 @@ impl Room {
             }
         }
         for address in eager {
-            self.tell_standing(&address, out);
+            self.tell_standing(context.settings, &address, out);
         }
     }
 }

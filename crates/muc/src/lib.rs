@@ -42,7 +42,9 @@ mod tests;
 
 pub use config::{AllowPrivate, Config, Whois};
 pub use grade::{Affiliation, Role};
-pub use input::{AdminRequest, AnswerOnce, DegradedEnd, Effect, Input, Key, Removal, Settings, Tally, View};
+pub use input::{
+    AdminRequest, AnswerOnce, DegradedEnd, Effect, Input, Key, Removal, Settings, Tally, View, Whereabouts,
+};
 pub use keeping::Unreadable;
 pub use privilege::{Action, may};
 pub use room::Room;

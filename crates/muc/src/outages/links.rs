@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::stage::{ASKS, BACK, BENVOLIO, INFO, JULIET, LOST, PAUSED, ROMEO, Stage, TYBALT, stanza, to};
-use crate::{DegradedEnd, Input, Removal, Tally};
+use crate::{DegradedEnd, Input, Removal, Tally, Whereabouts};
 use presence::State;
 use stanza::Parcel;
 
@@ -32,7 +32,7 @@ fn psa_51_psa_52_psa_10_those_who_ask_learn_that_an_occupant_is_out_of_reach() {
     assert_eq!((stage.view().unreachable, stage.view().paused), (1, 0));
     assert_eq!(
         stage.counts,
-        [Tally::Annotated(Some(State::ServerUnavailable)); 2]
+        [Tally::Annotated(Some(State::ServerUnavailable), Whereabouts::Elsewhere); 2]
     );
     assert_eq!(stage.path("capulet.lit", true), [] as [String; 0], "once");
 }

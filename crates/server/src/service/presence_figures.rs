@@ -51,8 +51,8 @@ pub(super) fn rows(families: &mut Families, router: &Router) {
         let labels = [("condition", condition), ("trigger", trigger), ("scope", scope)];
         rows.row(&labels, count(what));
     }
-    for (condition, sent) in super::rooms::annotations(router) {
-        let labels = [("condition", condition), ("trigger", "muc"), ("scope", "both")];
+    for (condition, scope, sent) in super::rooms::annotations(router) {
+        let labels = [("condition", condition), ("trigger", "muc"), ("scope", scope)];
         rows.row(&labels, sent);
     }
     let load = router.presence_load();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use muc::{AdminRequest, DegradedEnd, Removal, Tally, View};
+use muc::{AdminRequest, DegradedEnd, Removal, Tally, View, Whereabouts};
 use presence::State;
 use router::Router;
 use stanza::Address;
@@ -144,19 +144,24 @@ pub(super) fn rows(families: &mut Families, router: &Router) {
     }
 }
 
-/// Annotations that rooms have sent, which stand in one family with those of accounts.
-pub(super) fn annotations(router: &Router) -> [(&'static str, u64); 3] {
+/// Annotations that rooms have sent, by condition and scope, which stand in one family with those of accounts.
+pub(super) fn annotations(router: &Router) -> [(&'static str, &'static str, u64); 6] {
     let figures = router.room_figures();
-    let sum = |state| {
+    let sum = |state, whereabouts| {
         let of_state = figures
             .iter()
-            .filter(|((_, tally), _)| *tally == Tally::Annotated(state));
+            .filter(|((_, tally), _)| *tally == Tally::Annotated(state, whereabouts));
         of_state.map(|(_, count)| count).sum()
     };
+    let (lost, paused) = (Some(State::ServerUnavailable), Some(State::ConnectionPaused));
+    let (here, elsewhere) = (Whereabouts::Here, Whereabouts::Elsewhere);
     [
-        ("server_unavailable", sum(Some(State::ServerUnavailable))),
-        ("connection_paused", sum(Some(State::ConnectionPaused))),
-        ("cleared", sum(None)),
+        ("server_unavailable", "local", sum(lost, here)),
+        ("server_unavailable", "remote", sum(lost, elsewhere)),
+        ("connection_paused", "local", sum(paused, here)),
+        ("connection_paused", "remote", sum(paused, elsewhere)),
+        ("cleared", "local", sum(None, here)),
+        ("cleared", "remote", sum(None, elsewhere)),
     ]
 }
 
