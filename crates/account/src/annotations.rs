@@ -176,6 +176,7 @@ impl Account {
                 let session = self.sessions.get_mut(place)?;
                 let before = session.received.remove_one(&from);
                 let was_shown = before.as_ref().is_some_and(|held| held.shown);
+                let was_told = before.as_ref().is_some_and(|held| held.told);
                 // PSA-18: the first presence of a contact is news to everybody.
                 let is_news = before.is_none() && !is_local;
                 let is_broken = genuine.bytes.is_some();
@@ -195,6 +196,8 @@ impl Account {
                 if is_broken || !is_account_here || owes {
                     let mut held = self.held(context, news);
                     held.shown = shown && is_broken || owes;
+                    // What this server has said itself stands until the client hears something else.
+                    held.told = was_told && !shown;
                     held.aside = parcel.parcel().aside();
                     kept = self.remember(context, place, stanza, held, out);
                 }

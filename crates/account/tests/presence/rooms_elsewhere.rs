@@ -208,6 +208,30 @@ fn psa_29_a_link_that_is_lost_again_while_the_room_is_asked_is_still_lost() {
     assert_eq!(home.arrives(&answer(&second, "result", "")).len(), 2);
 }
 
+/// A room that takes back its own annotation, which the client has not seen because this server's hid it, does not take
+/// back what this server has said.
+#[test]
+fn psa_29_what_a_room_takes_back_while_it_is_asked_leaves_what_this_server_has_said_to_be_taken_back() {
+    for is_paused in [false, true] {
+        let mut home = in_the_room();
+        home.path("chats.lit", LOST);
+        if is_paused {
+            home.loses("lane");
+        }
+        let id = ping(&home.path("chats.lit", Path::Clear)).unwrap();
+        let theirs = "<state-annotation xmlns='urn:xmpp:psa' from='chats.lit'/></presence>";
+        let seen = home.arrives(&from_room("juliet", "").replace("</presence>", theirs));
+        assert_eq!(seen, [""; 0], "nothing is told before the answer");
+        let mut seen = home.arrives(&answer(&id, "result", ""));
+        if is_paused {
+            assert_eq!(seen, [""; 0], "nobody is there to be told");
+            seen = home.resumes("lane");
+        }
+        let told = normalized(&seen);
+        assert!(told.contains(&repeat("juliet", "", BACK)), "{told:?}");
+    }
+}
+
 #[test]
 fn psa_28_after_a_change_of_status_or_name_the_session_is_still_in() {
     let mut home = in_the_room();
