@@ -25,6 +25,8 @@ pub enum Input {
         parcel: Parcel,
         /// What a sender would have been told.
         error: StanzaError,
+        /// The sender's promise, if it went with that.
+        receipt: Option<Receipt>,
     },
     /// How the path to a domain is that was asked for by [`Effect::Watch`].
     Path {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use machine::Context;
 use stanza::namespace::MUC_USER;
 use stanza::{Address, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError};
+use stream_management::Receipt;
 
 use crate::history::{is_memorable, message_id};
 use crate::presence::Notes;
@@ -73,13 +74,16 @@ impl Room {
         context: &Context<'_, Settings>,
         parcel: &Parcel,
         error: StanzaError,
+        receipt: Option<Receipt>,
         out: &mut Out,
     ) {
-        let Some(to) = parcel.to() else { return };
-        if !self.note_missed(context, parcel, &mut Ids::default()) {
-            self.return_to_sender(parcel, error, out);
+        let is_noted = self.note_missed(context, parcel, &mut Ids::default());
+        let Some(to) = parcel.to().filter(|_| is_noted) else {
+            let receipt = self.return_to_sender(parcel, error, receipt, out);
+            out.effects.extend(receipt.map(Effect::Settle));
             return;
-        }
+        };
+        out.effects.extend(receipt.map(Effect::Settle));
         if let Some(client) = self.occupants.client_mut(to)
             && client.reach.lost.is_none()
         {
@@ -224,10 +228,16 @@ impl Room {
     }
 
     /// What somebody wrote to one occupant only, or asked it, did not arrive: the sender is told, under the name by which it
-    /// knows the other.
-    fn return_to_sender(&self, parcel: &Parcel, error: StanzaError, out: &mut Out) {
+    /// knows the other. The promise goes with the error; if there is none, it is given back.
+    fn return_to_sender(
+        &self,
+        parcel: &Parcel,
+        error: StanzaError,
+        mut receipt: Option<Receipt>,
+        out: &mut Out,
+    ) -> Option<Receipt> {
         let (Some(sender), Some(to)) = (parcel.from(), parcel.to()) else {
-            return;
+            return receipt;
         };
         let answerable = match parcel.stanza().kind() {
             Kind::Message(MessageType::Chat | MessageType::Normal) => true,
@@ -248,7 +258,11 @@ impl Room {
         {
             out.effects.push(Effect::CountError(answer.kind(), condition));
             self.to_asker(sender, &Parcel::new(answer), &recipient.address, out);
+            if let Some(Effect::Route(_, slot)) = out.effects.last_mut() {
+                *slot = receipt.take();
+            }
         }
+        receipt
     }
 }
 

@@ -7,7 +7,7 @@ use machine::{Context, Decision, Machine};
 use presence::State;
 use sha2::Sha256;
 use stanza::namespace::REGISTER;
-use stanza::{Address, Condition, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError};
+use stanza::{Address, Condition, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError};
 use stream_management::Receipt;
 
 use crate::affiliations::Affiliations;
@@ -20,6 +20,14 @@ use crate::stored::{Change, Tombstone};
 use crate::{AdminRequest, Affiliation, Config, Effect, Input, Key, Settings, View};
 
 pub(crate) type Out = Decision<Change, Effect>;
+
+/// What a sender's promise goes with.
+enum Bears {
+    /// The error that answers what was sent.
+    Refusal,
+    /// The private message that it is for somebody in the room.
+    Private,
+}
 
 /// One chat room. It comes to be when somebody enters, and is no more when the last one has left, unless it is kept.
 pub struct Room {
@@ -226,15 +234,47 @@ impl Room {
         let (decided, changed) = (out.effects.len(), out.commit.len());
         self.inbound(context, &parcel, out);
         self.keep_changes(context.settings, out);
-        let effects = out.effects.iter_mut().skip(decided);
-        let refusal = effects.filter_map(|effect| match effect {
-            Effect::Route(answer, slot)
-                if answer.stanza().kind().is_error() && answer.to() == parcel.from() =>
-            {
-                Some(slot)
+        let is_kept = receipt.is_some() || out.commit.len() > changed;
+        let effects = out.effects.get_mut(decided..).unwrap_or_default();
+        match (parcel.stanza().kind(), self.bearer(&parcel, effects)) {
+            // An IQ is answered whatever comes of it.
+            (Kind::Iq(_), _) => out.effects.extend(receipt.map(Effect::Settle)),
+            // The promise is kept where the error arrives.
+            (Kind::Message(_) | Kind::Presence(_), Some((Bears::Refusal, slot))) => *slot = receipt,
+            // It is kept where the message arrives. If it cannot leave the room, whoever sent it is told so.
+            (Kind::Message(_) | Kind::Presence(_), Some((Bears::Private, slot))) => {
+                *slot = receipt;
+                if is_kept {
+                    out.effects.push(Effect::Kept(parcel, None));
+                }
             }
-            Effect::Route(..)
-            | Effect::Settle(_)
+            // It is kept when what was decided is on disk. If that fails, whoever sent this is told so.
+            (Kind::Message(_) | Kind::Presence(_), None) => {
+                if is_kept {
+                    out.effects.push(Effect::Kept(parcel, receipt));
+                }
+            }
+        }
+    }
+
+    /// What the fate of a stanza hangs on: the error that answers it, or the copy that an occupant gets of a private message,
+    /// the first of the occupant's clients that can be reached. Gives the place for the promise.
+    fn bearer<'e>(
+        &self,
+        parcel: &Parcel,
+        effects: &'e mut [Effect],
+    ) -> Option<(Bears, &'e mut Option<Receipt>)> {
+        let kind = parcel.stanza().kind();
+        let is_private = parcel.to().is_some_and(|to| !to.is_bare())
+            && matches!(kind, Kind::Message(MessageType::Chat | MessageType::Normal));
+        let is_reached = |to: &Address| {
+            let client = self.occupants.client(to);
+            client.is_some_and(|client| client.reach.lost.is_none())
+        };
+        let mut found: Option<(Bears, bool, &'e mut Option<Receipt>)> = None;
+        let routes = effects.iter_mut().filter_map(|effect| match effect {
+            Effect::Route(sent, slot) => Some((&*sent, slot)),
+            Effect::Settle(_)
             | Effect::Kept(..)
             | Effect::CountRooms(_)
             | Effect::Answer(_)
@@ -245,18 +285,20 @@ impl Room {
             | Effect::Count(_)
             | Effect::CountError(..) => None,
         });
-        match (parcel.stanza().kind(), refusal.last()) {
-            // An IQ is answered whatever comes of it.
-            (Kind::Iq(_), _) => out.effects.extend(receipt.map(Effect::Settle)),
-            // The promise is kept where the error arrives.
-            (Kind::Message(_) | Kind::Presence(_), Some(slot)) => *slot = receipt,
-            // It is kept when what was decided is on disk. If that fails, whoever sent this is told so.
-            (Kind::Message(_) | Kind::Presence(_), None) => {
-                if receipt.is_some() || out.commit.len() > changed {
-                    out.effects.push(Effect::Kept(parcel, receipt));
+        for (sent, slot) in routes {
+            if sent.stanza().kind().is_error() && sent.to() == parcel.from() {
+                found = Some((Bears::Refusal, true, slot));
+            } else if is_private && sent.stanza().kind() == kind {
+                let is_reached = sent.to().is_some_and(is_reached);
+                if found
+                    .as_ref()
+                    .is_none_or(|(_, is_good, _)| is_reached && !is_good)
+                {
+                    found = Some((Bears::Private, is_reached, slot));
                 }
             }
         }
+        found.map(|(bears, _, slot)| (bears, slot))
     }
 
     fn room_iq(&mut self, context: &Context<'_, Settings>, parcel: &Parcel, from: &Address, out: &mut Out) {
@@ -345,7 +387,11 @@ impl Machine for Room {
                 }
             }
             Input::Counted(rooms) => self.counted(context, rooms, out),
-            Input::Undelivered { parcel, error } => self.undelivered(context, &parcel, error, out),
+            Input::Undelivered {
+                parcel,
+                error,
+                receipt,
+            } => self.undelivered(context, &parcel, error, receipt, out),
             Input::Path { domain, is_broken } => self.path_changed(context, &domain, is_broken, out),
             Input::Renewed(domain) => self.path_renewed(context, &domain, out),
             Input::Wake(Key::Annotate) => self.annotate(context, out),

@@ -126,8 +126,11 @@ impl Router {
             .cloned();
         match room {
             Some(room) => {
-                settle(receipt);
-                let input = Input::Undelivered { parcel, error };
+                let input = Input::Undelivered {
+                    parcel,
+                    error,
+                    receipt,
+                };
                 self.deliver_to_room(&room, input, Priority::Control, worker);
             }
             None => self.bounce(&parcel, error, receipt, worker),
@@ -523,13 +526,10 @@ impl World<Room> for Router {
         };
         match input {
             Input::Inbound { parcel, receipt } => slot.world().bounce(&parcel, error, receipt, worker),
+            Input::Undelivered { receipt, .. } => settle(receipt),
             // Whoever waits for an answer sees that there will be none; the rest concerned a room that is gone.
-            Input::Admin(_)
-            | Input::Counted(_)
-            | Input::Undelivered { .. }
-            | Input::Path { .. }
-            | Input::Renewed(_)
-            | Input::Wake(_) => {}
+            Input::Admin(_) | Input::Counted(_) | Input::Path { .. } | Input::Renewed(_) | Input::Wake(_) => {
+            }
         }
     }
 

@@ -132,6 +132,48 @@ fn only_so_many_stanzas_in_mailboxes_have_a_durable_copy() {
     assert!(told.ends_with("h='7'/>"), "{told}");
 }
 
+/// A private message in a room is acknowledged when its recipient has acknowledged it, or when it has a durable copy, as one
+/// between users is: the server can be killed at any moment.
+#[test]
+fn xep0045_7_5_a_private_message_that_was_acknowledged_outlives_the_server() {
+    const ROOM: &str = "ball@rooms.example.com";
+    let muc = "http://jabber.org/protocol/muc";
+    let mut world = home();
+    let enable = "<enable xmlns='urn:xmpp:sm:3'/><presence/>";
+    let romeo = logged_in(&mut world, "AHJvbWVvAHNlY3JldA==", "orchard", enable);
+    let make = format!(
+        "<presence to='{ROOM}/romeo'><x xmlns='{muc}'/></presence>\
+         <iq type='set' id='m' to='{ROOM}'><query xmlns='{muc}#owner'><x xmlns='jabber:x:data' type='submit'/></query></iq>"
+    );
+    world.say(romeo, make.as_bytes());
+    world.settle();
+    let at_home = juliet(&mut world, "balcony");
+    let enter = format!("<presence to='{ROOM}/juliet'><x xmlns='{muc}'/></presence>");
+    world.say(at_home, enter.as_bytes());
+    world.settle();
+    heard(&mut world, romeo);
+    let message = format!(
+        "<message to='{ROOM}/juliet' type='chat' id='p'><body>But soft</body></message><r xmlns='urn:xmpp:sm:3'/>"
+    );
+    world.say(romeo, message.as_bytes());
+    world.settle();
+    assert!(heard(&mut world, at_home).contains("<body>But soft</body>"));
+    let told = heard(&mut world, romeo);
+    assert!(
+        told.contains("h='3'/>") && !told.contains("h='4'"),
+        "she has not acknowledged it: {told}"
+    );
+    world.pass(Duration::from_secs(60));
+    assert!(heard(&mut world, romeo).contains("h='4'/>"));
+    world.crash();
+    world.settle();
+    let again = logged_in(&mut world, "AGp1bGlldABzZWNyZXQ=", "chamber", "");
+    world.say(again, b"<presence/>");
+    world.pass(Duration::from_secs(1));
+    let late = heard(&mut world, again);
+    assert!(late.contains("<body>But soft</body>"), "{late}");
+}
+
 /// Whatever the order in which accounts and connections have their turns: a client that reads `<a h=…/>` has read before
 /// it what came back of those messages, so that a crash behind the acknowledgement loses nothing.
 #[test]

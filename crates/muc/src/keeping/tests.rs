@@ -290,6 +290,7 @@ fn psa_66_what_was_given_back_after_a_restart_and_did_not_arrive_is_given_back_a
         desk.tell(Input::Undelivered {
             parcel: Parcel::new(parse(given.as_bytes()).unwrap()),
             error: StanzaError::new(Condition::RemoteServerTimeout),
+            receipt: None,
         });
         assert!(path(&mut desk, false).is_some());
     }

@@ -205,7 +205,11 @@ impl Stage {
             .into_iter()
             .flat_map(|parcel| {
                 let error = error.clone();
-                self.seen(Input::Undelivered { parcel, error })
+                self.seen(Input::Undelivered {
+                    parcel,
+                    error,
+                    receipt: None,
+                })
             })
             .collect()
     }
