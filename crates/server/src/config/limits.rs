@@ -155,7 +155,8 @@ section! {
 
         /// Pokes that wait for an answer, all together; further ones count as unanswered at once.
         pokes_in_flight: usize = 10_000;
-        /// Annotations of presence to one client; beyond it they wait, and only the newest about each contact is sent.
+        /// Annotations of presence to one client, in ten steps; beyond it they wait, and only the newest about each contact is
+        /// sent.
         annotations: OrOff<Rate> = OrOff::On(Rate { count: 200, period: Duration::from_secs(1) });
         /// Verified client capabilities that are remembered (XEP-0115, XEP-0390); the oldest make room.
         capabilities: usize = 10_000;

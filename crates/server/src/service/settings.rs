@@ -285,7 +285,7 @@ fn of_presence(configuration: &Configuration) -> Result<presence::Settings, Repo
                 .annotations
                 .on()
                 .copied()
-                .map_or(unlimited, rate),
+                .map_or(unlimited, |pace| in_steps(rate(pace))),
         },
         capabilities: std::sync::Arc::default(),
         capabilities_max: configuration.limits.capabilities,
@@ -359,6 +359,16 @@ pub(super) fn address(name: &HostName) -> Result<Address, Report> {
         .map_err(|error| Report::failed(format!("the host {name} cannot be used: {error}"), ""))
 }
 
+/// The same pace in ten steps: many clients are told of a lost domain in the same moments, and whoever talks meanwhile waits
+/// for no more than one step of each.
+fn in_steps(rate: Rate) -> Rate {
+    let events = rate.events.div_ceil(10).max(1);
+    Rate {
+        events,
+        per: rate.per * events / rate.events.max(1),
+    }
+}
+
 pub(super) fn rate(rate: config::Rate) -> Rate {
     Rate {
         events: rate.count,
@@ -370,5 +380,21 @@ pub(super) fn range(network: &config::Network) -> Range {
     Range {
         address: network.address(),
         prefix: network.prefix(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_keep_the_pace() {
+        let rate = |events, millis| Rate {
+            events,
+            per: std::time::Duration::from_millis(millis),
+        };
+        assert_eq!(in_steps(rate(200, 1_000)), rate(20, 100));
+        assert_eq!(in_steps(rate(25, 1_000)), rate(3, 120));
+        assert_eq!(in_steps(rate(1, 1_000)), rate(1, 1_000));
     }
 }
