@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use muc::KeptRoom;
 use stanza::Address;
 
-/// The rooms in memory that were made by this process, or are kept by none but it.
+/// The rooms in memory, by who made them.
 #[derive(Default)]
 pub(crate) struct Makers {
     rooms: BTreeMap<Address, BTreeSet<Address>>,

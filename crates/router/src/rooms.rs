@@ -267,7 +267,12 @@ impl Router {
             address.clone(),
             self.settings.load().muc.history_max,
             Box::new(move |saved| {
-                let room = saved.ok().and_then(|saved| Room::restored(address, saved).ok());
+                let saved = saved.ok();
+                // It may leave the store while somebody is in it.
+                if let Some(row) = saved.as_ref().and_then(|saved| saved.room.as_ref()) {
+                    router.note_maker(&slot, row.creator.clone());
+                }
+                let room = saved.and_then(|saved| Room::restored(address, saved).ok());
                 router.work(|worker| match room {
                     // A slot that was given up meanwhile does not need the room.
                     Some(room) => drop(slot.loaded(room, worker)),
@@ -278,6 +283,18 @@ impl Router {
                 });
             }),
         );
+    }
+
+    /// A room that was made before comes into memory.
+    fn note_maker(&self, slot: &Arc<RoomSlot>, maker: Address) {
+        let mut makers = self.rooms.makers.lock();
+        let slots = self.rooms.slots.pin();
+        if slots
+            .get(slot.key())
+            .is_some_and(|known| Arc::ptr_eq(known, slot))
+        {
+            makers.note(slot.key(), maker);
+        }
     }
 
     fn forget_room(&self, slot: &Arc<RoomSlot>) {

@@ -401,6 +401,44 @@ fn xep0045_10_1_1_whoever_makes_many_rooms_at_once_gets_no_more_than_one_after_a
     }
 }
 
+/// A room that was fetched from the store and is not to stay any longer still counts for whoever made it.
+#[test]
+fn limits_rooms_per_account_holds_for_rooms_that_leave_the_store_while_somebody_is_in_them() {
+    let mut settings = Settings::default();
+    settings.limits.rooms_per_account = 1;
+    let mut world = World::new(1, settings, Turns::InOrder);
+    world.create_account("romeo@example.com", "secret");
+    let romeo = romeo(&mut world);
+    let mut say = |what: String| {
+        world.say(romeo, what.as_bytes());
+        world.pass(Duration::from_secs(1));
+        heard(&mut world, romeo)
+    };
+    let enter = |room: &str| {
+        format!(
+            "<presence to='{room}@rooms.example.com/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>"
+        )
+    };
+    let stays = |stays: u8| {
+        format!(
+            "<iq type='set' id='c' to='one@rooms.example.com'>\
+             <query xmlns='http://jabber.org/protocol/muc#owner'><x xmlns='jabber:x:data' type='submit'>\
+             <field var='muc#roomconfig_persistentroom'><value>{stays}</value></field></x></query></iq>"
+        )
+    };
+    assert!(say(enter("one")).contains("<status code='201'/>"));
+    assert!(say(stays(1)).contains("type='result'"));
+    say("<presence type='unavailable' to='one@rooms.example.com/romeo'/>".to_owned());
+    let again = say(enter("one"));
+    assert!(
+        again.contains("<status code='110'/>") && !again.contains("'201'"),
+        "{again}"
+    );
+    assert!(say(stays(0)).contains("type='result'"));
+    let second = say(enter("two"));
+    assert!(second.contains("<not-allowed"), "{second}");
+}
+
 /// Two clients have got the same message, neither has acknowledged it, and neither comes back after the restart: it is
 /// kept once.
 #[test]
