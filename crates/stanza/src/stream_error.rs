@@ -59,6 +59,8 @@ pub struct StreamError {
     pub text: Option<String>,
     /// An application-specific condition: one whole element with its namespace declared.
     pub application: Option<String>,
+    /// The limit that the peer has gone beyond, for the figures: it is not told.
+    pub exceeded: Option<xml::LimitName>,
 }
 
 impl StreamError {
@@ -68,6 +70,7 @@ impl StreamError {
             condition,
             text: None,
             application: None,
+            exceeded: None,
         }
     }
 

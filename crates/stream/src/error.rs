@@ -6,7 +6,10 @@ use xml::{Element, LimitName, XmlError};
 
 /// The stream error that answers faulty XML, with words that help whoever wrote the client.
 pub fn xml_fault(fault: &XmlError) -> StreamError {
-    let error = StreamError::new(condition(fault.condition())).text(fault.to_string());
+    let mut error = StreamError::new(condition(fault.condition())).text(fault.to_string());
+    if let XmlError::Limit(limit) = fault {
+        error.exceeded = Some(*limit);
+    }
     match fault {
         // RFC 6120 §4.9.3.14 shows this as the application-specific condition.
         XmlError::Limit(LimitName::StanzaBytes) => {
@@ -78,7 +81,13 @@ mod tests {
                 StreamCondition::PolicyViolation,
             ),
         ] {
-            assert_eq!(xml_fault(&fault).condition, condition, "{fault:?}");
+            let error = xml_fault(&fault);
+            assert_eq!(error.condition, condition, "{fault:?}");
+            assert_eq!(
+                error.exceeded.is_some(),
+                matches!(fault, XmlError::Limit(_)),
+                "{fault:?}"
+            );
         }
     }
 

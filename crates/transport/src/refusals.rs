@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use stanza::{StreamCondition, StreamError};
 use tracing::warn;
-use xml::{LimitName, XmlError};
+use xml::LimitName;
 
 use crate::Limit;
 
@@ -105,20 +105,12 @@ fn deed(limit: Limit) -> &'static str {
 
 /// The limit that a stream has gone beyond which ends with this error.
 pub(crate) fn limit_of(error: &StreamError) -> Option<Limit> {
-    let is_said = |exceeded: LimitName| {
-        let words = XmlError::Limit(exceeded).to_string();
-        error.text.as_deref() == Some(words.as_str())
-    };
-    if error.condition == StreamCondition::ResourceConstraint {
-        Some(Limit::Queue)
-    } else if error.condition != StreamCondition::PolicyViolation {
-        None
-    } else if is_said(LimitName::StanzaBytes) {
-        Some(Limit::StanzaSize)
-    } else if is_said(LimitName::Depth) {
-        Some(Limit::Depth)
-    } else {
-        Some(Limit::Stream)
+    match (error.condition, error.exceeded) {
+        (StreamCondition::ResourceConstraint, _) => Some(Limit::Queue),
+        (_, Some(LimitName::StanzaBytes)) => Some(Limit::StanzaSize),
+        (_, Some(LimitName::Depth)) => Some(Limit::Depth),
+        (StreamCondition::PolicyViolation, _) => Some(Limit::Stream),
+        (_, Some(LimitName::Attributes | LimitName::NameBytes | LimitName::Children) | None) => None,
     }
 }
 
@@ -141,27 +133,20 @@ fn words(limit: Limit) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use stanza::{StreamCondition, StreamError};
-    use xml::{LimitName, XmlError};
+    use xml::LimitName;
 
     use super::{Refusals, limit_of};
     use crate::Limit;
 
     #[test]
     fn streams_that_go_beyond_a_limit_are_told_apart() {
-        let ended =
-            |error: XmlError| StreamError::new(StreamCondition::PolicyViolation).text(error.to_string());
-        assert_eq!(
-            limit_of(&ended(XmlError::Limit(LimitName::StanzaBytes))),
-            Some(Limit::StanzaSize)
-        );
-        assert_eq!(
-            limit_of(&ended(XmlError::Limit(LimitName::Depth))),
-            Some(Limit::Depth)
-        );
-        assert_eq!(
-            limit_of(&ended(XmlError::Limit(LimitName::Attributes))),
-            Some(Limit::Stream)
-        );
+        let ended = |limit| StreamError {
+            exceeded: Some(limit),
+            ..StreamError::new(StreamCondition::PolicyViolation)
+        };
+        assert_eq!(limit_of(&ended(LimitName::StanzaBytes)), Some(Limit::StanzaSize));
+        assert_eq!(limit_of(&ended(LimitName::Depth)), Some(Limit::Depth));
+        assert_eq!(limit_of(&ended(LimitName::Attributes)), Some(Limit::Stream));
         assert_eq!(
             limit_of(&StreamError::new(StreamCondition::ResourceConstraint)),
             Some(Limit::Queue)
