@@ -19,6 +19,7 @@ use crate::{Effect, Key, Settings};
 const AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// So often. A client that still does not get it is out of the room.
 const AGAIN_MAX: u8 = 3;
+
 /// What a client has missed. Of messages there are never more than the history holds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Missed {
@@ -41,26 +42,15 @@ impl Room {
         let mut ids = Ids::default();
         let effects = std::mem::take(&mut out.effects);
         for effect in effects {
-            let is_noted = match &effect {
-                Effect::Route(parcel, None) => {
-                    let is_lost = |to| {
-                        self.occupants
-                            .client(to)
-                            .is_some_and(|one| one.reach.lost.is_some())
-                    };
-                    parcel.to().is_some_and(is_lost) && self.note_missed(context, parcel, &mut ids)
-                }
-                Effect::Route(_, Some(_))
-                | Effect::Settle(_)
-                | Effect::Kept(..)
-                | Effect::CountRooms(_)
-                | Effect::Answer(_)
-                | Effect::Watch(_)
-                | Effect::Unwatch(_)
-                | Effect::WakeAt(..)
-                | Effect::Learn(..)
-                | Effect::Count(_)
-                | Effect::CountError(..) => false,
+            let is_lost = |to| {
+                let client = self.occupants.client(to);
+                client.is_some_and(|one| one.reach.lost.is_some())
+            };
+            // What bears a promise goes, and comes back with it.
+            let is_noted = if let Effect::Route(parcel, None) = &effect {
+                parcel.to().is_some_and(is_lost) && self.note_missed(context, parcel, &mut ids)
+            } else {
+                false
             };
             if !is_noted {
                 out.effects.push(effect);

@@ -272,20 +272,10 @@ impl Room {
             client.is_some_and(|client| client.reach.lost.is_none())
         };
         let mut found: Option<(Bears, bool, &'e mut Option<Receipt>)> = None;
-        let routes = effects.iter_mut().filter_map(|effect| match effect {
-            Effect::Route(sent, slot) => Some((&*sent, slot)),
-            Effect::Settle(_)
-            | Effect::Kept(..)
-            | Effect::CountRooms(_)
-            | Effect::Answer(_)
-            | Effect::Watch(_)
-            | Effect::Unwatch(_)
-            | Effect::WakeAt(..)
-            | Effect::Learn(..)
-            | Effect::Count(_)
-            | Effect::CountError(..) => None,
-        });
-        for (sent, slot) in routes {
+        for effect in effects {
+            let Effect::Route(sent, slot) = effect else {
+                continue;
+            };
             if sent.stanza().kind().is_error() && sent.to() == parcel.from() {
                 found = Some((Bears::Refusal, true, slot));
             } else if is_private && sent.stanza().kind() == kind {

@@ -59,18 +59,12 @@ impl Stage {
         self.room.handle(&mut context, input, &mut out);
         out.effects
             .into_iter()
-            .filter_map(|effect| match effect {
-                Effect::Route(parcel, _) => Some(parcel),
-                Effect::Settle(_)
-                | Effect::Kept(..)
-                | Effect::CountRooms(_)
-                | Effect::Answer(_)
-                | Effect::Watch(_)
-                | Effect::Unwatch(_)
-                | Effect::WakeAt(..)
-                | Effect::Learn(..)
-                | Effect::Count(_)
-                | Effect::CountError(..) => None,
+            .filter_map(|effect| {
+                if let Effect::Route(parcel, _) = effect {
+                    Some(parcel)
+                } else {
+                    None
+                }
             })
             .collect()
     }

@@ -25,7 +25,7 @@ pub use decloak::Decloak;
 pub use held::{Held, News, Rank};
 pub use known::{Capabilities, KnownHash, Lesson};
 pub use poke::{Failure, Method, Poke};
-pub use pokes::{InFlight, Place, Pokes, Request, Verdict};
+pub use pokes::{InFlight, Pokes, Request, Verdict};
 pub use received::Received;
 pub use settings::{
     DecloakSettings, PokeBlocked, PokeMode, PokeSettings, PsaSettings, RevealUnknown, Settings,

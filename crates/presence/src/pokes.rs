@@ -53,7 +53,7 @@ pub struct InFlight(AtomicUsize);
 
 impl InFlight {
     /// A place among so many, until it is dropped.
-    pub fn place(self: &Arc<Self>, most: usize) -> Option<Place> {
+    pub(crate) fn place(self: &Arc<Self>, most: usize) -> Option<Place> {
         self.0
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| {
                 (taken < most).then_some(taken + 1)
@@ -65,7 +65,7 @@ impl InFlight {
 
 /// A place of [`InFlight`].
 #[derive(Debug)]
-pub struct Place(Arc<InFlight>);
+pub(crate) struct Place(Arc<InFlight>);
 
 impl Drop for Place {
     fn drop(&mut self) {
