@@ -72,6 +72,8 @@ pub struct Account {
     pub(crate) operator_pokes: Vec<OperatorPoke>,
     /// Domains of which some session holds presence, and whether the path to them is broken.
     pub(crate) domains: BTreeMap<Address, Way>,
+    /// More annotations wait than go in one step: the next step has its moment.
+    pub(crate) more_annotations: bool,
     /// Domains that are back, whose contacts will be asked.
     pub(crate) reprobe: BTreeSet<Address>,
     /// What clients and room services elsewhere were asked, and have not answered.
@@ -116,6 +118,7 @@ impl Account {
             pokes_wake: None,
             operator_pokes: Vec::new(),
             domains: BTreeMap::new(),
+            more_annotations: false,
             reprobe: BTreeSet::new(),
             questions: Questions::default(),
             services: BTreeMap::new(),
@@ -513,7 +516,7 @@ impl Machine for Account {
             Input::Loaded(loaded) => self.loaded(context, loaded, out),
             Input::Wake(Key::Settle) => self.settle_overdue(context, out),
             Input::Path { domain, path } => self.path_changed(context, &domain, path, out),
-            Input::Wake(Key::Annotate) => self.bring_up_to_date(context, out),
+            Input::Wake(Key::Annotate) => self.annotate_more(context, out),
             Input::Wake(Key::Reprobe) => self.reprobe(context, out),
             Input::Wake(Key::Unanswered) => self.conclude_from_silence(context, out),
             Input::Wake(Key::Paused) => self.announce_due_pauses(context, out),

@@ -432,6 +432,9 @@ impl Account {
 
     /// Tells each interested session what it does not know yet, so many at a time.
     pub(crate) fn bring_up_to_date(&mut self, context: &mut Context<'_, Settings>, out: &mut Out) {
+        if self.more_annotations {
+            return;
+        }
         let psa = &context.settings.presence.psa;
         let (rate, words) = (psa.annotations, psa.words);
         let most = usize::try_from(rate.events).unwrap_or(usize::MAX);
@@ -440,13 +443,10 @@ impl Account {
             let Some(session) = self.sessions.get(place) else {
                 break;
             };
-            if !session
-                .received
-                .iter()
-                .any(|(from, held)| self.is_behind(session, from, held))
-            {
+            // Those before it have been told, in earlier steps.
+            let Some(first) = self.first_behind(session) else {
                 continue;
-            }
+            };
             // Whoever is away is told what is so when he is back (PSA-45).
             if session.pause.is_some() {
                 continue;
@@ -456,7 +456,7 @@ impl Account {
                 continue;
             }
             // A client that says nothing of its capabilities is asked when this server itself has something to say (PSA-04).
-            let is_ours = session.received.iter().any(|(from, held)| {
+            let is_ours = session.received.iter().skip(first).any(|(from, held)| {
                 self.is_behind(session, from, held) && held.told == self.is_clear(from.domainpart())
             });
             let wants = if is_ours {
@@ -483,6 +483,7 @@ impl Account {
             let repeats: Vec<(Parcel, PresenceCount)> = session
                 .received
                 .iter_mut()
+                .skip(first)
                 .filter(|held| is_behind(held.from(), held))
                 .take(most)
                 .map(|held| {
@@ -496,7 +497,11 @@ impl Account {
                     (held.repeat(&to, ours, broken), count)
                 })
                 .collect();
-            more |= session.received.iter().any(|(from, held)| is_behind(from, held));
+            more |= session
+                .received
+                .iter()
+                .skip(first)
+                .any(|(from, held)| is_behind(from, held));
             for (parcel, count) in repeats {
                 let parcel = Passed::delivered_before(parcel);
                 if let Some(session) = self.sessions.get(place)
@@ -515,9 +520,16 @@ impl Account {
             }
         }
         if more {
+            self.more_annotations = true;
             out.effects
                 .push(Effect::WakeAt(Key::Annotate, context.now + rate.per));
         }
+    }
+
+    /// It is time for more of it.
+    pub(crate) fn annotate_more(&mut self, context: &mut Context<'_, Settings>, out: &mut Out) {
+        self.more_annotations = false;
+        self.bring_up_to_date(context, out);
     }
 
     /// Whether a session does not know what is known of somebody whose presence it holds. While it is being found out if it
@@ -525,6 +537,12 @@ impl Account {
     pub(crate) fn is_behind(&self, session: &Session, from: &Address, held: &Held) -> bool {
         held.is_behind(!self.is_clear(from.domainpart()))
             && !session.rooms.get(from.bare_str()).is_some_and(Occupancy::is_open)
+    }
+
+    /// The place of the first of them, in the order of addresses.
+    fn first_behind(&self, session: &Session) -> Option<usize> {
+        let mut held = session.received.iter();
+        held.position(|(from, held)| self.is_behind(session, from, held))
     }
 
     pub(crate) fn is_clear(&self, domain: &str) -> bool {

@@ -288,7 +288,28 @@ fn psa_22_what_a_storm_has_no_time_to_tell_is_deferred_and_then_coalesced() {
     assert_eq!(home.tallies.iter().filter(is_first).count(), 1);
     home.path("capulet.lit", Path::Clear);
     assert_eq!(suppressed(&home, Suppression::Coalesced), 2);
+    home.passes(Duration::from_secs(1));
     assert_eq!((home.load().unavailable, home.load().deferred), (0, 0));
+}
+
+#[test]
+fn psa_22_whatever_comes_while_a_storm_is_told_the_pace_is_the_same() {
+    let mut settings = Settings::default();
+    settings.psa.annotations = Rate {
+        events: 1,
+        per: Duration::from_secs(1),
+    };
+    let mut home = home(settings);
+    for resource in ["a", "b", "c"] {
+        home.arrives(&THERE.replace("orchard", resource));
+    }
+    home.arrives(&THERE.replace("capulet.lit/orchard", "verona.lit/square"));
+    assert_eq!(home.path("capulet.lit", Path::Broken("timeout")).len(), 1);
+    assert!(home.path("verona.lit", Path::Broken("timeout")).is_empty());
+    for _ in 0..3 {
+        assert_eq!(home.passes(Duration::from_secs(1)).len(), 1);
+    }
+    assert!(home.passes(Duration::from_secs(1)).is_empty(), "each was told once");
 }
 
 #[test]

@@ -543,18 +543,15 @@ fn psa_22_a_storm_is_told_in_portions_and_the_newest_state_wins() {
     }
     assert_eq!(home.path("capulet.lit", LOST).len(), 200);
     assert_eq!(home.passes(Duration::from_secs(1)).len(), 200);
-    assert_eq!(
-        home.path("capulet.lit", Path::Clear).len(),
-        200,
-        "who was not told needs no correction"
+    assert!(
+        home.path("capulet.lit", Path::Clear).is_empty(),
+        "the pace is the same for what is over"
     );
-    assert_eq!(
-        home.passes(Duration::from_secs(1))
-            .iter()
-            .filter(|line| line.contains("annotation"))
-            .count(),
-        200
-    );
+    for _ in 0..2 {
+        let seen = home.passes(Duration::from_secs(1));
+        let annotations = seen.iter().filter(|line| line.contains("annotation"));
+        assert_eq!(annotations.count(), 200, "who was not told needs no correction");
+    }
     assert!(
         home.passes(Duration::from_secs(60))
             .iter()

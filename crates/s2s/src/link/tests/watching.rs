@@ -1,5 +1,7 @@
 //! Watchers: told the state as they come, then every change, in batches, the newest only.
 
+use std::time::Duration;
+
 use super::world::*;
 use crate::Ways;
 use crate::link::{Cause, End, Input, Path};
@@ -11,6 +13,7 @@ fn watcher(number: usize) -> stanza::Address {
 /// A link that is up, watched by so many.
 fn watched(by: usize) -> (World, crate::link::StreamId) {
     let mut world = World::new();
+    (world.settings.batch, world.settings.pace) = (100, Duration::from_millis(50));
     for number in 0..by {
         world.input(Input::Watch(watcher(number)));
     }
