@@ -309,7 +309,10 @@ fn psa_22_whatever_comes_while_a_storm_is_told_the_pace_is_the_same() {
     for _ in 0..3 {
         assert_eq!(home.passes(Duration::from_secs(1)).len(), 1);
     }
-    assert!(home.passes(Duration::from_secs(1)).is_empty(), "each was told once");
+    assert!(
+        home.passes(Duration::from_secs(1)).is_empty(),
+        "each was told once"
+    );
 }
 
 #[test]
