@@ -17,7 +17,7 @@ use turns::{
 
 use crate::counters::Counter;
 use crate::makers::Makers;
-use crate::router::{Destination, Router, settle};
+use crate::router::{Destination, Router, clear, in_order, settle};
 use crate::store::{Done, StoreError, WhichRooms};
 use crate::surroundings::Alarm;
 use crate::world::Dice;
@@ -37,6 +37,12 @@ pub(crate) struct Rooms {
 
 /// What was counted of rooms since the start, by service.
 pub type RoomFigures = BTreeMap<(String, Tally), u64>;
+
+impl Rooms {
+    pub(crate) fn clear(&self) {
+        clear(&self.slots);
+    }
+}
 
 impl Router {
     /// The rooms in memory as they are now, in order of their addresses.
@@ -165,9 +171,9 @@ impl Router {
         self.work(|worker| self.deliver_to_room(room, Input::Admin(request), Priority::Control, worker));
     }
 
-    /// Which rooms are in memory.
+    /// Which rooms are in memory, in order of their addresses.
     pub fn rooms_in_memory(&self) -> Vec<Address> {
-        self.rooms.slots.pin().keys().cloned().collect()
+        in_order(self.rooms.slots.pin().keys())
     }
 
     /// Rooms that were kept go on with those who were in them. Clients of this server that are not among `sessions` are
@@ -208,7 +214,7 @@ impl Router {
 
     /// The services end: everybody in a room is told (XEP-0045 §15.6.2, status 332).
     pub fn close_rooms(self: &Arc<Self>) {
-        let rooms: Vec<Address> = self.rooms.slots.pin().keys().cloned().collect();
+        let rooms = self.rooms_in_memory();
         self.work(|worker| {
             for room in rooms {
                 let input = Input::Admin(AdminRequest::ShutDown);

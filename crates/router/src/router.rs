@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use account::{Account, AdminRequest, Input, PresenceLoad, SessionCount};
 use arc_swap::ArcSwap;
 use features::{Answer, Asker, Place, Request};
-use papaya::HashMap;
+use papaya::{Guard, HashMap};
 use parking_lot::Mutex;
 use stanza::{
     Address, Condition, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError, StreamError,
@@ -184,9 +184,9 @@ impl Router {
         self.accounts.len()
     }
 
-    /// Which accounts are in memory.
+    /// Which accounts are in memory, in order of their addresses.
     pub fn addresses_in_memory(&self) -> Vec<Address> {
-        self.accounts.pin().keys().cloned().collect()
+        in_order(self.accounts.pin().keys())
     }
 
     /// Bound sessions of each host.
@@ -244,7 +244,7 @@ impl Router {
 
     /// Ends all sessions with this error. What their clients do not have is kept as for any session that ends.
     pub fn end_all(self: &Arc<Self>, error: &StreamError) {
-        let accounts: Vec<Address> = self.accounts.pin().keys().cloned().collect();
+        let accounts = self.addresses_in_memory();
         self.work(|worker| {
             for account in accounts {
                 let request = AdminRequest::End(None, error.clone(), Box::new(|_| {}));
@@ -404,6 +404,14 @@ impl Router {
         }
     }
 
+    /// Every account, room and link leaves memory, as at the end of a process. They hold this router and it holds them: whoever
+    /// goes on without it and does not say this gives nothing of it back.
+    pub fn dissolve(&self) {
+        clear(&self.accounts);
+        self.rooms.clear();
+        self.links.clear();
+    }
+
     /// Takes this very slot out of the map.
     pub(crate) fn forget(&self, slot: &Arc<AccountSlot>) {
         let _ = self
@@ -532,6 +540,23 @@ fn is_written_by_somebody(parcel: &Parcel) -> bool {
         parcel.stanza().kind(),
         Kind::Message(MessageType::Chat | MessageType::Normal | MessageType::Groupchat)
     )
+}
+
+/// The keys of a map in an order that does not depend on their hashes, so that what follows from it is the same in every run.
+pub(crate) fn in_order<'k, K: Ord + Clone + 'k>(keys: impl Iterator<Item = &'k K>) -> Vec<K> {
+    let mut keys: Vec<K> = keys.cloned().collect();
+    keys.sort();
+    keys
+}
+
+/// Empties a map, and gives back at once what this thread has taken out of it.
+pub(crate) fn clear<K, V>(map: &HashMap<K, V>)
+where
+    K: Eq + std::hash::Hash,
+{
+    let guard = map.guard();
+    map.clear(&guard);
+    guard.flush();
 }
 
 /// The fate of the stanza is decided.

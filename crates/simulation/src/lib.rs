@@ -20,7 +20,7 @@ pub use client::{Client, Heard};
 pub use connection::TLS_EXPORTER;
 pub use dice::Dice;
 pub use login::{Login, Mechanism, Say};
-pub use seeds::{Telling, try_seeds};
+pub use seeds::{Telling, run_twice, together, try_seeds};
 pub use servers::{Reach, Servers};
 pub use settings::{Limits, Passwords, Settings};
 pub use storage::Faults;

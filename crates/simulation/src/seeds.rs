@@ -77,6 +77,22 @@ pub fn try_seeds<S: Send>(count: u64, run: impl Fn(u64, Telling) -> Result<S, St
     all_seen
 }
 
+/// The fingerprints of many worlds as one, in whichever order they were run: what two processes are compared by.
+pub fn together(fingerprints: impl Iterator<Item = u64>) -> u64 {
+    fingerprints.fold(0, u64::wrapping_add)
+}
+
+/// Runs worlds twice each.
+///
+/// # Panics
+/// When a world was not the same again: `run` gives its fingerprint, or why it went wrong.
+pub fn run_twice(seeds: std::ops::Range<u64>, run: impl Fn(u64, Telling) -> Result<u64, String>) {
+    for seed in seeds {
+        let (first, again) = (run(seed, Telling::Silent), run(seed, Telling::Silent));
+        assert_eq!(first, again, "world {seed} is not the same again");
+    }
+}
+
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }

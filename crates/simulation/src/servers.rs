@@ -1,6 +1,7 @@
 //! Several servers on one clock, and the lines between them.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct Servers {
     fault: Option<CertificateFault>,
     /// Calls that nobody takes, and when the caller gives up.
     waiting: Vec<(Moment, usize, Call)>,
+    /// Of everything that they have said to each other.
+    said: DefaultHasher,
 }
 
 /// How a server can be reached, from better to worse.
@@ -94,7 +97,18 @@ impl Servers {
             ways: BTreeMap::new(),
             fault: None,
             waiting: Vec::new(),
+            said: DefaultHasher::new(),
         }
+    }
+
+    /// A number that follows from all that they have said to each other and to clients, and when. Two runs of the same
+    /// worlds have the same, in other processes too.
+    pub fn fingerprint(&self) -> u64 {
+        let mut all = self.said.clone();
+        for world in &self.worlds {
+            world.fingerprint().hash(&mut all);
+        }
+        all.finish()
     }
 
     /// One of them. It should not be settled alone.
@@ -220,13 +234,15 @@ impl Servers {
         }
         busy |= self.put_calls_through();
         let mut failures = Vec::new();
+        let now = self.now();
         for line in &mut self.lines {
             let is_dead = line
                 .servers
                 .iter()
                 .any(|server| self.reach[*server] == Reach::BlackHole)
                 || way(&self.ways, line.servers) == Reach::BlackHole;
-            busy |= line.work(&self.worlds, is_dead, &mut failures);
+            let mut said = |from: usize, bytes: &[u8]| (now.as_micros(), from, bytes).hash(&mut self.said);
+            busy |= line.work(&self.worlds, is_dead, &mut failures, &mut said);
         }
         self.lines.retain(|line| !line.ends.iter().all(End::is_closed));
         for (server, Failure { errand, cause }) in failures {
@@ -342,7 +358,13 @@ fn way(ways: &BTreeMap<(usize, usize), Reach>, [one, other]: [usize; 2]) -> Reac
 }
 
 impl Line {
-    fn work(&mut self, worlds: &[World], is_dead: bool, failures: &mut Vec<(usize, Failure)>) -> bool {
+    fn work(
+        &mut self,
+        worlds: &[World],
+        is_dead: bool,
+        failures: &mut Vec<(usize, Failure)>,
+        said: &mut impl FnMut(usize, &[u8]),
+    ) -> bool {
         let mut busy = false;
         for (end, server) in self.ends.iter_mut().zip(self.servers) {
             let mut failed = Vec::new();
@@ -357,6 +379,7 @@ impl Line {
             let bytes = self.ends[from].take_outbox();
             if !bytes.is_empty() {
                 busy = true;
+                said(self.servers[from], &bytes);
                 self.ends[to].arrive(&bytes);
             }
             if self.ends[from].is_closed() {

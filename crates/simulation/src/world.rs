@@ -1,6 +1,7 @@
 //! One server and the wires to it.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ pub struct World {
     connections_made: u64,
     /// Who is next, when it is up to chance.
     dice: Dice,
+    /// Of everything that clients have read.
+    read: DefaultHasher,
 }
 
 impl World {
@@ -59,6 +62,7 @@ impl World {
             connections: BTreeMap::new(),
             connections_made: 0,
             dice,
+            read: DefaultHasher::new(),
         }
     }
 
@@ -158,10 +162,18 @@ impl World {
 
     /// The client reads what has come.
     pub fn hear(&mut self, id: ConnectionId) -> Vec<u8> {
-        self.connections
-            .get_mut(&id)
-            .map(Connection::hear)
-            .unwrap_or_default()
+        let heard = self.connections.get_mut(&id).map(Connection::hear);
+        let heard = heard.unwrap_or_default();
+        if !heard.is_empty() {
+            (self.now().as_micros(), id, &heard).hash(&mut self.read);
+        }
+        heard
+    }
+
+    /// A number that follows from all that clients have read, who and when. Two runs that differ in anything that somebody
+    /// was told have different ones.
+    pub fn fingerprint(&self) -> u64 {
+        self.read.finish()
     }
 
     /// The client closes its socket; what is on its way to the server still arrives.
@@ -385,8 +397,7 @@ impl World {
             self.router.keep(&account, Box::new(answer));
         }
         self.come_to_rest();
-        self.surroundings.forget();
-        self.router = router(&self.settings, &self.store, &self.surroundings);
+        self.begin_anew();
         let kept = std::mem::take(&mut *kept.lock());
         self.router.restore_capabilities(Box::new(|_| {}));
         self.come_to_rest();
@@ -412,13 +423,28 @@ impl World {
 
     /// The server is killed, and starts again with what is stored. What the network has taken can still be read.
     pub fn crash(&mut self) {
-        self.surroundings.forget();
         self.store.crash();
-        self.router = router(&self.settings, &self.store, &self.surroundings);
         for connection in self.connections.values_mut() {
             connection.cut();
         }
+        self.begin_anew();
         self.tell_vanished();
+    }
+
+    /// Another process, with nothing in memory.
+    fn begin_anew(&mut self) {
+        self.surroundings.forget();
+        let fresh = router(&self.settings, &self.store, &self.surroundings);
+        std::mem::replace(&mut self.router, fresh).dissolve();
+    }
+}
+
+/// What waits somewhere holds the router, and the router holds what waits: it would never be given back.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.surroundings.forget();
+        self.store.crash();
+        self.router.dissolve();
     }
 }
 

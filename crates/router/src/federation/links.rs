@@ -19,7 +19,7 @@ use super::Order;
 use super::figures::{LinkFigures, Loss};
 use super::pulse::{Exchange, Past};
 use crate::counters::{Counter, Direction, Scope};
-use crate::router::{Destination, Router, settle};
+use crate::router::{Destination, Router, clear, in_order, settle};
 use crate::surroundings::Alarm;
 use crate::trace::Border;
 use crate::world::Dice;
@@ -34,6 +34,12 @@ pub(crate) struct Links {
     figures: Mutex<LinkFigures>,
     lost: Mutex<BTreeMap<Pair, Loss>>,
     past: Past,
+}
+
+impl Links {
+    pub(crate) fn clear(&self) {
+        clear(&self.slots);
+    }
 }
 
 impl Router {
@@ -119,7 +125,7 @@ impl Router {
         let held = slots.iter().filter(|(pair, slot)| {
             is_of_rooms(pair) && slot.look(|link| waits(&link.view())).unwrap_or(true)
         });
-        let pairs: Vec<Pair> = held.map(|(pair, _)| pair.clone()).collect();
+        let pairs: Vec<Pair> = in_order(held.map(|(pair, _)| pair));
         drop(slots);
         self.work(|worker| {
             for pair in &pairs {
@@ -206,9 +212,9 @@ impl Router {
 
     /// The settings have changed: every link obeys them at once.
     pub(crate) fn tell_links_of_settings(&self) {
-        let slots: Vec<Arc<LinkSlot>> = self.links.slots.pin().values().cloned().collect();
+        let pairs: Vec<Pair> = in_order(self.links.slots.pin().keys());
         self.work(|worker| {
-            for slot in slots {
+            for slot in pairs.iter().filter_map(|pair| self.link_in_memory(pair)) {
                 drop(slot.deliver(Input::SettingsChanged, Priority::Control, worker));
             }
         });

@@ -26,6 +26,8 @@ pub(crate) struct Seen {
     pub(crate) late: usize,
     pub(crate) marks: usize,
     pub(crate) removed: usize,
+    /// What [`Servers::fingerprint`] says at the end.
+    pub(crate) fingerprint: u64,
 }
 
 pub(crate) struct Course {
@@ -105,12 +107,19 @@ impl Course {
             for _ in 0..15 + course.dice.below(25) {
                 course.step()?;
                 if course.is_over {
-                    return Ok(course.seen);
+                    return Ok(course.seen());
                 }
             }
             course.calm()?;
         }
-        Ok(course.seen)
+        Ok(course.seen())
+    }
+
+    fn seen(self) -> Seen {
+        Seen {
+            fingerprint: self.servers.fingerprint(),
+            ..self.seen
+        }
     }
 
     pub(crate) fn now(&self) -> Moment {

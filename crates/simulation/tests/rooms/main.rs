@@ -24,6 +24,8 @@ use crate::course::Course;
 
 /// Worlds of an ordinary run.
 const WORLDS: u64 = 40;
+/// So many of them are run twice.
+const TWICE: u64 = 20;
 
 #[test]
 fn a_room_knows_who_is_there_and_everybody_hears_everything() {
@@ -34,12 +36,21 @@ fn a_room_knows_who_is_there_and_everybody_hears_everything() {
     let marks: usize = seen.iter().map(|seen| seen.marks).sum();
     let entered: usize = seen.iter().map(|seen| seen.entered).sum();
     let removed: usize = seen.iter().map(|seen| seen.removed).sum();
+    let together = simulation::together(seen.iter().map(|seen| seen.fingerprint));
     println!(
         "{worlds} worlds: entered {entered} times, {heard} messages heard, {late} of them late, {marks} annotations, \
-         {removed} times somebody was told to be out"
+         {removed} times somebody was told to be out; \
+         together {together:016x}"
     );
     assert!(
         worlds < 20 || entered > 5 * worlds && heard > 50 * worlds && late > worlds && marks > 5 * worlds,
         "these worlds are too quiet"
     );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_world_word_by_word() {
+    simulation::run_twice(0..TWICE, |seed, telling| {
+        Course::run(seed, telling).map(|seen| seen.fingerprint)
+    });
 }

@@ -23,6 +23,8 @@ use crate::voyage::Voyage;
 
 /// Worlds of an ordinary run.
 const WORLDS: u64 = 100;
+/// So many of them are run twice.
+const TWICE: u64 = 20;
 
 #[test]
 fn presence_is_true_or_says_that_it_may_not_be() {
@@ -31,12 +33,20 @@ fn presence_is_true_or_says_that_it_may_not_be() {
     let annotations: usize = seen.iter().map(|seen| seen.annotations).sum();
     let compared: usize = seen.iter().map(|seen| seen.compared).sum();
     let doubtful: usize = seen.iter().map(|seen| seen.doubtful).sum();
+    let together = simulation::together(seen.iter().map(|seen| seen.fingerprint));
     println!(
         "{worlds} worlds: {annotations} annotations heard, {compared} views compared with what \
-         is so, {doubtful} of them marked as doubtful"
+         is so, {doubtful} of them marked as doubtful; together {together:016x}"
     );
     assert!(
         worlds < 20 || annotations > 3 * worlds && doubtful > 5 * worlds && compared > 100 * worlds,
         "these worlds are too quiet"
     );
+}
+
+#[test]
+fn the_same_seed_gives_the_same_world_word_by_word() {
+    simulation::run_twice(0..TWICE, |seed, telling| {
+        Voyage::run(seed, telling).map(|seen| seen.fingerprint)
+    });
 }

@@ -21,6 +21,8 @@ pub(crate) struct Seen {
     pub(crate) compared: usize,
     /// How many of these were marked as doubtful.
     pub(crate) doubtful: usize,
+    /// What [`Servers::fingerprint`] says at the end.
+    pub(crate) fingerprint: u64,
 }
 
 /// How two servers reach each other.
@@ -132,7 +134,10 @@ impl Voyage {
             }
             voyage.calm()?;
         }
-        Ok(voyage.seen)
+        Ok(Seen {
+            fingerprint: voyage.servers.fingerprint(),
+            ..voyage.seen
+        })
     }
 
     pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
