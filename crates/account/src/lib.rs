@@ -8,6 +8,7 @@ mod account;
 mod annotations;
 mod answers;
 mod attention;
+mod confirmations;
 mod delivery;
 mod door;
 mod explained;

@@ -323,7 +323,7 @@ impl Account {
     /// A room has not answered, and the question may be lost: the session is not in, and both are told.
     fn could_not_enter(
         &mut self,
-        context: &Context<'_, Settings>,
+        context: &mut Context<'_, Settings>,
         id: SessionId,
         occupant: &Address,
         said: &Stanza,
@@ -335,7 +335,8 @@ impl Account {
         session.directed.remove(occupant.as_str());
         let address = session.address.clone();
         let gone = Kind::Presence(PresenceType::Unavailable);
-        let gone = Stanza::build(gone, Some(&address), Some(occupant), None, b"");
+        let goodbye_id = context.token();
+        let gone = Stanza::build(gone, Some(&address), Some(occupant), Some(&goodbye_id), b"");
         let error = StanzaError::new(Condition::RemoteServerTimeout).text("the room did not answer");
         if let (Some(error), Some(session)) = (
             said.error_between(Some(occupant), Some(&address), error, b""),
@@ -344,6 +345,9 @@ impl Account {
             self.give(context, session, &Passed::of_our_own(error), out);
         }
         if let Ok(parcel) = self.release(id, Parcel::new(gone)) {
+            if let Some(session) = self.session_mut(id) {
+                session.confirmations.given(occupant, &goodbye_id);
+            }
             out.effects.push(Effect::Route {
                 parcel,
                 receipt: None,
@@ -353,7 +357,13 @@ impl Account {
 
     /// A room believes that a client is in it that is not: nobody would tell it when the session ends. It learns the same
     /// whether there is such a session or not.
-    pub(crate) fn correct_room(&self, to: &Address, parcel: &Parcel, out: &mut Out) {
+    pub(crate) fn correct_room(
+        &mut self,
+        context: &mut Context<'_, Settings>,
+        to: &Address,
+        parcel: &Parcel,
+        out: &mut Out,
+    ) {
         let Some(room) = parcel.from().filter(|from| !from.is_bare() && !to.is_bare()) else {
             return;
         };
@@ -363,7 +373,14 @@ impl Account {
         };
         if !self.session_at(to).is_some_and(knows) && matches!(own_word(parcel.stanza()), Some(OwnWord::In)) {
             let gone = Kind::Presence(PresenceType::Unavailable);
-            self.reply(Some(Stanza::build(gone, Some(to), Some(room), None, b"")), out);
+            let id = context.token();
+            if let Some(session) = self.sessions.iter_mut().find(|session| session.address == *to) {
+                session.confirmations.given(room, &id);
+            }
+            self.reply(
+                Some(Stanza::build(gone, Some(to), Some(room), Some(&id), b"")),
+                out,
+            );
         }
     }
 

@@ -107,16 +107,11 @@ impl Account {
             settle(receipt, out);
             return;
         }
-        // A room here may keep what is said in it: then that is on disk before it is acknowledged.
-        let to_room_here = || {
-            let services = &context.settings.local_services;
-            let to = parcel.parcel().to().map(Address::domainpart);
-            services.iter().any(|service| Some(service.as_str()) == to)
-        };
+        // What a person wrote is acknowledged when a room here has it on disk, or the server of the recipient or the room has
+        // acknowledged it.
         let (travelling, handed_over) = match kind {
-            MessageType::Chat | MessageType::Normal => (receipt, None),
-            MessageType::Groupchat if to_room_here() => (receipt, None),
-            MessageType::Groupchat | MessageType::Headline | MessageType::Error => (None, receipt),
+            MessageType::Chat | MessageType::Normal | MessageType::Groupchat => (receipt, None),
+            MessageType::Headline | MessageType::Error => (None, receipt),
         };
         out.effects.push(Effect::Route {
             parcel,

@@ -9,7 +9,7 @@ use crate::account::{Account, Out};
 use crate::annotations::Truth;
 use crate::door::Passed;
 use crate::figures::{Origin, Wish};
-use crate::input::Tally;
+use crate::input::{DropReason, Tally};
 use crate::occupancies::Occupancies;
 use crate::session::Available;
 use crate::{Effect, SessionId, Settings, wishes};
@@ -318,6 +318,14 @@ impl Account {
         let Some(to) = parcel.parcel().to().cloned() else {
             return;
         };
+        let mut meant = self.sessions.iter_mut().filter(|session| session.address == to);
+        if kind == PresenceType::Error
+            && meant.any(|session| session.confirmations.take_returned(parcel.parcel()))
+        {
+            // The client has said nothing, and what is on its screen is as true as before.
+            out.effects.push(Effect::Dropped(DropReason::Answer));
+            return;
+        }
         if let Some(from) = parcel.parcel().from() {
             let is_end = match kind {
                 PresenceType::Unavailable => true,
@@ -354,7 +362,7 @@ impl Account {
             }
         }
         let (parcel, truth) = if kind == PresenceType::Available {
-            self.correct_room(&to, parcel.parcel(), out);
+            self.correct_room(context, &to, parcel.parcel(), out);
             self.truth_of(parcel)
         } else {
             (parcel, Truth::Plain)
@@ -420,11 +428,16 @@ impl Account {
     }
 
     /// RFC 6121 §4.3.2, §4.6.6.
-    pub(crate) fn plain_probe(&self, context: &Context<'_, Settings>, parcel: &Passed, out: &mut Out) {
+    pub(crate) fn plain_probe(&mut self, context: &Context<'_, Settings>, parcel: &Passed, out: &mut Out) {
         let (Some(from), Some(to)) = (parcel.parcel().from(), parcel.parcel().to()) else {
             return;
         };
         let probe = parcel.parcel().stanza();
+        if let Some(id) = probe.id()
+            && let Some(session) = self.sessions.iter_mut().find(|session| session.address == *to)
+        {
+            session.confirmations.given(from, &id);
+        }
         let is_entitled = from.same_bare(&self.address) || self.shows_presence_to(from);
         if self.exists() && is_entitled {
             self.answer_probe(context, probe, from, to, out);

@@ -8,6 +8,7 @@ use privacy::ListName;
 use stanza::{Address, Stanza, namespace};
 use stream_management::Mailbox;
 
+use crate::confirmations::Confirmations;
 use crate::interest::Interest;
 use crate::occupancies::Occupancies;
 use crate::pause::{Pause, Promise};
@@ -51,6 +52,8 @@ pub(crate) struct Session {
     pub(crate) received: presence::Received,
     /// Rooms that it is in, or enters, which later presence to them does not say.
     pub(crate) rooms: Occupancies,
+    /// What was answered in its name to who asked whether it is there.
+    pub(crate) confirmations: Confirmations,
 }
 
 /// Presence that was broadcast.
@@ -80,6 +83,7 @@ impl Session {
             interest: Interest::default(),
             received: presence::Received::default(),
             rooms: Occupancies::default(),
+            confirmations: Confirmations::default(),
         }
     }
 

@@ -319,6 +319,17 @@ impl Room {
     }
 }
 
+impl KeptRoom {
+    /// It does not go on: what everybody who was in it has to hear.
+    pub fn farewell(&self) -> Vec<Parcel> {
+        let all = self.occupants.iter().flat_map(|occupant| {
+            let of = |client: &KeptClient| out_of_the_room(&self.address, &occupant.nick, &client.address);
+            occupant.clients.iter().filter_map(of)
+        });
+        all.collect()
+    }
+}
+
 impl View {
     /// A room that is not in memory, as its row tells.
     pub fn of_row(address: Address, row: &RoomRow) -> View {

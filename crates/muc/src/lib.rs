@@ -25,6 +25,7 @@ mod occupant;
 mod ownership;
 mod picture;
 mod presence;
+mod private;
 mod privilege;
 mod reach;
 mod registering;

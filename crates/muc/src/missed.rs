@@ -69,7 +69,10 @@ impl Room {
     ) {
         let is_noted = self.note_missed(context, parcel, &mut Ids::default());
         let Some(to) = parcel.to().filter(|_| is_noted) else {
-            let receipt = self.return_to_sender(parcel, error, receipt, out);
+            let receipt = match parcel.stanza().kind() {
+                Kind::Message(_) => self.whisper_undelivered(parcel, error, receipt, out),
+                Kind::Presence(_) | Kind::Iq(_) => self.return_to_sender(parcel, error, receipt, out),
+            };
             out.effects.extend(receipt.map(Effect::Settle));
             return;
         };
@@ -219,7 +222,7 @@ impl Room {
 
     /// What somebody wrote to one occupant only, or asked it, did not arrive: the sender is told, under the name by which it
     /// knows the other. The promise goes with the error; if there is none, it is given back.
-    fn return_to_sender(
+    pub(crate) fn return_to_sender(
         &self,
         parcel: &Parcel,
         error: StanzaError,

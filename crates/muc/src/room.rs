@@ -15,6 +15,7 @@ use crate::creating::Creation;
 use crate::history::History;
 use crate::occupant::Occupants;
 use crate::presence::Notes;
+use crate::private::Whispers;
 use crate::reach::Outages;
 use crate::stored::{Change, Tombstone};
 use crate::{AdminRequest, Affiliation, Config, Effect, Input, Key, Settings, View};
@@ -60,6 +61,8 @@ pub struct Room {
     pub(crate) tombstone: Option<Tombstone>,
     /// It was given away, for the next process.
     pub(crate) is_away: bool,
+    /// Messages to single occupants that may still come back.
+    pub(crate) whispers: Whispers,
     /// It is not known yet whether it may be made.
     pub(crate) creation: Option<Creation>,
 }
@@ -85,6 +88,7 @@ impl Room {
             vanished: BTreeMap::new(),
             tombstone: None,
             is_away: false,
+            whispers: Whispers::default(),
             creation: None,
         }
     }
@@ -257,8 +261,9 @@ impl Room {
         }
     }
 
-    /// What the fate of a stanza hangs on: the error that answers it, or the copy that an occupant gets of a private message,
-    /// the first of the occupant's clients that can be reached. Gives the place for the promise.
+    /// What the fate of a stanza hangs on: the error that answers it, or that it is and goes on to who wrote what it is about;
+    /// or the copy that an occupant gets of a private message, the first of the occupant's clients that can be reached. Gives
+    /// the place for the promise.
     fn bearer<'e>(
         &self,
         parcel: &Parcel,
@@ -276,7 +281,8 @@ impl Room {
             let Effect::Route(sent, slot) = effect else {
                 continue;
             };
-            if sent.stanza().kind().is_error() && sent.to() == parcel.from() {
+            let is_for_writer = kind == Kind::Message(MessageType::Error) && sent.stanza().kind() == kind;
+            if is_for_writer || sent.stanza().kind().is_error() && sent.to() == parcel.from() {
                 found = Some((Bears::Refusal, true, slot));
             } else if is_private && sent.stanza().kind() == kind {
                 let is_reached = sent.to().is_some_and(is_reached);

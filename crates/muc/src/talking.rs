@@ -1,4 +1,4 @@
-//! Messages to all and to one, the subject, and IQs between occupants (XEP-0045 §7.4, §7.5, §8.1).
+//! Messages to all, the subject, and IQs between occupants (XEP-0045 §7.4, §8.1, §17.3).
 
 use machine::Context;
 use stanza::namespace::{DELAY, MUC_USER, PING};
@@ -29,7 +29,10 @@ impl Room {
             return;
         }
         match (kind, to.resourcepart()) {
-            (MessageType::Error, _) => self.delivery_failed(parcel, from, out),
+            (MessageType::Error, _) => {
+                self.whisper_refused(parcel, from, out);
+                self.delivery_failed(parcel, from, out);
+            }
             (MessageType::Groupchat, None) => self.groupchat(context, parcel, from, out),
             // §7.5: to one occupant it must be of another type.
             (MessageType::Groupchat, Some(_)) => self.refuse(parcel, Condition::BadRequest, out),
@@ -118,7 +121,13 @@ impl Room {
     }
 
     /// What somebody said as the others get it: from the occupant, without what only the room may say.
-    fn reflected(&self, stanza: &Stanza, from: &Address, id: &str, stanza_id: Option<&str>) -> Parcel {
+    pub(crate) fn reflected(
+        &self,
+        stanza: &Stanza,
+        from: &Address,
+        id: &str,
+        stanza_id: Option<&str>,
+    ) -> Parcel {
         let is_forged = |child: &xml::Child<'_>| {
             child.is(OCCUPANT_ID, "occupant-id")
                 || child.namespace() == MUC_USER
@@ -155,36 +164,6 @@ impl Room {
                 b"<subject/>",
             ))
         })
-    }
-
-    /// XEP-0045 §7.5: to every client of one occupant.
-    fn private(&self, parcel: &Parcel, from: &Address, nick: &str, out: &mut Out) {
-        let Some(sender) = self.occupants.of_client(from) else {
-            self.refuse(parcel, Condition::NotAcceptable, out);
-            return;
-        };
-        if !may(
-            sender.role,
-            sender.affiliation,
-            Action::SpeakPrivately,
-            &self.config,
-        ) {
-            self.refuse(parcel, Condition::Forbidden, out);
-            return;
-        }
-        let Some(recipient) = self.occupants.get(nick) else {
-            self.refuse(parcel, Condition::ItemNotFound, out);
-            return;
-        };
-        let copy = self
-            .reflected(parcel.stanza(), &sender.address, &sender.id, None)
-            .with_appended(&Tree::new("x", MUC_USER).to_bytes(""));
-        for client in &recipient.clients {
-            out.effects.push(Effect::Route(
-                copy.clone().to_address(client.address.clone()),
-                None,
-            ));
-        }
     }
 
     /// An IQ from one occupant to another (XEP-0045 §17.3), and the ping to oneself (XEP-0410 §3.3).

@@ -228,7 +228,11 @@ impl Router {
             settle(receipt);
             return;
         };
-        let priority = Priority::Stanza(parcel.byte_len());
+        // Who has left and is still believed to be there is a ghost.
+        let priority = match is_goodbye(&parcel) {
+            true => Priority::Goodbye(parcel.byte_len()),
+            false => Priority::Stanza(parcel.byte_len()),
+        };
         self.deliver_to_room(&to, Input::Inbound { parcel, receipt }, priority, worker);
     }
 
@@ -548,8 +552,21 @@ impl World<Room> for Router {
             }
         };
         match input {
-            Input::Inbound { parcel, receipt } => slot.world().bounce(&parcel, error, receipt, worker),
+            Input::Inbound { parcel, receipt } => {
+                // Nobody is in a room that could not be loaded, or died; whoever leaves it has left.
+                if is_goodbye(&parcel) && why != Refusal::Full {
+                    settle(receipt);
+                } else {
+                    slot.world().bounce(&parcel, error, receipt, worker);
+                }
+            }
             Input::Undelivered { receipt, .. } => settle(receipt),
+            // They believe to be in it.
+            Input::Admin(AdminRequest::GoOn { kept, .. }) => {
+                for parcel in kept.farewell() {
+                    slot.world().route(parcel, None, worker);
+                }
+            }
             // Whoever waits for an answer sees that there will be none; the rest concerned a room that is gone.
             Input::Admin(_) | Input::Counted(_) | Input::Path { .. } | Input::Renewed(_) | Input::Wake(_) => {
             }
@@ -575,6 +592,11 @@ impl World<Room> for Router {
             self.forget_room(slot);
         }
     }
+}
+
+/// Whether somebody takes leave of a room.
+fn is_goodbye(parcel: &Parcel) -> bool {
+    parcel.stanza().kind() == Kind::Presence(PresenceType::Unavailable)
 }
 
 /// What somebody is told when the store does not do its part: to try again later.

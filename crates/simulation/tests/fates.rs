@@ -132,6 +132,51 @@ fn only_so_many_stanzas_in_mailboxes_have_a_durable_copy() {
     assert!(told.ends_with("h='7'/>"), "{told}");
 }
 
+/// A room that is being loaded takes in only so much, and whoever leaves it meanwhile has left: nobody would tell it again.
+#[test]
+fn xep0045_7_14_who_leaves_a_room_that_has_no_time_for_others_is_not_in_it() {
+    const ROOM: &str = "ball@rooms.example.com";
+    let mut settings = Settings::default();
+    settings.limits.inbox_stanzas = 3;
+    let mut world = World::new(1, settings, Turns::InOrder);
+    for name in ["romeo@example.com", "juliet@example.com"] {
+        world.create_account(name, "secret");
+    }
+    let juliet = logged_in(&mut world, "AGp1bGlldABzZWNyZXQ=", "balcony", "<presence/>");
+    let romeo = romeo(&mut world);
+    world.set_faults(simulation::Faults {
+        delay: Duration::from_millis(100)..=Duration::from_millis(100),
+        ..simulation::Faults::default()
+    });
+    let enter = |nick: &str| {
+        format!("<presence to='{ROOM}/{nick}'><x xmlns='http://jabber.org/protocol/muc'/></presence>")
+    };
+    let words = format!("<message to='{ROOM}' type='groupchat'><body>Who is that?</body></message>");
+    let leave = format!("<presence type='unavailable' to='{ROOM}/juliet'/>");
+    for stanza in [&enter("juliet"), &words, &words, &words, &words, &leave] {
+        world.say(juliet, stanza.as_bytes());
+        world.settle();
+    }
+    world.pass(Duration::from_secs(1));
+    let told = heard(&mut world, juliet);
+    assert_eq!(
+        told.matches("<resource-constraint").count(),
+        2,
+        "what there was no room for: {told}"
+    );
+    assert!(
+        !told.contains("<presence type='error'") && told.contains("code='110'"),
+        "{told}"
+    );
+    world.say(romeo, enter("romeo").as_bytes());
+    world.pass(Duration::from_secs(1));
+    let told = heard(&mut world, romeo);
+    assert!(
+        told.contains("code='201'") && !told.contains("/juliet'"),
+        "she is not in it: {told}"
+    );
+}
+
 /// A private message in a room is acknowledged when its recipient has acknowledged it, or when it has a durable copy, as one
 /// between users is: the server can be killed at any moment.
 #[test]

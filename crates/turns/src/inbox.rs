@@ -13,7 +13,7 @@ pub(crate) struct Queued<I> {
 impl<I> Queued<I> {
     pub(crate) fn new(input: I, priority: Priority) -> Queued<I> {
         let bytes = match priority {
-            Priority::Stanza(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
+            Priority::Stanza(bytes) | Priority::Goodbye(bytes) => u32::try_from(bytes).unwrap_or(u32::MAX),
             Priority::Control => 0,
         };
         Queued { input, bytes }
@@ -45,15 +45,15 @@ impl<I> Inbox<I> {
     /// Whether a stanza is too much now. One of any size fits into an empty inbox, or it could never be delivered; most
     /// inboxes are empty, and nobody asks for the limits then.
     pub(crate) fn refuses(&self, priority: Priority, limits: impl FnOnce() -> Limits) -> bool {
-        match priority {
-            Priority::Control => false,
-            Priority::Stanza(_) if self.queue.is_empty() => false,
-            Priority::Stanza(bytes) => {
-                let limits = limits();
-                self.queue.len() >= limits.inbox_inputs_max
-                    || self.bytes.saturating_add(bytes) > limits.inbox_bytes_max
-            }
-        }
+        let (bytes, times) = match priority {
+            Priority::Control => return false,
+            Priority::Stanza(_) | Priority::Goodbye(_) if self.queue.is_empty() => return false,
+            Priority::Stanza(bytes) => (bytes, 1),
+            Priority::Goodbye(bytes) => (bytes, Priority::GOODBYES),
+        };
+        let limits = limits();
+        self.queue.len() >= limits.inbox_inputs_max.saturating_mul(times)
+            || self.bytes.saturating_add(bytes) > limits.inbox_bytes_max.saturating_mul(times)
     }
 
     /// Appends an input, in memory from `lend` if there is none yet.
@@ -111,6 +111,23 @@ mod tests {
         push(&mut inbox, "c", Priority::Control);
         assert!(inbox.refuses(Priority::Stanza(1), || LIMITS));
         assert!(!inbox.refuses(Priority::Control, || LIMITS));
+    }
+
+    #[test]
+    fn goodbyes_are_taken_where_others_are_refused_and_bounded_too() {
+        let mut inbox = Inbox::new();
+        let goodbye = Priority::Goodbye(10);
+        for _ in 0..3 {
+            push(&mut inbox, "a", Priority::Stanza(1));
+        }
+        assert!(inbox.refuses(Priority::Stanza(1), || LIMITS));
+        let mut taken = 0;
+        while !inbox.refuses(goodbye, || LIMITS) {
+            push(&mut inbox, "b", goodbye);
+            taken += 1;
+        }
+        assert_eq!(taken + 3, LIMITS.inbox_inputs_max * Priority::GOODBYES);
+        assert!(!Inbox::<()>::new().refuses(Priority::Goodbye(10_000), || LIMITS));
     }
 
     #[test]

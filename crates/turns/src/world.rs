@@ -75,8 +75,16 @@ pub trait World<M: Portable>: Sized + Send + Sync + 'static {
 pub enum Priority {
     /// A stanza and its size in memory, in bytes: refused when the inbox is full, and the sender is told.
     Stanza(usize),
+    /// A stanza without which the machine would believe for ever in somebody who has gone, and its size in memory:
+    /// refused only when the inbox is [`Priority::GOODBYES`] times as full.
+    Goodbye(usize),
     /// Wake-ups, replies, changes of sessions and paths: few, and never refused by a living machine.
     Control,
+}
+
+impl Priority {
+    /// How much farther than others goodbyes get. Whoever could fill that too has filled everything else before.
+    pub const GOODBYES: usize = 8;
 }
 
 /// What one machine may have waiting.

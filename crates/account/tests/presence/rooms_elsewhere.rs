@@ -90,6 +90,14 @@ fn error(condition: &str) -> String {
     format!("<error type='cancel'><{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>")
 }
 
+/// What the client is told of a presence of its own to the room.
+fn presence_error(resource: &str, id: &str) -> String {
+    format!(
+        "<presence xmlns='jabber:client' type='error' id='{id}' from='orchard@chats.lit/romeo' to='romeo@montague.lit/{resource}'>{}</presence>",
+        error("resource-constraint")
+    )
+}
+
 fn self_pings(home: &Home) -> Vec<&Tally> {
     let is_one = |tally: &&Tally| matches!(tally, Tally::SelfPing(_));
     home.tallies.iter().filter(is_one).collect()
@@ -360,12 +368,14 @@ fn psa_67_whoever_waits_for_a_room_over_a_restart_is_told_that_it_is_not_in_and_
     let (mut after, seen) = before.restarts(Home::new(settings(), Flags::default()));
     let refused = |line: &String| line.starts_with("lane< ") && line.contains("type='error'");
     assert!(seen.iter().any(refused), "{seen:?}");
-    let goodbye =
-        "> <presence from='romeo@montague.lit/lane' to='orchard@chats.lit/romeo' type='unavailable'/>";
-    assert!(seen.contains(&goodbye.to_owned()), "{seen:?}");
+    let goodbye = |line: &String| {
+        line.starts_with("> <presence from='romeo@montague.lit/lane' to='orchard@chats.lit/romeo' id=")
+            && line.ends_with(" type='unavailable'/>")
+    };
+    assert!(seen.iter().any(goodbye), "{seen:?}");
     // The question was not lost, and the answer comes: the room learns once more that nobody is there.
     let seen = after.arrives(&from_room("romeo", "<status code='110'/>"));
-    assert!(seen.contains(&goodbye.to_owned()), "{seen:?}");
+    assert!(seen.iter().any(goodbye), "{seen:?}");
 }
 
 #[test]
@@ -376,10 +386,15 @@ fn xep0045_7_14_a_room_that_believes_in_a_client_is_corrected_whether_there_is_s
     let own = from_room("romeo", "<status code='110'/>");
     for resource in ["lane", "balcony"] {
         let seen = home.arrives(&own.replace("/lane", &format!("/{resource}")));
-        let goodbye = format!(
-            "> <presence from='romeo@montague.lit/{resource}' to='orchard@chats.lit/romeo' type='unavailable'/>"
-        );
-        assert!(seen.contains(&goodbye), "{seen:?}");
+        let goodbye = seen.iter().find(|line| {
+            let way =
+                format!("> <presence from='romeo@montague.lit/{resource}' to='orchard@chats.lit/romeo' id=");
+            line.starts_with(&way) && line.ends_with(" type='unavailable'/>")
+        });
+        let goodbye = goodbye.unwrap_or_else(|| panic!("{seen:?}"));
+        let id = goodbye.split("id='").nth(1).unwrap().split('\'').next().unwrap();
+        let seen = home.arrives(&presence_error(resource, id));
+        assert_eq!(seen, [""; 0], "the client has said nothing that could come back");
     }
     let seen = home.arrives(&from_room("juliet", ""));
     assert!(
@@ -426,4 +441,22 @@ fn psa_67_a_room_that_has_not_answered_is_asked_too_when_it_is_back() {
     assert!(seen.contains(&"unwatch chats.lit".to_owned()), "{seen:?}");
     let seen = home.ends("lane");
     assert!(seen.iter().all(|line| !line.contains("orchard@")), "{seen:?}");
+}
+
+#[test]
+fn rfc6121_4_6_6_the_answer_to_a_rooms_probe_that_comes_back_is_nothing_to_the_client() {
+    let mut home = in_the_room();
+    let probe = "<presence xmlns='jabber:client' type='probe' id='mark.1' from='orchard@chats.lit/romeo' to='romeo@montague.lit/lane'/>";
+    let seen = home.arrives(probe);
+    assert_eq!(
+        seen,
+        ["> <presence from='romeo@montague.lit/lane' to='orchard@chats.lit/romeo' id='mark.1'/>"]
+    );
+    assert_eq!(home.arrives(&presence_error("lane", "mark.1")), [""; 0]);
+    assert_eq!(home.load().occupants, 2, "it says nothing of who is in the room");
+    let seen = home.arrives(&presence_error("lane", "mark.1"));
+    assert!(
+        seen.iter().any(|line| line.starts_with("lane< ")),
+        "what the client itself may have said comes back to it: {seen:?}"
+    );
 }

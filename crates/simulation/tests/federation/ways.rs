@@ -59,6 +59,41 @@ fn clauses_4_6_what_waited_too_long_comes_back() {
     juliet.hears_nothing(&mut servers);
 }
 
+/// `docs/kept.md`: what waits in memory for another domain would be lost with this server.
+#[test]
+fn xep0198_4_what_a_person_wrote_to_another_domain_is_not_acknowledged_as_long_as_it_waits_here() {
+    for (kind, to) in [("chat", "juliet"), ("groupchat", "orchard")] {
+        let mut servers = two(1);
+        let mut romeo = Person::bound(&mut servers, MONTAGUE, "romeo", "montague.lit");
+        servers.set_reach(CAPULET, Reach::Refused);
+        romeo.says(
+            &mut servers,
+            &format!(
+                "<enable xmlns='urn:xmpp:sm:3'/>\
+                 <message to='{to}@capulet.lit' type='{kind}' id='m'><body>wait</body></message>"
+            ),
+        );
+        romeo.hears(&mut servers);
+        let acknowledged = |romeo: &mut Person, servers: &mut Servers| {
+            romeo.says(servers, "<r xmlns='urn:xmpp:sm:3'/>");
+            romeo.hears(servers).join("")
+        };
+        let told = acknowledged(&mut romeo, &mut servers);
+        assert!(told.contains("h='0'"), "{kind}: {told}");
+        servers.pass(121 * SECOND);
+        let told = acknowledged(&mut romeo, &mut servers);
+        let (error, after) = told.split_once("</message>").unwrap();
+        assert!(
+            error.contains("type='error'") && error.contains("id='m'"),
+            "{kind}: {told}"
+        );
+        assert!(
+            after.contains("h='1'"),
+            "{kind}: the error comes before it: {told}"
+        );
+    }
+}
+
 #[test]
 fn clauses_4_6_a_silently_dead_link_is_known_within_45_seconds() {
     let mut servers = two(1);

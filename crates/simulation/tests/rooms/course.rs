@@ -42,8 +42,7 @@ pub(crate) struct Course {
     pub(crate) log: Vec<Event>,
     /// Who believes without reason that somebody is there, and since when.
     pub(crate) wrong: BTreeMap<(&'static str, String), Moment>,
-    /// What was said up to this number by users of each server may be lost: a message to all is handed over when it waits
-    /// for another domain, and can be stored for nobody, so that it is lost with its server, or with a room that is not kept.
+    /// What was said up to this number by users of each server may be lost, with a room that is not kept.
     pub(crate) lost: [u64; 3],
     /// Nobody can keep the record any more.
     is_over: bool,
@@ -278,8 +277,7 @@ impl Course {
         self.servers.crash(server);
         match (server, self.is_kept) {
             (0, false) => self.lost = [self.number; 3],
-            (0, true) => {}
-            (other, _) => self.lost[other] = self.number,
+            _ => {}
         }
         for guest in self.guests.iter_mut().filter(|guest| guest.server() == server) {
             guest.end();
