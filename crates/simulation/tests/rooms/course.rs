@@ -275,9 +275,8 @@ impl Course {
         let server = self.some_server();
         self.tell(|| format!("server {server} is killed and started"));
         self.servers.crash(server);
-        match (server, self.is_kept) {
-            (0, false) => self.lost = [self.number; 3],
-            _ => {}
+        if server == 0 && !self.is_kept {
+            self.lost = [self.number; 3];
         }
         for guest in self.guests.iter_mut().filter(|guest| guest.server() == server) {
             guest.end();
