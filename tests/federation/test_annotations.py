@@ -1,6 +1,8 @@
 """Presence that says that it may not be true, between servers: killed, cut off, paused; pokes, wishes and calls across."""
 
 import asyncio
+import base64
+import hashlib
 import os
 import time
 import unittest
@@ -93,6 +95,14 @@ def whole(stanza):
         attributes = {name: value for name, value in element.attrib.items() if "lang" not in name}
         return (element.tag, tuple(sorted(attributes.items())), (element.text or "").strip(), tuple(children))
     return told(stanza)
+
+
+def verified(info):
+    """XEP-0115 §5.1, of an answer without forms."""
+    identities = (f"{i.get('category')}/{i.get('type')}//{i.get('name')}" for i in info.findall(f"{{{DISCO}}}identity"))
+    features = (feature.get("var") for feature in info.findall(f"{{{DISCO}}}feature"))
+    text = "".join(f"{part}<" for part in (*sorted(identities), *sorted(features)))
+    return base64.b64encode(hashlib.sha1(text.encode()).digest()).decode()
 
 
 class Annotated(Scenario):
@@ -256,12 +266,23 @@ class WithBalcony(Lost, Annotated):
         called = await self.juliet.hears(lambda s: s.tag == CLIENT + "message", "the call")
         self.assertEqual([child.tag for child in called], ["{urn:xmpp:attention:0}attention"])
         # XEP-0276: until presence is shared, a stranger's request is not answered by the client; afterwards it is.
-        self.romeo.send(f"<presence to='{self.juliet.bare}'><decloak xmlns='urn:xmpp:decloaking:0' reason='media'/></presence>")
+        self.romeo.send(f"<presence to='{self.juliet.bare}'><decloak xmlns='urn:xmpp:decloak:0' reason='media'/></presence>")
         wish = await self.juliet.hears(lambda s: s.tag == CLIENT + "presence" and s.get("from") == self.romeo.jid, "the wish")
-        self.assertEqual(wish.find("{urn:xmpp:decloaking:0}decloak").get("reason"), "media")
+        self.assertEqual(wish.find("{urn:xmpp:decloak:0}decloak").get("reason"), "media")
         self.juliet.send(f"<presence to='{self.romeo.jid}'/>")
         await self.romeo.hears_presence("available", self.juliet.bare)
         self.assertEqual((await self.romeo.ask(self.juliet.jid, f"<query xmlns='{DISCO}'/>")).get("type"), "result")
+
+    async def test_dcl_20_the_other_server_shows_itself_and_answers_for_its_hash(self):
+        self.lab()
+        await self.people()
+        for place in (THERE, HERE):
+            self.romeo.send(f"<presence to='{place}'><decloak xmlns='urn:xmpp:decloak:0' reason='text'/></presence>")
+            shown = await self.romeo.hears_presence("available", place)
+            self.assertEqual((shown.get("to"), [child.tag for child in shown]), (self.romeo.jid, [f"{CAPABILITIES}c"]))
+            caps = shown[0].attrib
+            answer = await self.romeo.ask(place, f"<query xmlns='{DISCO}' node='{caps['node']}#{caps['ver']}'/>")
+            self.assertEqual((caps["hash"], caps["ver"]), ("sha-1", verified(answer[0])))
 
 
 class WithProsody(Lost, Annotated):

@@ -125,6 +125,11 @@ impl Account {
         is_stranger(&self.address, &self.roster, other)
     }
 
+    /// The same, for what whole domains are asked too.
+    pub(crate) fn is_no_contact(&self, other: &Address) -> bool {
+        !other.same_bare(&self.address) && self.roster.relation(other.bare_str()) == roster::Relation::None
+    }
+
     fn outbound_iq(
         &mut self,
         context: &mut Context<'_, Settings>,

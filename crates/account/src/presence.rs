@@ -251,7 +251,7 @@ impl Account {
         if let Some(rate) = context.settings.presence.decloak.rate
             && kind == PresenceType::Available
             && presence::Decloak::of(&stanza).is_some()
-            && self.is_stranger(&to)
+            && self.is_no_contact(&to)
             && !self.strangers.decloaking.take(rate, context.now)
         {
             let decloak = presence::Decloak::of(&stanza).unwrap_or(presence::Decloak::Unsaid);

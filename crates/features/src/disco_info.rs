@@ -1,6 +1,7 @@
 //! What a host or an account is, and what it understands (XEP-0030 §3).
 
-use stanza::namespace::{ATTENTION, DISCO_INFO};
+use presence::Advertised;
+use stanza::namespace::{ATTENTION, CAPABILITIES, DISCO_INFO};
 use stanza::{Condition, StanzaError};
 use xml::Tree;
 
@@ -8,20 +9,34 @@ use crate::request::Request;
 use crate::table::TABLE;
 use crate::{AccountFacts, Answer, HostFacts};
 
-/// XEP-0030 §3.1, with the contact addresses of XEP-0157 §3.
-pub(crate) fn of_host(request: &Request<'_>, host: &HostFacts) -> Answer {
+/// What a host tells of itself to whoever asks in this way: XEP-0030 §3.1, with the contact addresses of XEP-0157 §3.
+pub fn about_host(request: &Request<'_>, host: &HostFacts) -> Tree {
     let identity = Tree::new("identity", DISCO_INFO)
         .attr("category", "server")
         .attr("type", "im")
         .attr("name", request.facts.software.name.as_str());
-    let mut info = match query(request, DISCO_INFO) {
-        Ok(query) => features(query.child(identity), request, &host.features),
-        Err(error) => return Answer::Reply(Err(error)),
-    };
-    if let Some(form) = host.contacts.form() {
-        info = info.child(form);
+    let query = Tree::new("query", DISCO_INFO).child(identity);
+    // XEP-0115 §7.
+    let others = host.features.iter().copied().chain([CAPABILITIES]);
+    let info = features(query, request, others);
+    match host.contacts.form() {
+        Some(form) => info.child(form),
+        None => info,
     }
-    reply(&info)
+}
+
+/// The same as an answer, under the node that stands for it too (XEP-0115 §6.2).
+pub(crate) fn of_host(request: &Request<'_>, host: &HostFacts) -> Answer {
+    let info = about_host(request, host);
+    match node(request) {
+        None => reply(&info),
+        // XEP-0030 §4.2 forbids it, and nothing is named by it.
+        Some(node) if node.is_empty() => reply(&info.attr("node", node)),
+        Some(node) => match Advertised::answer(info, &node) {
+            Some(info) => reply(&info),
+            None => Answer::Reply(Err(Condition::ItemNotFound.into())),
+        },
+    }
 }
 
 /// XEP-0030 §3.1: the server answers on behalf of the account.
@@ -33,19 +48,16 @@ pub(crate) fn of_account(request: &Request<'_>, _account: &AccountFacts<'_>) -> 
         Ok(query) => reply(&features(
             query.child(identity),
             request,
-            &request.facts.account_features,
+            request.facts.account_features.iter().copied(),
         )),
         Err(error) => Answer::Reply(Err(error)),
     }
 }
 
 /// An empty answer of this namespace with the `node` of the question mirrored (XEP-0030 §3.2); an error where a node is
-/// named, because neither hosts nor accounts have any (§7).
+/// named that nobody has (§7).
 pub(crate) fn query(request: &Request<'_>, namespace: &str) -> Result<Tree, StanzaError> {
-    let node = request
-        .payload()
-        .and_then(|payload| payload.attribute("node").map(|node| node.into_owned()));
-    match node {
+    match node(request) {
         None => Ok(Tree::new("query", namespace)),
         // XEP-0030 §4.2 forbids it, and nothing is named by it.
         Some(node) if node.is_empty() => Ok(Tree::new("query", namespace).attr("node", node)),
@@ -53,19 +65,24 @@ pub(crate) fn query(request: &Request<'_>, namespace: &str) -> Result<Tree, Stan
     }
 }
 
+fn node(request: &Request<'_>) -> Option<String> {
+    let payload = request.payload()?;
+    payload.attribute("node").map(|node| node.into_owned())
+}
+
 pub(crate) fn reply(tree: &Tree) -> Answer {
     Answer::Reply(Ok(tree.to_bytes("")))
 }
 
 /// The features of the table that answer this asker, and those of other parts, each once and always in the same order.
-fn features(mut query: Tree, request: &Request<'_>, others: &[&'static str]) -> Tree {
+fn features(mut query: Tree, request: &Request<'_>, others: impl Iterator<Item = &'static str>) -> Tree {
     let listed = TABLE
         .iter()
         .filter(|feature| feature.is_listed(request))
         .map(|feature| feature.namespace);
     // ATT-10: servers and accounts do not feel attention; only clients may say that they do.
     let mut all: Vec<&str> = listed
-        .chain(others.iter().copied())
+        .chain(others)
         .filter(|feature| *feature != ATTENTION)
         .collect();
     all.sort_unstable();
@@ -110,6 +127,7 @@ mod tests {
         assert_eq!(identity.attribute("type"), Some("im"));
         assert_eq!(identity.attribute("name"), Some("Balcony"));
         let expected = [
+            "http://jabber.org/protocol/caps",
             "http://jabber.org/protocol/disco#info",
             "http://jabber.org/protocol/disco#items",
             "jabber:iq:last",
@@ -184,6 +202,28 @@ mod tests {
         let none = Some((Condition::ItemNotFound, ErrorKind::Cancel, None));
         assert_eq!(World::new().host(Asker::Stranger, node).error(), none);
         assert_eq!(World::new().account(Asker::Own, node).error(), none);
+    }
+
+    #[test]
+    fn dcl_20_a_host_answers_for_its_hash_whatever_it_tells_and_whoever_asks() {
+        let mut world = World::new();
+        world.host.registration = Registration::Open;
+        world.host.features = vec!["urn:xmpp:psa"];
+        world.host.contacts.abuse = vec![crate::Uri::parse("mailto:abuse@capulet.lit").unwrap()];
+        for asker in [Asker::Own, Asker::Stranger] {
+            let told = info(world.host(asker, INFO));
+            assert!(told.find("jabber:x:data", "x").is_some());
+            let caps = Advertised::of(&told).unwrap().child();
+            let caps = Tree::parse(&caps, "", &xml::Limits::default()).unwrap();
+            let [node, ver] = ["node", "ver"].map(|name| caps.attribute(name).unwrap());
+            let node = format!("{node}#{ver}");
+            let asked = format!("get <query xmlns='{DISCO_INFO}' node='{node}'/>");
+            assert_eq!(
+                info(world.host(asker, &asked)),
+                told.attr("node", node),
+                "{asker:?}"
+            );
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ mod tests;
 
 pub use answer::{Action, Answer, Load, Record, Reply, Stored, Write};
 pub use contacts::{BadUri, Contacts, Uri};
+pub use disco_info::about_host;
 pub use dispatch::answer;
 pub use facts::{AccountFacts, Facts, HostFacts, Item, LastSeen, Limits, Registration, Software};
 pub use last_activity::withheld;

@@ -6,10 +6,10 @@ use xml::Child;
 
 use crate::{AccountFacts, Facts, HostFacts};
 
-/// An IQ get or set that a server answers itself.
+/// What a server answers itself: an IQ get or set.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// The IQ; its `from` is the full address of the asker, or nothing before login.
+    /// The IQ, or a presence that asks for capabilities; its `from` is the full address of the asker, or nothing before login.
     pub stanza: &'a Stanza,
     /// Where it arrived.
     pub place: Place<'a>,

@@ -49,7 +49,7 @@ pub use input::{
 pub use keeping::Unreadable;
 pub use privilege::{Action, may};
 pub use room::Room;
-pub use service::{RoomItem, answer_for_service, asks_for_rooms, list_of_rooms};
+pub use service::{RoomItem, about_service, answer_for_service, asks_for_rooms, list_of_rooms};
 pub use stored::{
     AffiliationRow, Change, KeptClient, KeptMissed, KeptOccupant, KeptRoom, OccupantRow, RoomRow, SaidRow,
     Saved, Tombstone,

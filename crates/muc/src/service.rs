@@ -1,7 +1,8 @@
 //! The service that rooms live at (XEP-0045 §6.1–§6.3, §10.1.4).
 
 use machine::Random;
-use stanza::namespace::{ANNOTATION, DISCO_INFO, DISCO_ITEMS, MUC, PING};
+use presence::Advertised;
+use stanza::namespace::{ANNOTATION, CAPABILITIES, DISCO_INFO, DISCO_ITEMS, MUC, PING};
 use stanza::{Address, Condition, StanzaError};
 use xml::Tree;
 
@@ -79,6 +80,34 @@ fn listed<'r>(rooms: impl Iterator<Item = &'r RoomItem>) -> Tree {
     })
 }
 
+/// What a service tells of itself to everybody (XEP-0045 §6.2).
+pub fn about_service(settings: &Settings) -> Tree {
+    let identity = Tree::new("identity", DISCO_INFO)
+        .attr("category", "conference")
+        .attr("type", "text")
+        .attr("name", "Chat rooms");
+    let features = [
+        CAPABILITIES,
+        DISCO_INFO,
+        DISCO_ITEMS,
+        MUC,
+        UNIQUE,
+        PING,
+        STABLE_ID,
+        OCCUPANT_ID,
+        VCARD,
+        RSM,
+    ];
+    // PSA-06.
+    let annotation = settings.presence.psa.enabled.then_some(ANNOTATION);
+    features
+        .into_iter()
+        .chain(annotation)
+        .fold(Tree::new("query", DISCO_INFO).child(identity), |info, feature| {
+            info.child(Tree::new("feature", DISCO_INFO).attr("var", feature))
+        })
+}
+
 /// Answers a question to a service, but for that of [`asks_for_rooms`].
 ///
 /// # Errors
@@ -92,39 +121,23 @@ pub fn answer_for_service(
     if is_set {
         return Err(Condition::ServiceUnavailable.into());
     }
-    let has_node = query.attribute("node").is_some();
-    match (query.namespace.as_str(), query.name.as_str()) {
-        (DISCO_INFO | DISCO_ITEMS, "query") if has_node => Err(Condition::ItemNotFound.into()),
-        (DISCO_INFO, "query") => {
-            let identity = Tree::new("identity", DISCO_INFO)
-                .attr("category", "conference")
-                .attr("type", "text")
-                .attr("name", "Chat rooms");
-            let mut features = vec![
-                DISCO_INFO,
-                DISCO_ITEMS,
-                MUC,
-                UNIQUE,
-                PING,
-                STABLE_ID,
-                OCCUPANT_ID,
-                VCARD,
-                RSM,
-            ];
-            if settings.presence.psa.enabled {
-                // PSA-06.
-                features.push(ANNOTATION);
-            }
-            Ok(Some(features.into_iter().fold(
-                Tree::new("query", DISCO_INFO).child(identity),
-                |info, feature| info.child(Tree::new("feature", DISCO_INFO).attr("var", feature)),
-            )))
-        }
+    match (
+        query.namespace.as_str(),
+        query.name.as_str(),
+        query.attribute("node"),
+    ) {
+        (DISCO_INFO, "query", None) => Ok(Some(about_service(settings))),
+        // XEP-0115 §6.2.
+        (DISCO_INFO, "query", Some(node)) => match Advertised::answer(about_service(settings), node) {
+            Some(info) => Ok(Some(info)),
+            None => Err(Condition::ItemNotFound.into()),
+        },
+        (DISCO_ITEMS, "query", Some(_)) => Err(Condition::ItemNotFound.into()),
         // Of 120 bits: nobody has it, and nobody guesses it.
-        (UNIQUE, "unique") => Ok(Some(
+        (UNIQUE, "unique", _) => Ok(Some(
             Tree::new("unique", UNIQUE).text(&machine::random_token(random)),
         )),
-        (PING, "ping") => Ok(None),
+        (PING, "ping", _) => Ok(None),
         _ => Err(Condition::ServiceUnavailable.into()),
     }
 }

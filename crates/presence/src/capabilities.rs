@@ -165,7 +165,7 @@ impl Form {
 
     /// The hash that stands for an answer; `None` when the answer is ill-formed (XEP-0115 §5.4 rule 3), or says something
     /// of annotations that its hashed text does not.
-    fn hash(self, answer: &Tree) -> Option<String> {
+    pub(crate) fn hash(self, answer: &Tree) -> Option<String> {
         Some(match self {
             Form::Sha1 => STANDARD.encode(Sha1::digest(unmistakable(answer)?)),
             Form::Sha256 => STANDARD.encode(Sha256::digest(unmistakable(answer)?)),

@@ -1,5 +1,5 @@
 //! A wish to see somebody's presence for a while (XEP-0276). The server carries it; its part is exact bookkeeping of
-//! directed presence, and a limit on asking strangers (DCL-28).
+//! directed presence, and a limit on asking strangers (DCL-28). It fulfils only wishes to see itself (DCL-20).
 
 use stanza::{Stanza, namespace};
 

@@ -3,6 +3,7 @@
 //!
 //! Pure. Accounts and rooms keep these values and ask them; what is sent passes their own doors.
 
+mod advertised;
 mod annotation;
 mod attention;
 mod budget;
@@ -15,6 +16,7 @@ mod pokes;
 mod received;
 mod settings;
 
+pub use advertised::Advertised;
 pub use annotation::{
     Annotations, Genuine, State, Words, annotation, is_annotated, renews, with_annotation, without_children,
 };

@@ -126,6 +126,8 @@ pub enum RevealUnknown {
 /// `[decloak]`
 #[derive(Debug, Clone)]
 pub struct DecloakSettings {
+    /// `decloak.services`: whether hosts and services show themselves to whoever wishes it (DCL-20).
+    pub services: bool,
     /// `decloak.rate`: how often one account may ask people who are not its contacts (DCL-28).
     pub rate: Option<Rate>,
 }
@@ -153,6 +155,7 @@ impl Default for PokeSettings {
 impl Default for DecloakSettings {
     fn default() -> DecloakSettings {
         DecloakSettings {
+            services: true,
             rate: Some(Rate {
                 events: 30,
                 per: MINUTE,

@@ -28,10 +28,6 @@ const GAPS: &[(&str, &str)] = &[
     ("POKE-39", "binds clients; nothing that a server could do"),
     ("ATT-16", "carbons and the archive come later"),
     ("ATT-17", "client state indication and push come later"),
-    (
-        "DCL-20",
-        "this server has no gateways or bots of its own; components answer for themselves",
-    ),
     ("C-12", "avatar conversion comes later"),
 ];
 

@@ -3,6 +3,7 @@
 //! The [`Router`] is the world of all machines: it finds or fetches them, hands their effects over, and answers for the
 //! hosts themselves. [`Router::destination`] alone knows where an address lives.
 
+mod at_host;
 mod capabilities;
 mod counters;
 mod federation;

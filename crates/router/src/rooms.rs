@@ -15,6 +15,7 @@ use turns::{
     CommitFailed, CommitId, Death, Gone, Limits, LoadFailure, Priority, Refusal, Slot, Worker, World,
 };
 
+use crate::at_host::wish_to_domain;
 use crate::counters::Counter;
 use crate::makers::Makers;
 use crate::router::{Destination, Router, clear, in_order, settle};
@@ -408,10 +409,11 @@ impl Router {
                     Err(error) => self.bounce(parcel, error, None, worker),
                 }
             }
-            // Somebody wants to enter, but no room is named.
-            Kind::Presence(PresenceType::Available) => {
-                self.bounce(parcel, Condition::ServiceUnavailable, None, worker);
-            }
+            Kind::Presence(PresenceType::Available) => match wish_to_domain(parcel) {
+                Some(decloak) => self.show_domain(parcel, decloak, worker),
+                // Somebody wants to enter, but no room is named.
+                None => self.bounce(parcel, Condition::ServiceUnavailable, None, worker),
+            },
             Kind::Presence(
                 PresenceType::Error
                 | PresenceType::Probe

@@ -6,12 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use account::{Account, AdminRequest, Input, PresenceLoad, SessionCount};
 use arc_swap::ArcSwap;
-use features::{Answer, Asker, Place, Request};
 use papaya::{Guard, HashMap};
 use parking_lot::Mutex;
-use stanza::{
-    Address, Condition, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError, StreamError,
-};
+use stanza::{Address, Condition, Kind, MessageType, Parcel, StanzaError, StreamError};
 use stream_management::Receipt;
 use turns::{Gone, LoadFailure, Priority, Slot, Worker};
 
@@ -436,80 +433,6 @@ impl Router {
                 self.route(Parcel::new(answer), receipt, worker);
             }
             None => settle(receipt),
-        }
-    }
-
-    /// RFC 6120 §10.5.1, RFC 6121 §8.3: a stanza to a domain that is served here.
-    fn at_host(self: &Arc<Self>, parcel: &Parcel, worker: &mut Worker) {
-        let stanza = parcel.stanza();
-        match stanza.kind() {
-            Kind::Iq(IqType::Get | IqType::Set) => self.host_iq(parcel, worker),
-            // A host has no presence to show, and nobody can subscribe to it.
-            Kind::Presence(PresenceType::Subscribe) => {
-                let answer = Stanza::build(
-                    Kind::Presence(PresenceType::Unsubscribed),
-                    parcel.to(),
-                    stanza.from().map(Address::to_bare).as_ref(),
-                    stanza.id().as_deref(),
-                    b"",
-                );
-                self.route(Parcel::new(answer), None, worker);
-            }
-            Kind::Iq(IqType::Result | IqType::Error)
-            | Kind::Message(_)
-            | Kind::Presence(
-                PresenceType::Available
-                | PresenceType::Error
-                | PresenceType::Probe
-                | PresenceType::Subscribed
-                | PresenceType::Unavailable
-                | PresenceType::Unsubscribe
-                | PresenceType::Unsubscribed,
-            ) => {}
-        }
-    }
-
-    fn host_iq(self: &Arc<Self>, parcel: &Parcel, worker: &mut Worker) {
-        let settings = self.settings();
-        let stanza = parcel.stanza();
-        let host = parcel
-            .to()
-            .filter(|to| to.is_bare())
-            .and_then(|to| settings.hosts.get(to.domainpart()));
-        let (Some(host), Some(from)) = (host, stanza.from()) else {
-            self.bounce(parcel, Condition::ServiceUnavailable, None, worker);
-            return;
-        };
-        let is_own = from.localpart().is_some() && from.domainpart() == host.facts.address.as_str();
-        let asker = if is_own { Asker::Own } else { Asker::Stranger };
-        let request = Request {
-            stanza,
-            place: Place::Host(&host.facts),
-            asker,
-            facts: &settings.account.facts,
-            now: self.surroundings.now(),
-            wall: self.surroundings.wall(),
-        };
-        match features::answer(&request) {
-            Answer::Reply(Ok(payload)) => self.route(Parcel::new(stanza.result(&payload)), None, worker),
-            Answer::Reply(Err(error)) => self.bounce(parcel, error, None, worker),
-            Answer::Act(action) => {
-                let router = Arc::clone(self);
-                let request = stanza.clone();
-                self.act(
-                    action,
-                    Box::new(move |outcome| {
-                        router.work(|worker| match outcome {
-                            Ok(()) => router.route(Parcel::new(request.result(b"")), None, worker),
-                            Err(setback) => router.bounce(&Parcel::new(request), setback, None, worker),
-                        });
-                    }),
-                );
-            }
-            // A host keeps nothing for anybody.
-            Answer::Load(_) | Answer::Store(_) => {
-                self.bounce(parcel, Condition::ServiceUnavailable, None, worker)
-            }
         }
     }
 

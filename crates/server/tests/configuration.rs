@@ -43,8 +43,7 @@ fn the_example_can_be_used() {
     let loaded = example_read();
     assert_eq!(loaded.configuration.hosts.len(), 1);
     for warning in loaded.warnings.iter() {
-        let expected = warning.message.starts_with("without effect in this version")
-            || warning.key == "storage.password_file";
+        let expected = warning.key == "storage.password_file";
         assert!(expected, "unexpected: {}: {}", warning.key, warning.message);
     }
 }

@@ -172,10 +172,9 @@ fn reload_takes_over_what_it_can_and_says_what_needs_a_restart() {
         machine.run("reload"),
         (
             Some(0),
-            "In force now:\n    hosts.\"capulet.lit\"\n    limits.roster_items\n\
+            "In force now:\n    hosts.\"capulet.lit\"\n    decloak.services\n    limits.roster_items\n\
              Changed in the file, but only a restart takes it over:\n    runtime.workers\n\
-             Restart when it suits: sessions that can be resumed go on (systemctl restart balcony).\n\
-             Changed in the file, but without effect in this version:\n    decloak.services\n"
+             Restart when it suits: sessions that can be resumed go on (systemctl restart balcony).\n"
                 .to_owned()
         )
     );

@@ -393,10 +393,6 @@ fn what_is_risky_is_told_and_allowed() {
             "password_storage = \"argon2id\"\n[c2s]\nrequire_tls = false",
             "hosts.\"montague.lit\".password_storage: nobody can log in",
         ),
-        (
-            "[decloak]\nservices = false",
-            "without effect in this version: decloak.services",
-        ),
     ] {
         let loaded =
             Configuration::parse(&format!("{HOST}{rest}\n"), Path::new("b.toml"), Path::new("/")).unwrap();

@@ -159,7 +159,10 @@ fn att_13_dcl_28_calls_for_attention_and_wishes_beyond_the_rate_are_counted() {
     };
     let mut home = home(Settings {
         attention_rate: Some(rate),
-        decloak: DecloakSettings { rate: Some(rate) },
+        decloak: DecloakSettings {
+            rate: Some(rate),
+            ..DecloakSettings::default()
+        },
         ..Settings::default()
     });
     let call = "<message xmlns='jabber:client' type='headline' from='juliet@capulet.lit/orchard' to='romeo@montague.lit'><attention xmlns='urn:xmpp:attention:0'/></message>";

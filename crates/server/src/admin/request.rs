@@ -380,8 +380,6 @@ pub struct Reloaded {
     pub changed: Vec<String>,
     /// Settings that were changed in the file and wait for a restart.
     pub waiting_for_restart: Vec<String>,
-    /// Settings that were changed and do nothing in this version.
-    pub without_effect: Vec<String>,
     /// What is wrong with certificates, each with what to do.
     pub problems: Vec<String>,
 }

@@ -44,12 +44,6 @@ fn tell(reloaded: &Reloaded) {
         }
         say("Restart when it suits: sessions that can be resumed go on (systemctl restart balcony).");
     }
-    if !reloaded.without_effect.is_empty() {
-        say("Changed in the file, but without effect in this version:");
-        for key in &reloaded.without_effect {
-            say(format!("    {key}"));
-        }
-    }
     reloaded.problems.iter().for_each(say);
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::schema::{Description, Effect, Field, Setting, join};
+use super::schema::{Description, Field, Setting, join};
 use super::sections::Configuration;
 
 /// The documented example: every setting with its default, or with an example where a default says nothing.
@@ -55,8 +55,6 @@ key = \"/etc/balcony/montague.lit.key\"
 `config/balcony.toml` shows every setting. This page is made from the program and tested with it.
 ";
 
-const NO_EFFECT: &str = "Read and checked, but without effect in this version.";
-
 fn example_settings(fields: &[Field], section: &str, out: &mut String) {
     for field in fields {
         let key = join(section, field.name);
@@ -96,9 +94,6 @@ fn example_settings(fields: &[Field], section: &str, out: &mut String) {
 fn comment(field: &Field, out: &mut String) {
     for line in field.doc {
         let _ = writeln!(out, "#{line}");
-    }
-    if field.effect == Effect::Later {
-        let _ = writeln!(out, "# {NO_EFFECT}");
     }
 }
 
@@ -143,9 +138,6 @@ fn paragraph(field: &Field) -> String {
     let mut text = String::new();
     for line in field.doc {
         let _ = writeln!(text, "{}", line.trim());
-    }
-    if field.effect == Effect::Later {
-        let _ = writeln!(text, "\n*{NO_EFFECT}*");
     }
     text
 }

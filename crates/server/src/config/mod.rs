@@ -164,17 +164,6 @@ impl Configuration {
         live
     }
 
-    /// The full names of the settings that do nothing in this version.
-    pub fn without_effect() -> Vec<String> {
-        let mut keys = Vec::new();
-        schema::visit(&Configuration::describe(), "", &mut |key, field| {
-            if field.effect == schema::Effect::Later {
-                keys.push(key.to_owned());
-            }
-        });
-        keys
-    }
-
     /// All settings by their full names, and their defaults as TOML.
     #[cfg(test)]
     pub(crate) fn settings() -> Vec<(String, Option<String>)> {

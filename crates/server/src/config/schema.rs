@@ -54,17 +54,6 @@ pub(super) struct Field {
     pub(super) default: Option<String>,
     /// What the example file shows instead of the default: a value, or the key of a table.
     pub(super) shown: Option<&'static str>,
-    /// Whether it does something in this version.
-    pub(super) effect: Effect,
-}
-
-/// Whether a setting does something in this version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
-    /// It does what its documentation says.
-    Now,
-    /// It is read and checked; the part of the server that obeys it is not there yet.
-    Later,
 }
 
 /// Reads one file and collects what is wrong with it.
@@ -309,14 +298,14 @@ impl<S: Setting> Setting for BTreeMap<HostName, S> {
 /// Declares a section: the struct, its defaults, its reader and its description.
 ///
 /// Each setting is `/// documentation`, `name: Type = default`, then optionally `shown "…"` (what the example file shows
-/// instead of the default) and `effect later` (not in force in this version), and a semicolon.
+/// instead of the default), and a semicolon.
 macro_rules! section {
     (
         $(#[doc = $section_doc:expr])*
         pub struct $section:ident {
             $(
                 $(#[doc = $doc:expr])*
-                $name:ident : $type:ty = $default:expr $(, shown $shown:literal)? $(, effect $effect:ident)? ;
+                $name:ident : $type:ty = $default:expr $(, shown $shown:literal)? ;
             )*
         }
     ) => {
@@ -342,7 +331,6 @@ macro_rules! section {
                         description: <$type as $crate::config::schema::Setting>::describe(),
                         default: $crate::config::schema::Setting::write(&defaults.$name),
                         shown: $crate::config::schema::section!(@shown $($shown)?),
-                        effect: $crate::config::schema::section!(@effect $($effect)?),
                     }, )*
                 ])
             }
@@ -381,12 +369,11 @@ macro_rules! section {
     };
     (@shown) => { None };
     (@shown $shown:literal) => { Some($shown) };
-    (@effect) => { $crate::config::schema::Effect::Now };
-    (@effect later) => { $crate::config::schema::Effect::Later };
 }
 pub(crate) use section;
 
 /// Shows every single setting with its full name; the keys of tables are called `"DOMAIN"`.
+#[cfg(test)]
 pub(super) fn visit(description: &Description, section: &str, see: &mut impl FnMut(&str, &Field)) {
     match description {
         Description::Value(_) => {}

@@ -435,9 +435,10 @@ section! {
 section! {
     /// Asking a stranger to show presence.
     pub struct Decloak {
-        /// Whether the server's own services (not the users) show theirs when asked.
-        services: bool = true, effect later;
-        /// How often one account may ask people who are not its contacts.
+        /// Whether the server's hosts and its services of rooms (not the users) show what they are capable of to whoever
+        /// wishes to see them. What they tell is what service discovery tells everybody.
+        services: bool = true;
+        /// How often one account may ask those who are not its contacts: users, services and hosts.
         rate: OrOff<Rate> = OrOff::On(Rate { count: 30, period: MINUTE });
     }
 }

@@ -62,11 +62,7 @@ impl Reloader {
             self.servers.replace_trust(trust);
             self.servers.check_components();
             logging::replace_level(&live.log);
-            let inert = Configuration::without_effect();
-            (reloaded.without_effect, reloaded.changed) = current
-                .differences(&live)
-                .into_iter()
-                .partition(|key| inert.contains(key));
+            reloaded.changed = current.differences(&live);
             reloaded.waiting_for_restart = live.differences(&new);
             *current = live;
         }

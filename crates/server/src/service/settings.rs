@@ -312,6 +312,7 @@ fn of_presence(configuration: &Configuration) -> Result<presence::Settings, Repo
         },
         attention_rate: configuration.attention.rate.on().copied().map(rate),
         decloak: presence::DecloakSettings {
+            services: configuration.decloak.services,
             rate: configuration.decloak.rate.on().copied().map(rate),
         },
     })

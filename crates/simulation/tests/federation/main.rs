@@ -6,3 +6,4 @@ mod crashes;
 mod crossing;
 mod people;
 mod ways;
+mod wishes;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use super::problem::{Problem, Severity};
-use super::schema::{Description, Effect, Places, Setting, join};
+use super::schema::{Places, join};
 use super::{
     AccountName, Configuration, DatabaseUrl, Host, HostName, PasswordStorage, Registration, key_of_host,
 };
@@ -28,7 +28,6 @@ pub(super) fn check(configuration: &Configuration, places: &Places) -> Vec<Probl
     login(configuration, &mut findings);
     amounts::times(configuration, &mut findings);
     amounts::limits(configuration, &mut findings);
-    without_effect(&mut findings);
     findings.found
 }
 
@@ -344,35 +343,6 @@ fn login(configuration: &Configuration, findings: &mut Findings<'_>) {
                 "nobody can log in here without TLS, although c2s.require_tls is off: argon2id needs PLAIN, and PLAIN needs TLS",
                 "Set c2s.require_tls = true, or password_storage = \"scram\".",
             );
-        }
-    }
-}
-
-/// Says which settings of the file do nothing in this version, all in one, and whole sections by their name.
-fn without_effect(findings: &mut Findings<'_>) {
-    let mut names = Vec::new();
-    collect_without_effect(&Configuration::describe(), "", findings.places, &mut names);
-    if !names.is_empty() {
-        let message = format!("without effect in this version: {}", names.join(", "));
-        findings.warning("", message, "They are kept for the version that brings them.");
-    }
-}
-
-fn collect_without_effect(
-    description: &Description,
-    section: &str,
-    places: &Places,
-    names: &mut Vec<String>,
-) {
-    let Description::Section(fields) = description else {
-        return;
-    };
-    for field in fields {
-        let key = join(section, field.name);
-        match field.effect {
-            Effect::Now => collect_without_effect(&field.description, &key, places, names),
-            Effect::Later if places.is_written(&key) => names.push(key),
-            Effect::Later => {}
         }
     }
 }

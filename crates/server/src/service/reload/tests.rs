@@ -151,7 +151,6 @@ fn in_force(configuration: &Configuration) -> String {
 
 #[test]
 fn every_setting_is_in_force_at_once_or_named_as_what_needs_a_restart() {
-    let inert = Configuration::without_effect();
     let mut wrong = Vec::new();
     let mut waiting = Vec::new();
     let all = Configuration::settings();
@@ -176,7 +175,6 @@ fn every_setting_is_in_force_at_once_or_named_as_what_needs_a_restart() {
                 .any(|told| *told == key || key.starts_with("s2s.routes") && told.starts_with(&key))
         };
         match (is_told(&taken), is_told(&left)) {
-            (true, false) if inert.contains(&key) => {}
             (true, false) if in_force(&before) == in_force(&live) => {
                 wrong.push(format!("{key}: said to be in force, but nobody reads it"));
             }
