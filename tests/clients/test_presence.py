@@ -1,8 +1,10 @@
 """What an operator is told of presence: who was told what, why, and whether somebody is really there."""
 
 import asyncio
+import datetime
 import json
 import subprocess
+import time
 import tomllib
 import urllib.request
 from xml.etree import ElementTree
@@ -38,6 +40,8 @@ class Presence(Scenario):
         told = self.explain(romeo.boundjid.bare, juliet.boundjid.bare)["told"]
         self.assertEqual([(one["to"], one["of"], one["show"], one["path"]) for one in told],
                          [(romeo.boundjid.full, juliet.boundjid.full, "away", "broadcast")])
+        # When she said so, and not when he came.
+        self.assertLess(abs(time.time() - datetime.datetime.fromisoformat(told[0]["since"]).timestamp()), 60)
         juliet.send_presence(ptype="unavailable", pto=romeo.boundjid.bare)
         await romeo.hears_presence("unavailable", juliet.boundjid.full)
         explained = self.explain(romeo.boundjid.bare, juliet.boundjid.bare)

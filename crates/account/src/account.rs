@@ -44,6 +44,8 @@ pub(crate) struct Strangers {
 pub struct Account {
     pub(crate) address: Address,
     pub(crate) standing: Standing,
+    /// Whether the store knows better by now: the account was removed, or made where there was none.
+    is_outdated: bool,
     pub(crate) flags: Flags,
     pub(crate) roster: roster::Roster,
     pub(crate) privacy: privacy::Lists,
@@ -94,6 +96,17 @@ pub struct Account {
     pub(crate) wishes: Wishes,
 }
 
+/// Whether an account at which nobody is at home may stay in memory, and about how many bytes it takes there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resting {
+    /// It may.
+    Known(usize),
+    /// There is none: what others ask about it takes no more time as long as this stays too (POKE-22).
+    Unknown(usize),
+    /// It was removed, or made meanwhile.
+    Outdated,
+}
+
 impl Account {
     /// The account at the bare `address`, as the store has it.
     ///
@@ -102,6 +115,7 @@ impl Account {
     pub fn new(address: Address, saved: Saved) -> Result<Account, privacy::BadRow> {
         Ok(Account {
             standing: saved.standing,
+            is_outdated: false,
             flags: saved.flags,
             roster: roster::Roster::load(&address, saved.roster),
             privacy: privacy::Lists::load(saved.privacy)?,
@@ -158,8 +172,8 @@ impl Account {
         })
     }
 
-    /// About how many bytes an account takes at which nobody is at home; `None` when there is no such account.
-    pub fn resting_bytes(&self) -> Option<usize> {
+    /// How it rests while nobody is at home.
+    pub fn resting(&self) -> Resting {
         // Rather more than `tests/memory.rs` counts: an allocator rounds up, and there is the map of accounts.
         const ACCOUNT: usize = 2_600;
         const CONTACT: usize = 170;
@@ -167,7 +181,11 @@ impl Account {
         let requests = self.roster.requests().map(|(_, stanza)| CONTACT + stanza.len());
         let rules = self.privacy.iter().map(|list| RULE * (1 + list.items().len()));
         let size = ACCOUNT + CONTACT * self.roster.len() + requests.sum::<usize>() + rules.sum::<usize>();
-        self.exists().then_some(size)
+        match (self.is_outdated, self.standing) {
+            (true, _) => Resting::Outdated,
+            (false, Standing::Known) => Resting::Known(size),
+            (false, Standing::Unknown) => Resting::Unknown(size),
+        }
     }
 
     pub(crate) fn exists(&self) -> bool {
@@ -384,7 +402,7 @@ impl Account {
                     .push(Effect::Answer(Box::new(move || answer(explanation))));
             }
             AdminRequest::ExplainPresence(other, answer) => {
-                let view = self.presence_view(&other);
+                let view = self.presence_view(context, &other);
                 out.effects.push(Effect::Answer(Box::new(move || answer(view))));
             }
             AdminRequest::Poke(requester, asked, answer) => {
@@ -413,6 +431,7 @@ impl Account {
                 // What contacts answer to that, and whatever else still comes, must not be kept: there will be no row
                 // that it could belong to.
                 self.standing = Standing::Unknown;
+                self.is_outdated = true;
                 out.effects.push(Effect::Answer(Box::new(answer)));
             }
             AdminRequest::Expel(error, answer) => {
@@ -421,9 +440,11 @@ impl Account {
                     self.end_session(context, *id, error.clone(), out);
                 }
                 self.standing = Standing::Unknown;
+                self.is_outdated = true;
                 out.effects
                     .push(Effect::Answer(Box::new(move || answer(ids.len()))));
             }
+            AdminRequest::Made => self.is_outdated |= !self.exists(),
             AdminRequest::SetFlags(flags) => self.flags = flags,
             AdminRequest::Suspend => self.suspend(context, out),
             AdminRequest::Settle(answer) => self.settle_all(context, answer, out),

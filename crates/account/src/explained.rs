@@ -1,7 +1,7 @@
 //! What one account knows of the presence between its user and somebody else (`balcony presence explain`), and pokes that
 //! an operator asks in a contact's name (`balcony poke`).
 
-use machine::Context;
+use machine::{Context, Moment, Timestamp};
 use presence::Poke;
 use privacy::{Direction, Explanation, Question};
 use roster::Subscription;
@@ -34,6 +34,8 @@ pub struct PresenceSession {
     pub address: Address,
     /// What it has broadcast, unless it is unavailable.
     pub presence: Option<Stanza>,
+    /// When, unless that was before the server was started.
+    pub said: Option<Timestamp>,
     /// What the other got of it.
     pub sharing: Sharing,
     /// Its pause, if it is paused.
@@ -43,8 +45,8 @@ pub struct PresenceSession {
     /// Whether its client asks for annotations, as far as that is known.
     pub asks: Option<bool>,
     /// What it was sent of the other, as far as the account has to remember it: presence from other domains, and
-    /// annotated presence.
-    pub held: Vec<(Address, presence::Held)>,
+    /// annotated presence. When it came, or the server was started since.
+    pub held: Vec<(Address, presence::Held, Timestamp)>,
 }
 
 /// How somebody else got a session's presence.
@@ -66,7 +68,7 @@ pub(crate) struct OperatorPoke {
 
 impl Account {
     /// What is known here of the presence between the user and `other`.
-    pub(crate) fn presence_view(&self, other: &Address) -> PresenceView {
+    pub(crate) fn presence_view(&self, context: &Context<'_, Settings>, other: &Address) -> PresenceView {
         let explain = |direction| {
             let question = Question {
                 account: &self.address,
@@ -85,12 +87,21 @@ impl Account {
             sessions: self
                 .sessions
                 .iter()
-                .map(|session| self.presence_of_session(session, other))
+                .map(|session| self.presence_of_session(context, session, other))
                 .collect(),
         }
     }
 
-    fn presence_of_session(&self, session: &Session, other: &Address) -> PresenceSession {
+    fn presence_of_session(
+        &self,
+        context: &Context<'_, Settings>,
+        session: &Session,
+        other: &Address,
+    ) -> PresenceSession {
+        let came = |held: &presence::Held| {
+            let age = context.now.since(Moment::from_micros(held.number));
+            context.wall.before(age)
+        };
         let is_meant = |from: &Address| from == other || (other.is_bare() && from.same_bare(other));
         let directed = session
             .directed
@@ -106,6 +117,7 @@ impl Account {
         PresenceSession {
             address: session.address.clone(),
             presence: session.presence.as_ref().map(|presence| presence.stanza.clone()),
+            said: session.presence.as_ref().and_then(|presence| presence.said),
             sharing,
             paused: session.pause.map(Pause::view),
             pause_told: session.told.pause.is_some(),
@@ -114,7 +126,7 @@ impl Account {
                 .received
                 .iter()
                 .filter(|(from, _)| is_meant(from))
-                .map(|(from, held)| (from.clone(), held.clone()))
+                .map(|(from, held)| (from.clone(), held.clone(), came(held)))
                 .collect(),
         }
     }

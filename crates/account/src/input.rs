@@ -264,6 +264,8 @@ pub enum AdminRequest {
     CancelSubscriptions(Box<dyn FnOnce() + Send>),
     /// The account was deleted or disabled: end all sessions with this error, and forget it.
     Expel(StreamError, Box<dyn FnOnce(usize) + Send>),
+    /// An account was made where there was none: what comes next is for the one in the store.
+    Made,
     /// Its flags were changed in the store.
     SetFlags(Flags),
     /// The server stops for a while: sessions that can be resumed lose their connections, the others end.
@@ -288,6 +290,7 @@ impl std::fmt::Debug for AdminRequest {
             AdminRequest::End(..) => "End",
             AdminRequest::CancelSubscriptions(_) => "CancelSubscriptions",
             AdminRequest::Expel(..) => "Expel",
+            AdminRequest::Made => "Made",
             AdminRequest::SetFlags(_) => "SetFlags",
             AdminRequest::Suspend => "Suspend",
             AdminRequest::Settle(_) => "Settle",

@@ -262,7 +262,11 @@ impl Account {
             Some(bytes) => {
                 let stanza = parse(bytes)?;
                 let priority = crate::presence::priority(&stanza)?;
-                Some(Available { stanza, priority })
+                Some(Available {
+                    stanza,
+                    priority,
+                    said: None,
+                })
             }
             None => None,
         };

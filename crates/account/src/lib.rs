@@ -35,7 +35,7 @@ mod turning;
 mod waiting;
 mod wishes;
 
-pub use account::Account;
+pub use account::{Account, Resting};
 pub use answers::HOST_FEATURES;
 pub use door::Passed;
 pub use explained::{PresenceSession, PresenceView, Sharing};

@@ -30,6 +30,7 @@ impl Account {
             self.refuse(context, id, &stanza, Condition::BadRequest, out);
             return;
         };
+        let wall = context.wall;
         let Some(session) = self.session_mut(id) else {
             return;
         };
@@ -39,6 +40,7 @@ impl Account {
         session.presence = Some(Available {
             stanza: stanza.clone(),
             priority,
+            said: Some(wall),
         });
         let takes_messages = session.takes_messages();
         let address = session.address.clone();

@@ -60,6 +60,8 @@ pub(crate) struct Session {
 pub(crate) struct Available {
     pub(crate) stanza: Stanza,
     pub(crate) priority: i8,
+    /// When, unless that was before the server was started.
+    pub(crate) said: Option<Timestamp>,
 }
 
 impl Session {

@@ -89,8 +89,24 @@ impl Router {
     ) {
         let router = Arc::clone(self);
         self.hashed(account, password, done, move |account, stored, done| {
-            router.store.create_account(account, stored, done);
+            let store = Arc::clone(router.store());
+            let made = account.clone();
+            let outcome = move |outcome| {
+                router.account_was_made(&made);
+                done(outcome);
+            };
+            store.create_account(account, stored, Box::new(outcome));
         });
+    }
+
+    /// What is in memory under an address that had no account until now is not that account.
+    pub fn account_was_made(self: &Arc<Self>, account: &Address) {
+        if self.account_in_memory(account).is_some() {
+            self.work(|worker| {
+                let made = Input::Admin(AdminRequest::Made);
+                self.deliver(account, made, Priority::Control, worker);
+            });
+        }
     }
 
     /// Replaces a password; false when there is no such account.

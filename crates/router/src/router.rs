@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use account::{Account, AdminRequest, Input, PresenceLoad, SessionCount};
+use account::{Account, AdminRequest, Input, PresenceLoad, Resting, SessionCount};
 use arc_swap::ArcSwap;
 use papaya::{Guard, HashMap};
 use parking_lot::Mutex;
@@ -22,6 +22,9 @@ use crate::rooms::Rooms;
 use crate::store::Store;
 use crate::surroundings::Surroundings;
 use crate::trace::{Border, Passing, Sink, Watchers};
+
+/// Addresses without an account have this part of what accounts have while nobody is at home.
+const ABSENT_SHARE: usize = 8;
 
 /// The place of one account.
 pub type AccountSlot = Slot<Account, Router>;
@@ -85,6 +88,7 @@ pub struct Router {
     pub(crate) counters: Counters,
     pub(crate) resumptions: Resumptions,
     rest: Rest,
+    absent: Rest,
     pub(crate) presence_figures: PresenceFigures,
     pub(crate) next_session: AtomicU64,
     watchers: Watchers,
@@ -112,6 +116,7 @@ impl Router {
             counters,
             resumptions: Resumptions::default(),
             rest: Rest::default(),
+            absent: Rest::default(),
             presence_figures: PresenceFigures::default(),
             next_session: AtomicU64::new(1),
             watchers: Watchers::default(),
@@ -386,15 +391,16 @@ impl Router {
                 self.forget(slot);
             }
         };
-        let bytes = match slot.look(Account::resting_bytes) {
-            Some(Some(bytes)) => bytes,
-            // There is no such account: anybody can write to addresses that never were.
-            Some(None) => return leaves(slot),
+        let bytes_max = self.settings.load().resting_bytes_max;
+        let leaving = match slot.look(Account::resting) {
+            Some(Resting::Known(bytes)) => self.rest.add(slot.key(), bytes, bytes_max),
+            // Anybody can write to addresses that never were: they leave each other less room, and none to accounts.
+            Some(Resting::Unknown(bytes)) => self.absent.add(slot.key(), bytes, bytes_max / ABSENT_SHARE),
+            Some(Resting::Outdated) => return leaves(slot),
             // It has its turn again, and comes here after that.
             None => return,
         };
-        let bytes_max = self.settings.load().resting_bytes_max;
-        for account in self.rest.add(slot.key(), bytes, bytes_max) {
+        for account in leaving {
             if let Some(slot) = self.account_in_memory(&account) {
                 leaves(&slot);
             }

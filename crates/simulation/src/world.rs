@@ -80,11 +80,13 @@ impl World {
             .find(|(domain, _)| *domain == address.domainpart());
         let passwords = host.expect("this host is not served").1;
         let stored = hashed(&self.settings, passwords, password);
+        let made = address.clone();
         // What a test does to the store itself succeeds.
         self.store.set_faults(Faults::default());
         self.store
             .create_account(address, stored, Box::new(|made| assert_eq!(made, Ok(true))));
         self.store.run_pending();
+        self.router.account_was_made(&made);
         self.store.set_faults(self.faults.clone());
     }
 

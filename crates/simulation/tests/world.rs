@@ -105,6 +105,44 @@ fn a_message_finds_its_way_and_waits_over_a_crash() {
     );
 }
 
+/// What is asked about an address goes on taking no more time where there is no account than where there is one.
+#[test]
+fn poke_22_poke_41_who_is_not_there_stays_in_memory_like_who_is() {
+    let mut settings = Settings::default();
+    settings.limits.resting_bytes = 8 * 3 * 2_600;
+    let mut world = World::new(1, settings, Turns::ByDice);
+    world.create_account("romeo@example.com", "secret");
+    world.create_account("juliet@example.com", "secret");
+    let mut romeo = Person::bound(&mut world, "romeo", Mechanism::Plain);
+    let ask = |world: &mut World, who: &str| {
+        let poke = "<poke xmlns='http://jabber.org/protocol/poke'/>";
+        let probe = format!("<presence type='probe' to='{who}@example.com'>{poke}</presence>");
+        world.say(romeo.connection, probe.as_bytes());
+        world.settle();
+    };
+    let rests = |world: &World, who: &str| {
+        let all = world.router().addresses_in_memory();
+        all.iter().any(|address| address.localpart() == Some(who))
+    };
+    for who in ["juliet", "paris"] {
+        ask(&mut world, who);
+        assert!(rests(&world, who), "{who}");
+    }
+    // The names that nobody has leave each other room for three, and take none from accounts.
+    for n in 0..10 {
+        ask(&mut world, &format!("nobody{n}"));
+    }
+    assert!(rests(&world, "juliet") && rests(&world, "nobody9") && !rests(&world, "paris"));
+    assert_eq!(world.router().accounts_in_memory(), 2 + 3);
+    // Who is made meanwhile is there.
+    world.create_account("nobody9@example.com", "secret");
+    world.settle();
+    assert!(!rests(&world, "nobody9"));
+    let heard = romeo.heard(&mut world);
+    assert!(heard.iter().all(|one| one.contains("<forbidden ")), "{heard:?}");
+    Person::bound(&mut world, "nobody9", Mechanism::Plain);
+}
+
 #[test]
 fn xep0077_3_2_the_removal_of_an_account_is_answered_before_its_streams_end() {
     for seed in 0..50 {

@@ -72,6 +72,7 @@ fn behind_admin(request: &AdminRequest) -> &'static [Path] {
         | AdminRequest::ExplainPrivacy(..)
         | AdminRequest::ExplainPresence(..)
         | AdminRequest::SetFlags(_)
+        | AdminRequest::Made
         | AdminRequest::Suspend
         | AdminRequest::Settle(_)
         | AdminRequest::Keep(_) => &[],

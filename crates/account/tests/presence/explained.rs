@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use account::{AdminRequest, Flags, Input, Path, PresenceView, Sharing};
+use machine::Timestamp;
 use presence::Settings;
 use stanza::Parcel;
 
@@ -58,12 +59,22 @@ fn what_a_session_holds_and_was_told_of_it_is_explained() {
         view.sessions[0]
             .held
             .iter()
-            .map(|(_, held)| held.told)
+            .map(|(_, held, _)| held.told)
             .collect::<Vec<_>>()
     };
     let before = view(&mut home, "juliet@capulet.lit");
     assert_eq!((told(&before), before.broken), (vec![false], Some(false)));
     assert!(before.subscription.user_is_subscribed());
+    let came = |view: &PresenceView| view.sessions[0].held[0].2;
+    assert_eq!(before.sessions[0].said, Some(Timestamp::from_unix_micros(0)));
+    let (at_once, ten) = (came(&before), Duration::from_secs(10));
+    home.passes(ten);
+    let later = view(&mut home, "juliet@capulet.lit");
+    assert_eq!(
+        at_once.since(came(&later)),
+        ten,
+        "the calendar of this test stands still"
+    );
     home.path("capulet.lit", Path::Broken("timeout"));
     let after = view(&mut home, "juliet@capulet.lit");
     assert_eq!((told(&after), after.broken), (vec![true], Some(true)));

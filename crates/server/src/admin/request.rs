@@ -182,6 +182,9 @@ pub struct PresenceTold {
     pub show: String,
     /// The way it came.
     pub path: PresencePath,
+    /// When it was said, or came from the other domain (UTC), if that is known.
+    #[serde(default)]
+    pub since: Option<String>,
     /// Annotations that were told with it: `server-unavailable`, `connection-paused`.
     pub annotations: Vec<String>,
     /// Since when the other side is paused (UTC), if that is known.

@@ -43,6 +43,9 @@ fn line(told: &PresenceTold) -> String {
         PresencePath::Directed => "by directed presence",
     };
     let mut line = format!("  {} was told: {} is {}, {path}", told.to, told.of, told.show);
+    if let Some(since) = &told.since {
+        line.push_str(&format!(", since {since}"));
+    }
     for annotation in &told.annotations {
         line.push_str(&format!(", annotated {annotation}"));
     }

@@ -74,7 +74,8 @@ section! {
         outstanding_stanzas: usize = 10_000;
 
         /// Memory for accounts at which nobody is at home, so that what comes for them need not be looked up on disk each
-        /// time; beyond it those leave memory that have rested longest.
+        /// time; beyond it those leave memory that have rested longest. An eighth of it is for addresses that have no account,
+        /// so that the time that an answer takes does not tell which have one.
         resting_bytes: ByteSize = ByteSize(16 << 20);
 
         /// Contacts of one account; adding more is refused (`policy-violation`).

@@ -76,12 +76,13 @@ fn told(viewer: &Address, seeing: Option<&PresenceView>, seen: Option<&PresenceV
         // A contact elsewhere: what its server has sent is held by the viewer's account.
         (Some(seeing), None) => {
             for session in &seeing.sessions {
-                for (from, held) in &session.held {
+                for (from, held, came) in &session.held {
                     told.push(PresenceTold {
                         to: session.address.to_string(),
                         of: from.to_string(),
                         show: show(&held.stanza()),
                         path: PresencePath::Link,
+                        since: Some(came.to_xmpp()),
                         annotations: annotations(held),
                         paused: None,
                         pause_cause: None,
@@ -103,13 +104,14 @@ fn told(viewer: &Address, seeing: Option<&PresenceView>, seen: Option<&PresenceV
                     {
                         continue;
                     }
-                    let held = to.held.iter().find(|(from, _)| *from == of.address);
+                    let held = to.held.iter().find(|(from, ..)| *from == of.address);
                     told.push(PresenceTold {
                         to: to.address.to_string(),
                         of: of.address.to_string(),
                         show: show(stanza),
                         path,
-                        annotations: held.map(|(_, held)| annotations(held)).unwrap_or_default(),
+                        since: since(of, path),
+                        annotations: held.map(|(_, held, _)| annotations(held)).unwrap_or_default(),
                         paused: of.paused.map(|pause| pause.since.to_xmpp()),
                         pause_cause: of.paused.map(|pause| pause.cause.word().to_owned()),
                         asks_for_annotations: to.asks,
@@ -128,6 +130,7 @@ fn told(viewer: &Address, seeing: Option<&PresenceView>, seen: Option<&PresenceV
                     of: of.address.to_string(),
                     show: show(stanza),
                     path,
+                    since: since(of, path),
                     annotations: Vec::new(),
                     paused: of.paused.map(|pause| pause.since.to_xmpp()),
                     pause_cause: of.paused.map(|pause| pause.cause.word().to_owned()),
@@ -146,6 +149,14 @@ fn shared(session: &PresenceSession) -> Option<(PresencePath, &Stanza)> {
         Sharing::Broadcast => Some((PresencePath::Broadcast, session.presence.as_ref()?)),
         Sharing::Directed(stanza) => Some((PresencePath::Directed, stanza)),
         Sharing::Not => None,
+    }
+}
+
+/// Since when a session shows what it shows, as far as that is known. Of directed presence it is not noted.
+fn since(of: &PresenceSession, path: PresencePath) -> Option<String> {
+    match path {
+        PresencePath::Broadcast => of.said.map(|said| said.to_xmpp()),
+        PresencePath::Directed | PresencePath::Link => None,
     }
 }
 
@@ -276,7 +287,9 @@ fn reasons(
 pub(super) async fn poke(router: &Arc<Router>, user: &str, contact: &str) -> Outcome {
     let (user, contact) = (address(user)?, address(contact)?.to_bare());
     if !router.settings().hosts.serves(&user) || user.localpart().is_none() {
-        return Err(bad(format!("{user} is no user of this server")));
+        let message = format!("{user} is no user of this server");
+        let advice = "The server of the one who is asked does this: run it there.";
+        return Err(Refusal::new(RefusalKind::BadRequest, message, advice));
     }
     let account = AccountName::new(user.to_bare().as_str()).map_err(bad)?;
     view(router, &account).await?;

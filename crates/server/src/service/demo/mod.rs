@@ -179,15 +179,21 @@ async fn play(stage: &Stage, show: Show) -> Result<(), Trouble> {
         "The link between the two servers is cut. What Romeo knows of Juliet may not be true any more.",
     );
     stage.cut();
-    play.until(ROMEO, |seen| seen.contains("<server-unavailable/>"))
-        .await?;
+    let lost = "<server-unavailable/>";
+    play.until_each(&[(ROMEO, lost), (JULIET, lost)]).await?;
 
-    play.scene("The link is mended. Montague.lit tries every few seconds, and takes its words back.");
+    play.scene("The link is mended. The servers try every few seconds, and take their words back.");
     play.stage.mend();
-    play.until(ROMEO, |seen| {
-        seen.contains("juliet@")
-            && seen.contains("<state-annotation xmlns='urn:xmpp:psa' from='montague.lit'/>")
-    })
+    play.until_each(&[
+        (
+            ROMEO,
+            "<state-annotation xmlns='urn:xmpp:psa' from='montague.lit'/>",
+        ),
+        (
+            JULIET,
+            "<state-annotation xmlns='urn:xmpp:psa' from='capulet.lit'/>",
+        ),
+    ])
     .await?;
 
     play.scene("Benvolio's phone enters a tunnel. His session waits for him, and Romeo is told.");
@@ -249,6 +255,20 @@ impl Play<'_> {
         waited
             .await
             .map_err(|_| format!("{} waited in vain", CAST.get(who).unwrap_or(&"somebody")))?
+    }
+
+    /// The same, until each of these is told something with this in it.
+    async fn until_each(&mut self, awaited: &[(usize, &str)]) -> Result<(), Trouble> {
+        let mut left = awaited.to_vec();
+        let waited = timeout(PATIENCE, async {
+            while !left.is_empty() {
+                let (number, element) = self.heard.recv().await.ok_or("nobody hears anything any more")?;
+                self.tell(number, &element).await?;
+                left.retain(|(who, part)| *who != number || !element.as_str().contains(part));
+            }
+            Ok::<(), Trouble>(())
+        });
+        waited.await.map_err(|_| "somebody waited in vain")?
     }
 
     async fn tell(&mut self, number: usize, element: &Element) -> Result<(), Trouble> {
