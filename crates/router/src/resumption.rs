@@ -242,3 +242,28 @@ impl Router {
 pub(crate) fn refuse(mailbox: &Mailbox) {
     mailbox.signal(Signal::NotResumed(NotResumed::Unknown(None)));
 }
+
+#[cfg(test)]
+mod tests {
+    use stream_management::Limits;
+
+    use super::*;
+
+    #[test]
+    fn of_sessions_that_are_over_only_the_last_are_known() {
+        let resumptions = Resumptions::default();
+        let limits = Limits { stanzas: 1, bytes: 1 };
+        let romeo = Address::parse("romeo@montague.lit").unwrap();
+        for number in 0..FORMER_MAX + 2 {
+            let mailbox = Mailbox::new(limits);
+            resumptions.remember(romeo.clone(), number.to_string(), mailbox);
+        }
+        let knows = |number: usize| {
+            let answer = resumptions.not_here(&romeo, &number.to_string());
+            matches!(answer, NotResumed::Unknown(Some(_)))
+        };
+        assert!(!knows(0) && !knows(1) && knows(2) && knows(FORMER_MAX + 1));
+        let former = resumptions.former.lock();
+        assert_eq!((former.ids.len(), former.by_id.len()), (FORMER_MAX, FORMER_MAX));
+    }
+}

@@ -2,10 +2,11 @@
 //!
 //! A [`World`] is a router with all its machines, a store in memory, a clock that is wound by hand, and connections whose
 //! bytes are put in and taken out. Nothing happens until somebody says so, and whatever is up to chance follows from the
-//! seed. [`Servers`] are several worlds on one clock, with lines between them. A [`Client`] reads what comes off a wire, and [`Login`] says what is to be said until a resource is bound.
+//! seed. [`Servers`] are several worlds on one clock, with lines between them. A [`Client`] reads what comes off a wire, and [`Login`] says what is to be said until a resource is bound. A [`Device`] does both, and comes back to its session.
 
 mod client;
 mod connection;
+mod device;
 mod dice;
 mod line;
 mod login;
@@ -18,6 +19,7 @@ mod world;
 
 pub use client::{Client, Heard};
 pub use connection::TLS_EXPORTER;
+pub use device::{Device, Line, News};
 pub use dice::Dice;
 pub use login::{Login, Mechanism, Say};
 pub use seeds::{Telling, run_twice, together, try_seeds};

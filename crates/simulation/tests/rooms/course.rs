@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use machine::Moment;
-use simulation::{Dice, Passwords, Reach, Servers, Settings, Telling};
+use simulation::{Dice, Line, Passwords, Reach, Servers, Settings, Telling};
 
-use crate::guests::{DOMAINS, GUESTS, Guest, Line, SERVICE};
+use crate::guests::{DOMAINS, GUESTS, Guest, SERVICE};
 use crate::truth::Event;
 
 /// How long a session waits for its client.
@@ -79,7 +79,7 @@ impl Course {
         guests.retain(|guest| guest.server() < count);
         for guest in &mut guests {
             servers.at(guest.server()).create_account(&guest.bare(), "secret");
-            guest.is_resumable = guest.place == 0 || dice.percent(75);
+            guest.device.is_resumable = guest.place == 0 || dice.percent(75);
             guest.transcript = (telling == Telling::Aloud).then(Vec::new);
         }
         let mut course = Course {
@@ -195,18 +195,20 @@ impl Course {
         let chance = self.dice.below(100);
         let guest = &mut self.guests[place];
         match chance {
-            ..45 if guest.is_there() && guest.is_in() => {
+            ..45 if guest.device.is_there() && guest.is_in() => {
                 self.number += 1;
                 guest.speak(&mut self.servers, self.number);
             }
-            ..65 if guest.is_there() && guest.stay.is_none() => self.enter(place),
-            ..65 if guest.line == Line::Over || guest.is_paused() && chance < 30 => self.connect(place),
-            45..50 if guest.is_there() && guest.is_in() => {
+            ..65 if guest.device.is_there() && guest.stay.is_none() => self.enter(place),
+            ..65 if guest.device.line() == Line::Over || guest.device.is_paused() && chance < 30 => {
+                self.connect(place)
+            }
+            45..50 if guest.device.is_there() && guest.is_in() => {
                 let is_away = self.dice.percent(50);
                 guest.show(&mut self.servers, is_away);
             }
-            50..54 if guest.is_there() && guest.is_in() => guest.leave(&mut self.servers),
-            54..63 if guest.is_there() => self.lose(place),
+            50..54 if guest.device.is_there() && guest.is_in() => guest.leave(&mut self.servers),
+            54..63 if guest.device.is_there() => self.lose(place),
             63..82 => self.change_way(),
             82..85 => self.restart()?,
             85..88 => self.crash()?,
@@ -219,11 +221,9 @@ impl Course {
     fn lose(&mut self, place: usize) {
         let now = self.now();
         let guest = &mut self.guests[place];
-        if let Some(connection) = guest.connection {
-            self.servers.at(guest.server()).hang_up(connection);
-        }
+        guest.device.hang_up(&mut self.servers);
         guest.disconnected(now);
-        let (nick, line) = (guest.nick(), guest.line);
+        let (nick, line) = (guest.nick(), guest.device.line());
         self.tell(|| format!("{nick} loses the connection: {line:?}"));
     }
 
@@ -262,7 +262,7 @@ impl Course {
             self.lost[server] = self.number;
         }
         for guest in self.guests.iter_mut().filter(|guest| guest.server() == server) {
-            if guest.line == Line::On {
+            if guest.device.line() == Line::On {
                 guest.disconnected(now);
             }
         }
@@ -286,7 +286,7 @@ impl Course {
 
     /// The scribe comes back at once, and enters again if it has to.
     fn return_of_the_scribe(&mut self) -> Result<(), String> {
-        if self.guests[0].line == Line::On {
+        if self.guests[0].device.line() == Line::On {
             return Ok(());
         }
         let was_in = self.guests[0].is_in();
@@ -310,7 +310,7 @@ impl Course {
         self.servers.pass(time);
         let now = self.now();
         for guest in &mut self.guests {
-            if let Line::Paused(since) = guest.line
+            if let Line::Paused(since) = guest.device.line()
                 && now.since(since) >= RESUME
             {
                 guest.end();
@@ -348,7 +348,7 @@ impl Course {
             *way = Reach::Open;
         }
         for place in 0..self.guests.len() {
-            if self.guests[place].is_paused() && self.dice.percent(60) {
+            if self.guests[place].device.is_paused() && self.dice.percent(60) {
                 self.connect(place);
             }
         }

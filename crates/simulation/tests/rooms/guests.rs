@@ -1,10 +1,9 @@
-//! Guests: how they log in, resume, listen, and what they believe of the room.
+//! Guests: what they say and hear, and what they believe of the room.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use c2s::Transport;
 use machine::Moment;
-use simulation::{Client, ConnectionId, Dice, Heard, Login, Mechanism, Say, Servers};
+use simulation::{Device, Dice, Line, Login, Mechanism, News as Heard, Servers};
 use xml::Element;
 
 /// Who lives where. The first one is the scribe; the room is at the first server.
@@ -21,24 +20,12 @@ pub(crate) const SERVICE: &str = "rooms.montague.lit";
 pub(crate) const ROOM: &str = "ball@rooms.montague.lit";
 
 const CLIENT: &str = "jabber:client";
-const STREAM: &str = "http://etherx.jabber.org/streams";
-const MANAGEMENT: &str = "urn:xmpp:sm:3";
 const DISCO: &str = "http://jabber.org/protocol/disco#info";
 const MUC_USER: &str = "http://jabber.org/protocol/muc#user";
 const ANNOTATION: &str = "urn:xmpp:psa";
 /// Everybody's client asks for annotations, and says so.
 const CAPS: &str = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' \
     ver='34PFyQ9p0Fl3JpuuIUS4YbTDV3Y='/>";
-
-/// How the session of a guest is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line {
-    On,
-    /// The connection broke, and the session waits for its client.
-    Paused(Moment),
-    /// There is none.
-    Over,
-}
 
 /// What a guest was told, from the moment it asked to enter.
 #[derive(Debug, Default)]
@@ -74,16 +61,7 @@ pub(crate) enum News {
 /// One guest, over all its sessions.
 pub(crate) struct Guest {
     pub(crate) place: usize,
-    pub(crate) connection: Option<ConnectionId>,
-    client: Client,
-    login: Option<Login>,
-    pub(crate) line: Line,
-    bound: bool,
-    /// Whether its next sessions outlive their connections.
-    pub(crate) is_resumable: bool,
-    resumption: Option<String>,
-    resumes: bool,
-    handled: u32,
+    pub(crate) device: Device,
     /// Stanzas that it has sent and the server counts.
     sent: u32,
     /// What it has said to all that is not acknowledged yet, by the place in its count.
@@ -104,15 +82,7 @@ impl Guest {
     pub(crate) fn new(place: usize) -> Guest {
         Guest {
             place,
-            connection: None,
-            client: Client::default(),
-            login: None,
-            line: Line::Over,
-            bound: false,
-            is_resumable: true,
-            resumption: None,
-            resumes: false,
-            handled: 0,
+            device: Device::new(GUESTS[place].1),
             sent: 0,
             unacknowledged: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
@@ -136,54 +106,31 @@ impl Guest {
         format!("{}@{}", self.nick(), DOMAINS[self.server()])
     }
 
-    /// Whether it can say something.
-    pub(crate) fn is_there(&self) -> bool {
-        self.line == Line::On && self.bound && self.login.is_none()
-    }
-
-    pub(crate) fn is_paused(&self) -> bool {
-        matches!(self.line, Line::Paused(_))
-    }
-
     pub(crate) fn is_in(&self) -> bool {
         self.stay.as_ref().is_some_and(|stay| stay.is_in)
     }
 
     /// A new connection; the session that waits is resumed on it, if one does.
     pub(crate) fn connect(&mut self, servers: &mut Servers, dice: &mut Dice) {
-        self.resumes = self.is_paused();
-        let world = servers.at(self.server());
-        let connection = world.connect(Transport::DirectTls);
         let login = Login::new(self.nick(), DOMAINS[self.server()], "secret", dice.fork())
             .resource("one")
             .by(Mechanism::Plain, None);
-        world.say(connection, &login.open());
-        self.connection = Some(connection);
-        self.client = Client::default();
-        self.login = Some(login);
-        self.line = Line::On;
-        if !self.resumes {
-            self.bound = false;
-            self.resumption = None;
-        }
+        self.device.connect(servers, login);
     }
 
     /// Its connection is no more, and it knows.
     pub(crate) fn disconnected(&mut self, now: Moment) {
-        match self.resumption {
-            Some(_) => self.line = Line::Paused(now),
-            None => self.end(),
+        self.device.lose(now);
+        if self.device.line() == Line::Over {
+            self.end();
         }
     }
 
     /// Its session is no more, and it knows.
     pub(crate) fn end(&mut self) {
-        self.line = Line::Over;
-        self.resumption = None;
+        self.device.end();
         self.stay = None;
         self.wants_in = false;
-        self.login = None;
-        self.bound = false;
         self.unacknowledged.clear();
         // What comes back now comes back to nobody.
         self.acknowledged.clear();
@@ -192,9 +139,7 @@ impl Guest {
     pub(crate) fn say(&mut self, servers: &mut Servers, stanza: &str) {
         self.note(|| format!("says {stanza}"));
         self.sent = self.sent.wrapping_add(1);
-        if let Some(connection) = self.connection {
-            servers.at(self.server()).say(connection, stanza.as_bytes());
-        }
+        self.device.say(servers, stanza);
     }
 
     /// Says something to all, and asks for the acknowledgement.
@@ -202,10 +147,9 @@ impl Guest {
         let said =
             format!("<message to='{ROOM}' type='groupchat' id='{number}'><body>{number}</body></message>");
         self.say(servers, &said);
-        if let (Some(connection), Some(_)) = (self.connection, &self.resumption) {
+        if self.device.can_resume() {
             self.unacknowledged.insert(self.sent, number);
-            let ask = format!("<r xmlns='{MANAGEMENT}'/>");
-            servers.at(self.server()).say(connection, ask.as_bytes());
+            self.device.say(servers, "<r xmlns='urn:xmpp:sm:3'/>");
         }
     }
 
@@ -261,47 +205,32 @@ impl Guest {
 
     /// Reads what has come. True: there was something.
     pub(crate) fn listen(&mut self, servers: &mut Servers) -> Result<bool, String> {
-        let Some(connection) = self.connection.filter(|_| self.line == Line::On) else {
-            return Ok(false);
-        };
-        let world = servers.at(self.server());
-        let bytes = world.hear(connection);
-        let is_closed = world.is_closed(connection);
-        self.client.read(&bytes);
-        while let Some(heard) = self.client.hear().map_err(|error| format!("{error}"))? {
-            self.hear(servers, connection, &heard)?;
-            if self.line != Line::On {
-                return Ok(true);
+        let has_come = self.device.read(servers);
+        while let Some(heard) = self.device.next(servers)? {
+            match heard {
+                Heard::Bound => self.say(servers, "<presence/>"),
+                Heard::Stanza(element) => {
+                    self.note(|| format!("    hears {}", element.as_str()));
+                    match element.name() {
+                        "presence" => self.hear_presence(servers, &element)?,
+                        "message" => self.hear_message(&element)?,
+                        _ => self.hear_iq(servers, &element),
+                    }
+                }
+                Heard::Word(element) => {
+                    self.note(|| format!("    hears {}", element.as_str()));
+                    self.hear_word(&element)?;
+                }
             }
         }
-        if is_closed {
-            return Err("was thrown out".to_owned());
-        }
-        Ok(!bytes.is_empty())
+        Ok(has_come)
     }
 
-    fn hear(&mut self, servers: &mut Servers, connection: ConnectionId, heard: &Heard) -> Result<(), String> {
-        if self.login.is_some() {
-            return self.log_in(servers, connection, heard);
-        }
-        let element = match heard {
-            Heard::Element(element) => element,
-            Heard::Opened(_) => return Ok(()),
-            Heard::Closed => return Err("was thrown out".to_owned()),
-        };
-        self.note(|| format!("    hears {}", element.as_str()));
+    fn hear_word(&mut self, element: &Element) -> Result<(), String> {
         match element.name() {
-            "presence" | "message" | "iq" => self.handled = self.handled.wrapping_add(1),
-            "enabled" => {
-                self.resumption = element.attribute("id").map(std::borrow::Cow::into_owned);
-                self.handled = 0;
-                // The presence that came right behind the wish.
-                self.sent = 1;
-            }
-            "r" => {
-                let word = format!("<a xmlns='{MANAGEMENT}' h='{}'/>", self.handled);
-                servers.at(self.server()).say(connection, word.as_bytes());
-            }
+            // The presence that came right behind the wish.
+            "enabled" => self.sent = 1,
+            "r" => {}
             // The session is no more: the client knows that it must begin anew.
             "failed" => self.end(),
             "a" => drop(self.acknowledged(element)),
@@ -311,61 +240,6 @@ impl Guest {
                 self.unacknowledged.clear();
             }
             name => return Err(format!("hears <{name}/>")),
-        }
-        match element.name() {
-            "presence" => self.hear_presence(servers, element),
-            "message" => self.hear_message(element),
-            "iq" => {
-                self.hear_iq(servers, element);
-                Ok(())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn log_in(
-        &mut self,
-        servers: &mut Servers,
-        connection: ConnectionId,
-        heard: &Heard,
-    ) -> Result<(), String> {
-        let world = servers.at(GUESTS[self.place].1);
-        if self.resumes
-            && let Heard::Element(element) = heard
-            && element.is(STREAM, "features")
-            && element
-                .child("urn:ietf:params:xml:ns:xmpp-bind", "bind")
-                .is_some()
-        {
-            self.login = None;
-            let name = self.resumption.clone().unwrap_or_default();
-            let resume = format!(
-                "<resume xmlns='{MANAGEMENT}' h='{}' previd='{name}'/>",
-                self.handled
-            );
-            world.say(connection, resume.as_bytes());
-            return Ok(());
-        }
-        let Some(login) = &mut self.login else {
-            return Ok(());
-        };
-        match login.hear(heard) {
-            Say::Nothing => {}
-            Say::Bytes(bytes) => world.say(connection, &bytes),
-            Say::Anew(bytes) => {
-                self.client.restart();
-                world.say(connection, &bytes);
-            }
-            Say::Bound(_) => {
-                self.login = None;
-                self.bound = true;
-                if self.is_resumable {
-                    let enable = format!("<enable xmlns='{MANAGEMENT}' resume='true'/>");
-                    world.say(connection, enable.as_bytes());
-                }
-                self.say(servers, "<presence/>");
-            }
-            Say::Failed(why) => return Err(format!("cannot log in: {why}")),
         }
         Ok(())
     }

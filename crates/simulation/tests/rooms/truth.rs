@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use simulation::Reach;
+use simulation::{Line, Reach};
 
 use crate::course::Course;
-use crate::guests::{Guest, Line, News, Stay};
+use crate::guests::{Guest, News, Stay};
 
 /// A path that is lost for good is known as such within a minute; one that comes and goes is doubted for longer, and tried
 /// at longer intervals.
@@ -75,7 +75,7 @@ impl Course {
         let mut wrong = std::mem::take(&mut self.wrong);
         let now = self.now();
         let mut still = BTreeSet::new();
-        for guest in self.guests.iter().filter(|guest| guest.is_there()) {
+        for guest in self.guests.iter().filter(|guest| guest.device.is_there()) {
             let Some(stay) = guest.stay.as_ref().filter(|stay| stay.is_in) else {
                 continue;
             };
@@ -135,7 +135,7 @@ impl Course {
         if other.server() != 0 && self.ways[&(0, other.server())] != Reach::Open {
             return Some("its server cannot be reached".to_owned());
         }
-        match other.line {
+        match other.device.line() {
             Line::Paused(_) => Some("its connection is lost".to_owned()),
             Line::On if other.stay.is_none() && !other.wants_in => Some("it is out".to_owned()),
             Line::Over => Some("it is gone".to_owned()),
@@ -178,7 +178,8 @@ impl Course {
             }
             self.check_heard(guest, stay, true)?;
         }
-        let waits = |guest: &&Guest| guest.is_there() && guest.stay.as_ref().is_some_and(|stay| !stay.is_in);
+        let waits =
+            |guest: &&Guest| guest.device.is_there() && guest.stay.as_ref().is_some_and(|stay| !stay.is_in);
         if let Some(guest) = self.guests.iter().find(waits) {
             return Err(format!("{} was not told whether it is in", guest.nick()));
         }

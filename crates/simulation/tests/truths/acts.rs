@@ -2,7 +2,7 @@
 
 use simulation::Reach;
 
-use crate::people::{Answers, Caps, Line, RESOURCES, User, bare, server_of, user_of};
+use crate::people::{Answers, Caps, RESOURCES, User, bare, server_of, user_of};
 use crate::voyage::Voyage;
 
 impl Voyage {
@@ -82,27 +82,23 @@ impl Voyage {
 
     fn leave(&mut self, place: usize) {
         self.say(place, "</stream:stream>");
-        self.people[place].line = Line::Over;
+        self.people[place].device.end();
     }
 
     /// The connection breaks.
     fn lose(&mut self, place: usize) {
         let now = self.now();
         let person = &mut self.people[place];
-        person.line = match person.resumption {
-            Some(_) => Line::Paused(now),
-            None => Line::Over,
-        };
-        let (full, line) = (person.full.clone(), person.line);
-        let (server, connection) = (server_of(person.user), person.connection);
+        person.device.hang_up(&mut self.servers);
+        person.device.lose(now);
+        let (full, line) = (person.full.clone(), person.device.line());
         self.tell(|| format!("{full} loses the connection: {line:?}"));
-        self.servers.at(server).hang_up(connection);
     }
 
     /// Directed presence, and its end.
     fn show_directly(&mut self, place: usize) {
         let user = self.people[place].user;
-        let viewers = self.people(|other| other.user != user && other.bound);
+        let viewers = self.people(|other| other.user != user && other.device.is_bound());
         let Some(viewer) = self.dice.pick(&viewers).copied() else {
             return;
         };
@@ -348,7 +344,7 @@ impl Voyage {
             .iter_mut()
             .filter(|person| server_of(person.user) == server)
         {
-            person.line = Line::Over;
+            person.device.end();
         }
         for (pair, way) in &mut self.ways {
             if pair.0 == server || pair.1 == server {

@@ -1,20 +1,16 @@
-//! How clients connect, log in, resume, listen and answer.
+//! How clients come and come back, listen and answer.
 
 use std::collections::BTreeMap;
 
-use c2s::Transport;
-use simulation::{Client, Heard, Login, Mechanism, Say};
+use simulation::{Device, Line, Login, Mechanism, News};
 use xml::Element;
 
-use crate::people::{Answers, Caps, DOMAINS, Line, Person, USERS, User, bare, server_of, user_of};
+use crate::people::{Answers, Caps, DOMAINS, Person, USERS, User, bare, server_of, user_of};
 use crate::voyage::Voyage;
 
 /// Clients at the same time.
 const PEOPLE_MAX: usize = 7;
 
-const CLIENT: &str = "jabber:client";
-const STREAM: &str = "http://etherx.jabber.org/streams";
-const MANAGEMENT: &str = "urn:xmpp:sm:3";
 const DISCO: &str = "http://jabber.org/protocol/disco#info";
 const ROSTER: &str = "jabber:iq:roster";
 
@@ -41,27 +37,19 @@ impl Voyage {
             75..92 => Answers::Late,
             92.. => Answers::Never,
         };
-        let world = self.servers.at(server_of(user));
-        let connection = world.connect(Transport::DirectTls);
         let (name, server) = USERS[user];
         let login = Login::new(name, DOMAINS[server], "secret", self.dice.fork())
             .resource(resource)
             .by(Mechanism::Plain, None);
-        world.say(connection, &login.open());
-        let is_resumable = self.dice.percent(70);
+        let mut device = Device::new(server);
+        device.connect(&mut self.servers, login);
+        device.is_resumable = self.dice.percent(70);
+        let is_resumable = device.is_resumable;
         self.tell(|| format!("{full} connects: {caps:?}, answers {answers:?}, resumable: {is_resumable}"));
         self.people.push(Person {
             user,
             full,
-            connection,
-            client: Client::default(),
-            login: Some(login),
-            bound: false,
-            line: Line::On,
-            is_resumable,
-            resumption: None,
-            resumes: false,
-            handled: 0,
+            device,
             caps,
             answers,
             questions: Vec::new(),
@@ -78,18 +66,10 @@ impl Voyage {
 
     /// A client whose connection broke comes back.
     pub(crate) fn come_back(&mut self, place: usize) {
-        let person = &self.people[place];
-        let (name, server) = USERS[person.user];
-        let world = self.servers.at(server);
-        let connection = world.connect(Transport::DirectTls);
-        let login = Login::new(name, DOMAINS[server], "secret", self.dice.fork()).by(Mechanism::Plain, None);
-        world.say(connection, &login.open());
         let person = &mut self.people[place];
-        person.connection = connection;
-        person.client = Client::default();
-        person.login = Some(login);
-        person.resumes = true;
-        person.line = Line::On;
+        let (name, server) = USERS[person.user];
+        let login = Login::new(name, DOMAINS[server], "secret", self.dice.fork()).by(Mechanism::Plain, None);
+        person.device.connect(&mut self.servers, login);
         person.is_new = true;
         let full = person.full.clone();
         self.tell(|| format!("{full} comes back"));
@@ -98,125 +78,46 @@ impl Voyage {
     pub(crate) fn say(&mut self, place: usize, stanza: &str) {
         let person = &self.people[place];
         self.tell(|| format!("{} says {stanza}", person.full));
-        self.servers
-            .at(server_of(person.user))
-            .say(person.connection, stanza.as_bytes());
+        person.device.say(&mut self.servers, stanza);
     }
 
     pub(crate) fn listen(&mut self, place: usize) -> Result<bool, String> {
-        let person = &mut self.people[place];
-        if person.line != Line::On {
+        if self.people[place].device.line() != Line::On {
             return Ok(false);
         }
-        let world = self.servers.at(server_of(person.user));
-        let bytes = world.hear(person.connection);
-        let is_closed = world.is_closed(person.connection);
-        person.client.read(&bytes);
-        while let Some(heard) = self.people[place]
-            .client
-            .hear()
-            .map_err(|error| format!("{error}"))?
-        {
-            self.hear(place, &heard)
-                .map_err(|why| format!("{} {why}", self.people[place].full))?;
-        }
-        if is_closed && self.people[place].line == Line::On {
-            return Err(format!("{} was thrown out", self.people[place].full));
-        }
+        let has_come = self.people[place].device.read(&mut self.servers);
+        self.hear_all(place)
+            .map_err(|why| format!("{} {why}", self.people[place].full))?;
         self.people[place].merged = self.merged_by(server_of(self.people[place].user));
-        Ok(!bytes.is_empty())
+        Ok(has_come)
     }
 
-    fn hear(&mut self, place: usize, heard: &Heard) -> Result<(), String> {
-        if self.people[place].login.is_some() {
-            return self.log_in(place, heard);
-        }
-        let element = match heard {
-            Heard::Element(element) => element,
-            Heard::Opened(_) => return Ok(()),
-            Heard::Closed => return Err("was thrown out".to_owned()),
-        };
-        self.tell(|| format!("    {} hears {}", self.people[place].full, element.as_str()));
-        let is_stanza = ["presence", "iq", "message"]
-            .iter()
-            .any(|name| element.is(CLIENT, name));
-        if !is_stanza {
-            return self.manage(place, element);
-        }
-        self.people[place].handled = self.people[place].handled.wrapping_add(1);
-        if element.is(CLIENT, "presence") {
-            return self.hear_presence(place, element);
-        }
-        if element.is(CLIENT, "iq") {
-            self.hear_iq(place, element);
-        }
-        Ok(())
-    }
-
-    /// Words of stream management (XEP-0198).
-    fn manage(&mut self, place: usize, element: &Element) -> Result<(), String> {
-        let person = &mut self.people[place];
-        match element.name() {
-            "enabled" => {
-                person.resumption = element.attribute("id").map(std::borrow::Cow::into_owned);
-                person.handled = 0;
-            }
-            "r" => {
-                let word = format!("<a xmlns='{MANAGEMENT}' h='{}'/>", person.handled);
-                let (server, connection) = (server_of(person.user), person.connection);
-                self.servers.at(server).say(connection, word.as_bytes());
-            }
-            "a" | "resumed" => {}
-            name => return Err(format!("hears <{name}/>")),
-        }
-        Ok(())
-    }
-
-    fn log_in(&mut self, place: usize, heard: &Heard) -> Result<(), String> {
-        let person = &mut self.people[place];
-        let (connection, server) = (person.connection, server_of(person.user));
-        let world = self.servers.at(server);
-        if person.resumes
-            && let Heard::Element(element) = heard
-            && element.is(STREAM, "features")
-            && element
-                .child("urn:ietf:params:xml:ns:xmpp-bind", "bind")
-                .is_some()
-        {
-            person.resumes = false;
-            person.login = None;
-            let name = person.resumption.clone().unwrap_or_default();
-            let resume = format!(
-                "<resume xmlns='{MANAGEMENT}' h='{}' previd='{name}'/>",
-                person.handled
-            );
-            world.say(connection, resume.as_bytes());
-            return Ok(());
-        }
-        let Some(login) = &mut person.login else {
-            return Ok(());
-        };
-        match login.hear(heard) {
-            Say::Nothing => {}
-            Say::Bytes(bytes) => world.say(connection, &bytes),
-            Say::Anew(bytes) => {
-                person.client.restart();
-                world.say(connection, &bytes);
-            }
-            Say::Bound(_) => {
-                person.login = None;
-                person.bound = true;
-                person.is_new = true;
-                if person.is_resumable {
-                    let enable = format!("<enable xmlns='{MANAGEMENT}' resume='true'/>");
-                    world.say(connection, enable.as_bytes());
+    fn hear_all(&mut self, place: usize) -> Result<(), String> {
+        while let Some(news) = self.people[place].device.next(&mut self.servers)? {
+            match news {
+                News::Bound => {
+                    self.people[place].is_new = true;
+                    let is_shown = self.dice.percent(85);
+                    if is_shown {
+                        self.show(place);
+                    }
                 }
-                let is_shown = self.dice.percent(85);
-                if is_shown {
-                    self.show(place);
+                News::Stanza(element) => {
+                    self.tell(|| format!("    {} hears {}", self.people[place].full, element.as_str()));
+                    match element.name() {
+                        "presence" => self.hear_presence(place, &element)?,
+                        "iq" => self.hear_iq(place, &element),
+                        _ => {}
+                    }
+                }
+                News::Word(element) => {
+                    self.tell(|| format!("    {} hears {}", self.people[place].full, element.as_str()));
+                    match element.name() {
+                        "enabled" | "r" | "a" | "resumed" => {}
+                        name => return Err(format!("hears <{name}/>")),
+                    }
                 }
             }
-            Say::Failed(why) => return Err(format!("cannot log in: {why}")),
         }
         Ok(())
     }

@@ -24,7 +24,7 @@ use crate::voyage::Voyage;
 /// Worlds of an ordinary run.
 const WORLDS: u64 = 100;
 /// So many of them are run twice.
-const TWICE: u64 = 20;
+const TWICE: u64 = 10;
 
 #[test]
 fn presence_is_true_or_says_that_it_may_not_be() {

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use machine::Moment;
-use simulation::{Client, ConnectionId, Login};
+use simulation::{Device, Line};
 use xml::Element;
 
 const CLIENT: &str = "jabber:client";
@@ -115,17 +114,6 @@ pub(crate) enum Answers {
     Never,
 }
 
-/// How the session of a client is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Line {
-    /// It is connected, or about to be.
-    On,
-    /// The connection broke, and the session waits for its client.
-    Paused(Moment),
-    /// Nobody will hear of it again.
-    Over,
-}
-
 /// What a client was told last of one full address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct View {
@@ -142,19 +130,7 @@ pub(crate) struct Person {
     pub(crate) user: User,
     /// The full address.
     pub(crate) full: String,
-    pub(crate) connection: ConnectionId,
-    pub(crate) client: Client,
-    pub(crate) login: Option<Login>,
-    pub(crate) bound: bool,
-    pub(crate) line: Line,
-    /// Whether its session outlives its connection.
-    pub(crate) is_resumable: bool,
-    /// Under which name it can be resumed, once it was told.
-    pub(crate) resumption: Option<String>,
-    /// On its next features it resumes instead of binding.
-    pub(crate) resumes: bool,
-    /// Stanzas heard since it counts.
-    pub(crate) handled: u32,
+    pub(crate) device: Device,
     pub(crate) caps: Caps,
     pub(crate) answers: Answers,
     /// Questions that it has not answered: identifier, node and who asked.
@@ -180,16 +156,16 @@ pub(crate) struct Person {
 
 impl Person {
     pub(crate) fn is_there(&self) -> bool {
-        self.line == Line::On && self.bound && self.login.is_none()
+        self.device.is_there()
     }
 
     /// Whether its server has a session for it.
     pub(crate) fn lives(&self) -> bool {
-        self.line != Line::Over && self.bound
+        self.device.line() != Line::Over && self.device.is_bound()
     }
 
     pub(crate) fn is_paused(&self) -> bool {
-        matches!(self.line, Line::Paused(_))
+        self.device.is_paused()
     }
 
     /// Whether it hears what is for all its user's resources.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use simulation::Reach;
+use simulation::{Line, Reach};
 use xml::Element;
 
-use crate::people::{DOMAINS, Interest, Line, Person, Told, User, View, bare, server_of, user_of};
+use crate::people::{DOMAINS, Interest, Person, Told, User, View, bare, server_of, user_of};
 use crate::voyage::Voyage;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -355,7 +355,7 @@ impl Voyage {
             for contact in self
                 .people
                 .iter()
-                .filter(|person| person.line == Line::On && person.full != viewer.full)
+                .filter(|person| person.device.line() == Line::On && person.full != viewer.full)
             {
                 self.seen.compared += 1;
                 let (Some(number), true) = (contact.available, self.is_seen(contact, viewer)) else {

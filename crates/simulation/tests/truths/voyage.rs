@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use account::Suppression;
 use machine::Moment;
-use simulation::{Dice, Passwords, Reach, Servers, Settings, Telling};
+use simulation::{Dice, Line, Passwords, Reach, Servers, Settings, Telling};
 
-use crate::people::{DOMAINS, Line, Person, RESOURCES, USERS, User, bare, server_of, user_of};
+use crate::people::{DOMAINS, Person, RESOURCES, USERS, User, bare, server_of, user_of};
 
 /// How long a session waits for its client.
 pub(crate) const RESUME: Duration = Duration::from_secs(60);
@@ -212,10 +212,10 @@ impl Voyage {
             way.dark = Some(now);
         }
         for person in &mut self.people {
-            if let Line::Paused(since) = person.line
+            if let Line::Paused(since) = person.device.line()
                 && now.since(since) >= RESUME
             {
-                person.line = Line::Over;
+                person.device.end();
             }
         }
         self.rest()
@@ -230,7 +230,7 @@ impl Voyage {
                 is_busy |= self.listen(place)?;
             }
             if !is_busy {
-                self.people.retain(|person| person.line != Line::Over);
+                self.people.retain(|person| person.device.line() != Line::Over);
                 return Ok(());
             }
         }
