@@ -1,13 +1,19 @@
 //! Roles and affiliations: lists and changes (XEP-0045 §8.2–§8.5, §9, §10.3–§10.8).
 
+use stanza::namespace::MUC_USER;
 use stanza::{Address, Condition, StanzaError};
 use xml::Tree;
 
+use crate::affiliations::Affiliations;
 use crate::names::ADMIN;
+use crate::occupant::Occupant;
 use crate::presence::Notes;
 use crate::privilege::{Action, may, may_change_affiliation, may_change_role};
 use crate::room::{Out, Room};
 use crate::{Affiliation, Role};
+
+/// Users and domains that a room knows as something: beyond it nobody comes to be anything.
+pub(crate) const AFFILIATED_MAX: usize = 10_000;
 
 /// What an IQ is answered with.
 pub(crate) type Answer = Result<Option<Tree>, StanzaError>;
@@ -15,7 +21,14 @@ pub(crate) type Answer = Result<Option<Tree>, StanzaError>;
 /// One change that was asked for and found to be allowed.
 enum Change {
     Role(String, Role, Option<String>),
-    Affiliation(Address, Affiliation, Option<String>),
+    Affiliation(Address, Affiliation, Option<String>, Reserve),
+}
+
+/// What becomes of the nick that is reserved for a user.
+enum Reserve {
+    AsBefore,
+    None,
+    This(String),
 }
 
 impl Room {
@@ -33,17 +46,29 @@ impl Room {
         if changes.is_empty() {
             return Err(Condition::BadRequest.into());
         }
-        let owners_left = self.owners_after(&changes);
-        if owners_left == 0 {
+        let after = self.affiliations_after(&changes);
+        if !after.iter().any(|(_, has)| has == Affiliation::Owner) {
             // §10.4: the last owner stays.
             return Err(Condition::Conflict.into());
+        }
+        if after.len() > AFFILIATED_MAX.max(self.affiliations.len()) {
+            return Err(Condition::ResourceConstraint.into());
         }
         let actor = self.occupants.of_client(from).map(|one| one.nick().to_owned());
         for change in changes {
             match change {
                 Change::Role(nick, role, reason) => self.set_role(&nick, role, actor.clone(), reason, out),
-                Change::Affiliation(user, affiliation, reason) => {
+                Change::Affiliation(user, affiliation, reason, reserve) => {
+                    let was_something = self.affiliation(&user) > Affiliation::None;
                     self.set_affiliation(&user, affiliation, actor.clone(), reason, out);
+                    match reserve {
+                        Reserve::AsBefore => {}
+                        Reserve::None => self.affiliations.reserve(&user, None),
+                        Reserve::This(nick) => self.affiliations.reserve(&user, Some(nick)),
+                    }
+                    if affiliation == Affiliation::Member && !was_something {
+                        self.welcome_member(&user, from, out);
+                    }
                 }
             }
         }
@@ -56,17 +81,23 @@ impl Room {
         (role, self.affiliation(user))
     }
 
-    fn owners_after(&self, changes: &[Change]) -> usize {
+    fn affiliations_after(&self, changes: &[Change]) -> Affiliations {
         let mut affiliations = self.affiliations.clone();
         for change in changes {
-            if let Change::Affiliation(user, affiliation, _) = change {
+            if let Change::Affiliation(user, affiliation, ..) = change {
                 affiliations.set(user.clone(), *affiliation);
             }
         }
         affiliations
-            .iter()
-            .filter(|(_, affiliation)| *affiliation == Affiliation::Owner)
-            .count()
+    }
+
+    /// §9.5: who comes to be a member of a room for members, and is not in it, is told so.
+    pub(crate) fn welcome_member(&self, user: &Address, inviter: &Address, out: &mut Out) {
+        if self.config.members_only && user.localpart().is_some() && self.occupants.nicks_of(user).is_empty()
+        {
+            let invite = Tree::new("invite", MUC_USER).attr("from", inviter.bare_str());
+            self.tell(user, &self.invitation(invite), out);
+        }
     }
 
     fn judge(&self, from: &Address, item: &Tree) -> Result<Change, StanzaError> {
@@ -112,10 +143,29 @@ impl Room {
                     // §9.1: nobody bans oneself.
                     return Err(Condition::Conflict.into());
                 }
-                Ok(Change::Affiliation(user, affiliation, reason))
+                let reserve = match item.attribute("nick").filter(|_| item.attribute("jid").is_some()) {
+                    None => Reserve::AsBefore,
+                    // §9.1: who is banned has none; §9.4: who is nothing has none either.
+                    Some(_) if affiliation < Affiliation::Member => Reserve::AsBefore,
+                    Some("") => Reserve::None,
+                    Some(nick) => Reserve::This(self.nick(nick)?),
+                };
+                if let Reserve::This(nick) = &reserve
+                    && self.is_reserved_from(nick, &user)
+                {
+                    return Err(Condition::Conflict.into());
+                }
+                Ok(Change::Affiliation(user, affiliation, reason, reserve))
             }
             (Some(_), Some(_)) | (None, None) => Err(Condition::BadRequest.into()),
         }
+    }
+
+    /// §9.5: whether somebody may see the list of members. Who is not in the room is asked for the role it would have.
+    fn shows_members_to(&self, role: Role, affiliation: Affiliation) -> bool {
+        let would_be = role.max(affiliation.initial_role(self.config.moderated));
+        may(role, affiliation, Action::ReadMembers, &self.config)
+            && (affiliation >= Affiliation::Admin || self.config.shows_members_to(would_be))
     }
 
     fn set_role(
@@ -172,9 +222,17 @@ impl Room {
                 reason: reason.clone(),
                 ..Notes::default()
             };
+            // Who has an entry of its own is what that says, whatever becomes of its domain.
+            let shown = self.occupants.get(&nick).and_then(Occupant::shown);
+            let Some(affiliation) = shown.map(|client| self.affiliation(&client.address)) else {
+                continue;
+            };
             let Some(occupant) = self.occupants.get_mut(&nick) else {
                 continue;
             };
+            if user.localpart().is_none() && occupant.affiliation == affiliation {
+                continue;
+            }
             let lost_rank = occupant.affiliation >= Affiliation::Admin && affiliation < Affiliation::Admin;
             occupant.affiliation = affiliation;
             if affiliation == Affiliation::Outcast {
@@ -226,24 +284,36 @@ impl Room {
                 let wanted = Affiliation::parse(wanted).ok_or(Condition::BadRequest)?;
                 let allowed = match wanted {
                     Affiliation::Outcast => may(role, affiliation, Action::Ban, &self.config),
-                    Affiliation::Member => {
-                        may(role, affiliation, Action::ReadMembers, &self.config)
-                            && (affiliation >= Affiliation::Admin || self.config.shows_members_to(role))
+                    Affiliation::Member => self.shows_members_to(role, affiliation),
+                    // Where only members enter, and see each other's addresses, they may know who else belongs to it.
+                    Affiliation::Admin => {
+                        may(role, affiliation, Action::EditAdmins, &self.config)
+                            || self.config.members_only
+                                && !self.config.is_anonymous()
+                                && self.shows_members_to(role, affiliation)
                     }
-                    Affiliation::Admin => may(role, affiliation, Action::EditAdmins, &self.config),
-                    Affiliation::Owner => may(role, affiliation, Action::EditOwners, &self.config),
+                    Affiliation::Owner => {
+                        may(role, affiliation, Action::EditOwners, &self.config)
+                            || self.config.members_only
+                                && !self.config.is_anonymous()
+                                && self.shows_members_to(role, affiliation)
+                    }
                     Affiliation::None => return Err(Condition::BadRequest.into()),
                 };
                 if !allowed {
                     return Err(Condition::Forbidden.into());
                 }
-                let listed = self.affiliations.iter().filter(|(_, has)| *has == wanted);
-                Ok(listed.fold(query, |query, (user, has)| {
-                    query.child(
-                        Tree::new("item", ADMIN)
-                            .attr("affiliation", has.as_str())
-                            .attr("jid", user.as_str()),
-                    )
+                let listed = self.affiliations.entries();
+                let listed = listed.filter(|(_, entry)| entry.affiliation == wanted);
+                Ok(listed.fold(query, |query, (user, entry)| {
+                    let mut item = Tree::new("item", ADMIN)
+                        .attr("affiliation", wanted.as_str())
+                        .attr("jid", user.as_str());
+                    if let Some(nick) = &entry.nick {
+                        // §17.4.
+                        item = item.attr("nick", nick.as_str());
+                    }
+                    query.child(item)
                 }))
             }
             (Some(_), Some(_)) | (None, None) => Err(Condition::BadRequest.into()),

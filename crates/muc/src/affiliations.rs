@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use stanza::Address;
 
 use crate::Affiliation;
+use crate::nicks::look;
 
 /// What the room keeps of one user, or of a domain that is banned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(crate) struct Entry {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Affiliations {
     entries: BTreeMap<Address, Entry>,
-    /// Who has reserved which nick.
+    /// Who has reserved which nick, by what it looks like.
     reserved: BTreeMap<String, Address>,
     changed: Vec<Address>,
 }
@@ -30,7 +31,7 @@ impl Affiliations {
         let entries: BTreeMap<Address, Entry> = entries.collect();
         let reserved = entries
             .iter()
-            .filter_map(|(user, entry)| Some((entry.nick.clone()?, user.clone())));
+            .filter_map(|(user, entry)| Some((look(entry.nick.as_deref()?), user.clone())));
         Affiliations {
             reserved: reserved.collect(),
             entries,
@@ -48,9 +49,9 @@ impl Affiliations {
         self.entries.get(user)?.nick.as_deref()
     }
 
-    /// Who has reserved this nick.
+    /// Who has reserved this nick, or one that looks the same.
     pub(crate) fn owner_of(&self, nick: &str) -> Option<&Address> {
-        self.reserved.get(nick)
+        self.reserved.get(&look(nick))
     }
 
     /// Makes the user this; who is nothing, or banned, has no nick reserved either.
@@ -59,7 +60,7 @@ impl Affiliations {
         let nick = self.entries.remove(&user).and_then(|entry| entry.nick);
         let nick = match affiliation {
             Affiliation::None | Affiliation::Outcast => {
-                nick.map(|nick| self.reserved.remove(&nick));
+                nick.map(|nick| self.reserved.remove(&look(&nick)));
                 None
             }
             Affiliation::Member | Affiliation::Admin | Affiliation::Owner => nick,
@@ -73,10 +74,10 @@ impl Affiliations {
     pub(crate) fn reserve(&mut self, user: &Address, nick: Option<String>) {
         if let Some(entry) = self.entries.get_mut(user) {
             if let Some(before) = std::mem::replace(&mut entry.nick, nick.clone()) {
-                self.reserved.remove(&before);
+                self.reserved.remove(&look(&before));
             }
             if let Some(nick) = nick {
-                self.reserved.insert(nick, user.clone());
+                self.reserved.insert(look(&nick), user.clone());
             }
             self.changed.push(user.clone());
         }

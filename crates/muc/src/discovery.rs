@@ -4,6 +4,7 @@ use stanza::namespace::{ANNOTATION, DISCO_INFO, DISCO_ITEMS, MUC, PING, REGISTER
 use stanza::{Address, Condition};
 use xml::Tree;
 
+use crate::Affiliation;
 use crate::administration::Answer;
 use crate::form::Form;
 use crate::names::{NICK_NODE, OCCUPANT_ID, ROOM_INFO, SELF_PING, STABLE_ID, STANZA_ID, TRAFFIC_NODE, VCARD};
@@ -13,7 +14,7 @@ impl Room {
     pub(crate) fn discover(&self, from: &Address, query: &Tree, is_set: bool) -> Answer {
         let node = query.attribute("node");
         match (query.namespace.as_str(), query.name.as_str(), is_set) {
-            (DISCO_INFO, "query", false) if node.is_none() => Ok(Some(self.info())),
+            (DISCO_INFO, "query", false) if node.is_none() => Ok(Some(self.info(from))),
             (DISCO_INFO, "query", false) if node == Some(NICK_NODE) => Ok(Some(self.own_nick(from))),
             (DISCO_ITEMS, "query", false) if node.is_none() => Ok(Some(self.items(from))),
             // §18.1.1: nothing is taken out of what people say.
@@ -26,7 +27,7 @@ impl Room {
         }
     }
 
-    fn info(&self) -> Tree {
+    fn info(&self, from: &Address) -> Tree {
         let config = &self.config;
         let either = |truth: bool, yes: &'static str, no: &'static str| if truth { yes } else { no };
         let mut identity = Tree::new("identity", DISCO_INFO)
@@ -64,6 +65,11 @@ impl Room {
             })
             .unwrap_or_default();
         let occupants = self.occupants.len().to_string();
+        // §14.4: what is said in a room that is not open to everybody is nothing to those outside.
+        let is_open = !config.members_only && !config.protected;
+        let is_inside = is_open
+            || self.occupants.of_client(from).is_some()
+            || self.affiliation(from) >= Affiliation::Member;
         let hashes = self.picture_hashes();
         let hashes: Vec<&str> = hashes.iter().map(String::as_str).collect();
         let mut form = Form::new("result", ROOM_INFO)
@@ -73,19 +79,22 @@ impl Room {
                 "Description",
                 &[&config.description],
             )
-            .field("text-single", "muc#roominfo_lang", "Language", &[&config.lang])
-            .field(
-                "text-single",
-                "muc#roominfo_occupants",
-                "Number of occupants",
-                &[&occupants],
-            )
-            .field("text-single", "muc#roominfo_subject", "Subject", &[&subject])
-            .truth(
-                "muc#roominfo_subjectmod",
-                "Participants may change the subject",
-                config.change_subject,
-            );
+            .field("text-single", "muc#roominfo_lang", "Language", &[&config.lang]);
+        if is_inside {
+            form = form
+                .field(
+                    "text-single",
+                    "muc#roominfo_occupants",
+                    "Number of occupants",
+                    &[&occupants],
+                )
+                .field("text-single", "muc#roominfo_subject", "Subject", &[&subject]);
+        }
+        form = form.truth(
+            "muc#roominfo_subjectmod",
+            "Participants may change the subject",
+            config.change_subject,
+        );
         if !hashes.is_empty() {
             form = form.field("text-multi", "muc#roominfo_avatarhash", "Avatar hash", &hashes);
         }

@@ -9,10 +9,15 @@ use stanza::{Address, Condition, ErrorKind, Parcel, PresenceType, Stanza, Stanza
 use xml::Tree;
 
 use crate::history::Wish;
+use crate::nicks;
 use crate::occupant::{Client, Occupant};
 use crate::presence::Notes;
 use crate::room::{Out, Room};
+use crate::talking::too_fast;
 use crate::{Affiliation, Effect, Role, Settings};
+
+/// So many clients of administrators and owners come into a room that is as full as the service allows.
+const STAFF_MORE: usize = 20;
 
 impl Room {
     /// Presence to the room: somebody enters, changes the nick, or says something new.
@@ -29,10 +34,19 @@ impl Room {
             self.refuse(parcel, Condition::JidMalformed, out);
             return;
         };
+        if !nicks::is_visible(nick) {
+            // §17.1.
+            self.refuse(parcel, Condition::JidMalformed, out);
+            return;
+        }
         let stanza = parcel.stanza();
         if self.is_news_of_session(context, stanza, from, out)
             || self.is_answer_to_probe(context, stanza, from, out)
         {
+            return;
+        }
+        if !self.may_go_on(context, from) {
+            self.refuse(parcel, too_fast(), out);
             return;
         }
         let join = stanza.child(MUC, "x").map(|child| child.to_tree());
@@ -120,10 +134,17 @@ impl Room {
         }
         let max = context.settings.occupants_max;
         let room_max = self.config.occupants_max.unwrap_or(max);
-        // §7.2.9: administrators and owners come in where others do not; nobody gets beyond the limit of the service.
-        let is_full = self.occupants.client_count() >= max
-            || (affiliation < Affiliation::Admin && self.occupants.len() >= room_max);
-        if is_full && self.occupants.get(nick).is_none() {
+        // §7.2.9: administrators and owners come in where others do not, though not without end.
+        let is_staff = affiliation >= Affiliation::Admin;
+        let is_new = self.occupants.get(nick).is_none();
+        let clients_max = if is_staff {
+            max.saturating_add(STAFF_MORE)
+        } else {
+            max
+        };
+        let is_full = self.occupants.client_count() >= clients_max
+            || (is_new && !is_staff && self.occupants.len() >= room_max);
+        if is_full {
             return Err(StanzaError::new(Condition::ServiceUnavailable)
                 .kind(ErrorKind::Wait)
                 .text("the room is full"));
@@ -165,6 +186,7 @@ impl Room {
                 clients: smallvec![client],
                 state: None,
                 told: None,
+                seen: false,
                 copies: OnceCell::new(),
             });
         }
@@ -229,13 +251,10 @@ impl Room {
         };
         let renamed = Occupant {
             address: to.clone(),
-            role: occupant.role,
-            affiliation: occupant.affiliation,
-            id: occupant.id.clone(),
             clients: occupant.clients.clone(),
-            state: None,
-            told: None,
-            copies: OnceCell::new(),
+            // Nobody was shown it under this name.
+            seen: false,
+            ..occupant.shadow(occupant.role)
         };
         // Told while neither of the two is in the room, so that only the others hear it as others do.
         self.announce_gone(occupant, None, &notes, &[], out);
@@ -245,10 +264,21 @@ impl Room {
     }
 
     /// XEP-0045 §7.14: a client leaves; the occupant leaves with its last client. Others are ignored (§17.2 rule 5).
-    pub(crate) fn unavailable(&mut self, parcel: &Parcel, from: &Address, out: &mut Out) {
+    pub(crate) fn unavailable(
+        &mut self,
+        context: &Context<'_, Settings>,
+        parcel: &Parcel,
+        from: &Address,
+        out: &mut Out,
+    ) {
         let Some(occupant) = self.occupants.of_client(from) else {
             return;
         };
+        if self.locked && self.occupants.client_count() == 1 {
+            // §10.1.3: a room whose creator leaves before it is configured is destroyed.
+            self.destroy(context, None, None, None, out);
+            return;
+        }
         let nick = occupant.nick().to_owned();
         // What a server answers to a probe is nothing that the client has said.
         let said = Some(parcel.stanza()).filter(|stanza| !self.answers_probe(stanza, from));
@@ -274,16 +304,7 @@ impl Room {
         let Some(occupant) = self.occupants.get(nick) else {
             return;
         };
-        let leaving = Occupant {
-            address: occupant.address.clone(),
-            role: Role::None,
-            affiliation: occupant.affiliation,
-            id: occupant.id.clone(),
-            clients: smallvec![],
-            state: None,
-            told: None,
-            copies: OnceCell::new(),
-        };
+        let leaving = occupant.shadow(Role::None);
         let kind = stanza::Kind::Presence(PresenceType::Unavailable);
         let plain = Stanza::build(kind, Some(client), None, None, b"");
         let mut notes = Notes::codes(&[110]);

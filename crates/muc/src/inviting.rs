@@ -1,18 +1,34 @@
 //! Messages to the room itself: invitations, their refusal, and requests for voice (XEP-0045 §7.8.2, §7.13, §8.6).
 
+use machine::Context;
 use stanza::namespace::MUC_USER;
 use stanza::{Address, Condition, Kind, MessageType, Parcel, Stanza, StanzaError};
 use xml::Tree;
 
+use crate::administration::AFFILIATED_MAX;
 use crate::form::{Form, Submission};
 use crate::names::{CONFERENCE, FORMS, REGISTRATION, REQUEST};
 use crate::presence::Notes;
 use crate::privilege::{Action, may};
 use crate::room::{Out, Room};
-use crate::{Affiliation, Effect, Role};
+use crate::talking::too_fast;
+use crate::{Affiliation, Effect, Role, Settings};
+
+/// Users whom one message may invite.
+const INVITED_MAX: usize = 20;
 
 impl Room {
-    pub(crate) fn for_the_room(&mut self, parcel: &Parcel, from: &Address, out: &mut Out) {
+    pub(crate) fn for_the_room(
+        &mut self,
+        context: &Context<'_, Settings>,
+        parcel: &Parcel,
+        from: &Address,
+        out: &mut Out,
+    ) {
+        if !self.may_go_on(context, from) {
+            self.refuse(parcel, too_fast(), out);
+            return;
+        }
         let stanza = parcel.stanza();
         let user = stanza.child(MUC_USER, "x").map(|child| child.to_tree());
         let form = stanza.child(FORMS, "x").map(|child| child.to_tree());
@@ -33,32 +49,45 @@ impl Room {
         if !may(inviter.role, inviter.affiliation, Action::Invite, &self.config) {
             return Err(Condition::Forbidden.into());
         }
-        // §7.8.2: the address that the room shows to the invited one.
-        let inviter = from.to_bare();
+        // All or nothing: what is refused is refused before anybody is told.
+        let mut invited = Vec::new();
         for invite in user.children().filter(|child| child.is(MUC_USER, "invite")) {
             let to = invite.attribute("to").and_then(|to| Address::parse(to).ok());
             let to = to.ok_or(Condition::JidMalformed)?;
             if self.affiliation(&to) == Affiliation::Outcast {
                 return Err(Condition::Forbidden.into());
             }
+            invited.push((to, invite));
+        }
+        let full = self.affiliations.len() + invited.len() > AFFILIATED_MAX;
+        if invited.len() > INVITED_MAX || self.config.members_only && full {
+            return Err(Condition::ResourceConstraint.into());
+        }
+        for (to, invite) in invited {
             if self.config.members_only && self.affiliation(&to) == Affiliation::None {
                 self.affiliations.set(to.to_bare(), Affiliation::Member);
             }
             let mut told = invite.clone();
             told.attributes.retain(|(name, _)| name != "to");
-            let mut extension = Tree::new("x", MUC_USER).child(told.attr("from", inviter.as_str()));
-            if self.config.protected {
-                extension = extension.child(Tree::new("password", MUC_USER).text(&self.config.password));
-            }
-            let mut payload = extension.to_bytes("");
-            let mut legacy = Tree::new("x", CONFERENCE).attr("jid", self.address.as_str());
-            if let Some(reason) = invite.find(MUC_USER, "reason") {
-                legacy = legacy.text(&reason.content());
-            }
-            legacy.write(&mut payload, "");
-            self.tell(&to, &payload, out);
+            // §7.8.2: the address that the room shows to the invited one.
+            self.tell(&to, &self.invitation(told.attr("from", from.bare_str())), out);
         }
         Ok(())
+    }
+
+    /// An invitation as the room sends it: with the password, and in the form that was used before.
+    pub(crate) fn invitation(&self, invite: Tree) -> Vec<u8> {
+        let mut legacy = Tree::new("x", CONFERENCE).attr("jid", self.address.as_str());
+        if let Some(reason) = invite.find(MUC_USER, "reason") {
+            legacy = legacy.text(&reason.content());
+        }
+        let mut extension = Tree::new("x", MUC_USER).child(invite);
+        if self.config.protected {
+            extension = extension.child(Tree::new("password", MUC_USER).text(&self.config.password));
+        }
+        let mut payload = extension.to_bytes("");
+        legacy.write(&mut payload, "");
+        payload
     }
 
     /// XEP-0045 §7.8.2: the inviter learns that the invitation was declined, if still here.
@@ -66,6 +95,9 @@ impl Room {
         let Some(decline) = user.find(MUC_USER, "decline") else {
             return Err(Condition::BadRequest.into());
         };
+        if self.affiliation(from) == Affiliation::Outcast {
+            return Err(Condition::Forbidden.into());
+        }
         let to = decline.attribute("to").and_then(|to| Address::parse(to).ok());
         let to = to.ok_or(Condition::JidMalformed)?;
         let is_here =

@@ -265,14 +265,16 @@ impl Room {
         };
         let clients: SmallVec<[Client; 1]> = kept.clients.into_iter().filter_map(client).collect();
         let user = clients.first()?.address.clone();
+        let role = Role::parse(&kept.role)?;
         Some(Occupant {
             address: self.address.with_resource(&kept.nick).ok()?,
-            role: Role::parse(&kept.role)?,
+            role,
             affiliation: self.affiliation(&user),
             id: self.occupant_id(&user),
             clients,
             state: None,
             told: None,
+            seen: self.config.broadcasts(role),
             copies: OnceCell::new(),
         })
     }

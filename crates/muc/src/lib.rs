@@ -21,6 +21,7 @@ mod inviting;
 mod keeping;
 mod missed;
 mod names;
+mod nicks;
 mod occupant;
 mod ownership;
 mod picture;
@@ -34,6 +35,8 @@ mod service;
 mod stored;
 mod talking;
 
+#[cfg(test)]
+mod attacks;
 #[cfg(test)]
 mod desk;
 #[cfg(test)]

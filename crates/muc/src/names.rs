@@ -24,6 +24,10 @@ pub(crate) const NICK_NODE: &str = "x-roomuser-item";
 pub(crate) const TRAFFIC_NODE: &str = "http://jabber.org/protocol/muc#traffic";
 /// Occupant identifiers (XEP-0421).
 pub(crate) const OCCUPANT_ID: &str = "urn:xmpp:occupant-id:0";
+/// When something was said, as it was written before XEP-0203 (XEP-0091).
+pub(crate) const LEGACY_DELAY: &str = "jabber:x:delay";
+/// Further addresses, among them of who said something (XEP-0033).
+pub(crate) const ADDRESSES: &str = "http://jabber.org/protocol/address";
 /// Lists in pages (XEP-0059).
 pub(crate) const RSM: &str = "http://jabber.org/protocol/rsm";
 /// Stanza identifiers (XEP-0359).

@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use stanza::{Address, Stanza};
 
 use crate::interest::Interest;
+use crate::nicks::look;
 use crate::presence::Copies;
 use crate::reach::Reach;
 use crate::{Affiliation, Role};
@@ -58,6 +59,8 @@ pub(crate) struct Occupant {
     pub(crate) state: Option<State>,
     /// What those who ask were told of that.
     pub(crate) told: Option<State>,
+    /// Whether the others were shown it: then they hear of its end, whatever its role is by then.
+    pub(crate) seen: bool,
     /// The presence as newcomers get it, which all of them do: a room that fills up would be told of everybody by everybody.
     pub(crate) copies: OnceCell<Copies>,
 }
@@ -72,6 +75,21 @@ impl Occupant {
         self.clients.last()
     }
 
+    /// The same without clients, in this role: what others are told of it when it, or a client of it, is out of their sight.
+    pub(crate) fn shadow(&self, role: Role) -> Occupant {
+        Occupant {
+            address: self.address.clone(),
+            role,
+            affiliation: self.affiliation,
+            id: self.id.clone(),
+            clients: SmallVec::new(),
+            state: None,
+            told: None,
+            seen: self.seen,
+            copies: OnceCell::new(),
+        }
+    }
+
     /// Whether this is the user with that address.
     pub(crate) fn is(&self, user: &Address) -> bool {
         self.shown().is_some_and(|client| client.address.same_bare(user))
@@ -84,6 +102,8 @@ pub(crate) struct Occupants {
     /// Boxed: a map keeps room for eleven, and most rooms are small.
     by_nick: BTreeMap<String, Box<Occupant>>,
     nicks: BTreeMap<Address, String>,
+    /// The nicks that look like something else than they are: by what they look like.
+    looks: BTreeMap<String, String>,
     /// Whether clients came or went since [`Occupants::moved`] was asked.
     moved: bool,
     /// Clients that have come or gone since this was asked.
@@ -105,6 +125,14 @@ impl Occupants {
 
     pub(crate) fn get(&self, nick: &str) -> Option<&Occupant> {
         self.by_nick.get(nick).map(Box::as_ref)
+    }
+
+    /// Who has this nick, or one that looks the same.
+    pub(crate) fn like(&self, nick: &str) -> Option<&Occupant> {
+        let look = look(nick);
+        self.get(nick)
+            .or_else(|| self.get(&look))
+            .or_else(|| self.get(self.looks.get(&look)?))
     }
 
     /// For a change of the occupant: what was made of it to be sent is made anew.
@@ -166,6 +194,10 @@ impl Occupants {
     pub(crate) fn insert(&mut self, occupant: Occupant) {
         self.moved = true;
         let nick = occupant.nick().to_owned();
+        let look = look(&nick);
+        if look != nick {
+            self.looks.insert(look, nick.clone());
+        }
         for client in &occupant.clients {
             self.nicks.insert(client.address.clone(), nick.clone());
             self.touched.push(client.address.clone());
@@ -176,6 +208,10 @@ impl Occupants {
     pub(crate) fn remove(&mut self, nick: &str) -> Option<Occupant> {
         self.moved = true;
         let occupant = self.by_nick.remove(nick)?;
+        let look = look(nick);
+        if self.looks.get(&look).is_some_and(|known| known == nick) {
+            self.looks.remove(&look);
+        }
         for client in &occupant.clients {
             self.nicks.remove(&client.address);
             self.touched.push(client.address.clone());

@@ -107,6 +107,9 @@ impl Room {
                 self.remove(&nick, &Notes::codes(&[322]), out);
             }
         }
+        if self.config.broadcast != before.broadcast {
+            self.show_and_hide(out);
+        }
         if !was_locked {
             self.tell_of_changes(&before, out);
         }
@@ -115,6 +118,18 @@ impl Room {
         }
         self.close_when_empty();
         Ok(())
+    }
+
+    /// Other roles are told to everybody now: those who have them come into sight, or go out of it.
+    fn show_and_hide(&mut self, out: &mut Out) {
+        let concerned = self
+            .occupants
+            .iter()
+            .filter(|one| one.seen != self.config.broadcasts(one.role));
+        let nicks: Vec<String> = concerned.map(|one| one.nick().to_owned()).collect();
+        for nick in nicks {
+            self.announce(&nick, &Notes::default(), &[], out);
+        }
     }
 
     fn take_lists(&mut self, lists: Lists, out: &mut Out) {

@@ -126,22 +126,25 @@ impl Room {
         self.assess(nick, out);
         self.outages.untold.remove(nick);
         let has_words = self.outages.words.is_some();
+        let mut was_seen = false;
         if let Some(occupant) = self.occupants.get_mut(nick) {
             occupant.told = occupant.state.filter(|_| has_words);
+            let is_seen = self.config.broadcasts(occupant.role);
+            was_seen = std::mem::replace(&mut occupant.seen, is_seen);
         }
         let Some(occupant) = self.occupants.get(nick) else {
             return;
         };
         let Some(shown) = occupant.shown() else { return };
-        let news = self.news_of(occupant);
-        self.tell_of(
-            occupant,
-            &shown.presence,
-            self.config.broadcasts(occupant.role),
-            notes,
-            news.as_deref(),
-            out,
-        );
+        if occupant.seen {
+            let news = self.news_of(occupant);
+            self.tell_of(occupant, &shown.presence, notes, news.as_deref(), out);
+        } else if was_seen {
+            // Its role is not told any more; what they hold of it would stay for ever.
+            let kind = Kind::Presence(PresenceType::Unavailable);
+            let hidden = Stanza::build(kind, Some(&shown.address), None, None, b"");
+            self.tell_of(&occupant.shadow(Role::None), &hidden, notes, None, out);
+        }
         let own = own_notes(notes, own_codes);
         let copies = self.copies(occupant, &shown.presence, &own);
         for client in &occupant.clients {
@@ -154,14 +157,10 @@ impl Room {
         &self,
         occupant: &Occupant,
         stanza: &Stanza,
-        is_visible: bool,
         notes: &Notes,
         news: Option<&[u8]>,
         out: &mut Out,
     ) {
-        if !is_visible {
-            return;
-        }
         let copies = self.copies(occupant, stanza, notes);
         let annotated = news.map(|news| self.copies(occupant, stanza, notes).annotated(news));
         for other in self
@@ -200,7 +199,6 @@ impl Room {
                 out.effects.push(Effect::Count(Tally::Degraded(end)));
             }
         }
-        let was_visible = self.config.broadcasts(occupant.role);
         // A change of the nick is no change of the role (XEP-0045 §7.6).
         if notes.nick.is_none() {
             occupant.role = Role::None;
@@ -213,7 +211,9 @@ impl Room {
                 &plain
             }
         };
-        self.tell_of(&occupant, stanza, was_visible, notes, None, out);
+        if occupant.seen {
+            self.tell_of(&occupant, stanza, notes, None, out);
+        }
         let own = own_notes(notes, own_codes);
         let copies = self.copies(&occupant, stanza, &own);
         for client in &occupant.clients {

@@ -8,13 +8,12 @@ use stanza::{Address, Condition, StanzaError};
 use xml::Tree;
 
 use crate::Affiliation;
-use crate::administration::Answer;
+use crate::administration::{AFFILIATED_MAX, Answer};
 use crate::form::{Form, Submission, is_cancelled, truth};
 use crate::names::REGISTRATION;
+use crate::nicks::is_visible;
 use crate::room::{Out, Room};
 
-/// Users that a room remembers: beyond it nobody comes to be one by registration.
-const REGISTERED_MAX: usize = 10_000;
 /// Users whose wish waits for a decision.
 const APPLICANTS_MAX: usize = 100;
 
@@ -45,10 +44,7 @@ impl Room {
             .value("muc#register_roomnick")
             .filter(|nick| !nick.is_empty())
             .ok_or(Condition::BadRequest)?;
-        // As it is compared: the resource of an occupant's address (§3 of RFC 7622).
-        let address = self.address.with_resource(&nick);
-        let address = address.map_err(|_| Condition::JidMalformed)?;
-        let nick = address.resourcepart().unwrap_or_default().to_owned();
+        let nick = self.nick(&nick)?;
         if self.is_reserved_from(&nick, from) {
             return Err(Condition::Conflict.into());
         }
@@ -58,6 +54,14 @@ impl Room {
             self.enroll(&from.to_bare(), nick, out)?;
         }
         Ok(None)
+    }
+
+    /// A nick as it is compared: the resource of an occupant's address (§3 of RFC 7622), of which something is seen (§17.1).
+    pub(crate) fn nick(&self, text: &str) -> Result<String, StanzaError> {
+        let address = self.address.with_resource(text);
+        let address = address.map_err(|_| Condition::JidMalformed)?;
+        let nick = address.resourcepart().filter(|nick| is_visible(nick));
+        Ok(nick.ok_or(Condition::JidMalformed)?.to_owned())
     }
 
     /// What a client must fill in, or what is registered already.
@@ -81,13 +85,13 @@ impl Room {
     /// Whether somebody else has the nick: reserved, or in use.
     pub(crate) fn is_reserved_from(&self, nick: &str, user: &Address) -> bool {
         let owner = self.affiliations.owner_of(nick);
-        let holder = self.occupants.get(nick);
+        let holder = self.occupants.like(nick);
         owner.is_some_and(|owner| !owner.same_bare(user)) || holder.is_some_and(|holder| !holder.is(user))
     }
 
     fn enroll(&mut self, user: &Address, nick: String, out: &mut Out) -> Result<(), StanzaError> {
         if self.affiliation(user) < Affiliation::Member {
-            if self.affiliations.len() >= REGISTERED_MAX {
+            if self.affiliations.len() >= AFFILIATED_MAX {
                 return Err(Condition::ResourceConstraint.into());
             }
             self.set_affiliation(user, Affiliation::Member, None, None, out);
@@ -179,6 +183,11 @@ impl Room {
         if self.is_reserved_from(&nick, &user) {
             return Err(Condition::Conflict.into());
         }
-        self.enroll(&user, nick, out)
+        let was_member = self.affiliation(&user) >= Affiliation::Member;
+        self.enroll(&user, nick, out)?;
+        if !was_member {
+            self.welcome_member(&user, from, out);
+        }
+        Ok(())
     }
 }

@@ -213,7 +213,7 @@ impl Room {
         }
         match parcel.stanza().kind() {
             Kind::Presence(PresenceType::Available) => self.available(context, parcel, &from, &to, out),
-            Kind::Presence(PresenceType::Unavailable) => self.unavailable(parcel, &from, out),
+            Kind::Presence(PresenceType::Unavailable) => self.unavailable(context, parcel, &from, out),
             Kind::Presence(PresenceType::Error) => self.delivery_failed(parcel, &from, out),
             Kind::Presence(PresenceType::Probe) => self.probed(&from, &to, out),
             Kind::Presence(PresenceType::Subscribe) => self.refuse(parcel, Condition::NotAllowed, out),
@@ -302,7 +302,8 @@ impl Room {
         let Some(payload) = stanza.payload().map(|payload| payload.to_tree()) else {
             return;
         };
-        if !self.exists() {
+        if !self.exists() || self.locked && self.affiliation(from) < Affiliation::Owner {
+            // §10.1.1: to others a room that is not configured is none.
             self.refuse(parcel, Condition::ItemNotFound, out);
             return;
         }

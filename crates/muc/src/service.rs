@@ -30,7 +30,13 @@ pub fn asks_for_rooms(query: &Tree, is_set: bool) -> bool {
 /// When the page is none.
 pub fn list_of_rooms(asked: &Tree, rooms: &[RoomItem], max: usize) -> Result<Tree, StanzaError> {
     let Some(set) = asked.find(RSM, "set") else {
-        return Ok(listed(rooms.iter().take(max)));
+        let shown = rooms.get(..max).unwrap_or(rooms);
+        let list = listed(shown.iter());
+        return Ok(match (shown.first(), shown.last()) {
+            // §6.3: who has not asked for pages sees that this is one. How many there are is not known.
+            (Some(first), Some(last)) if rooms.len() > max => list.child(set_of(first, 0, last)),
+            _ => list,
+        });
     };
     let text = |name| set.find(RSM, name).map(|child| child.content().into_owned());
     let number = |name| text(name).map(|text| text.trim().parse::<usize>()).transpose();
@@ -59,15 +65,19 @@ pub fn list_of_rooms(asked: &Tree, rooms: &[RoomItem], max: usize) -> Result<Tre
     let page = rooms.get(from..to).unwrap_or_default();
     let mut told = Tree::new("set", RSM);
     if let (Some(first), Some(last)) = (page.first(), page.last()) {
-        let index = from.to_string();
-        let first = Tree::new("first", RSM)
-            .attr("index", index)
-            .text(first.address.as_str());
-        let last = Tree::new("last", RSM).text(last.address.as_str());
-        told = told.child(first).child(last);
+        told = set_of(first, from, last);
     }
     let count = Tree::new("count", RSM).text(&rooms.len().to_string());
     Ok(listed(page.iter()).child(told.child(count)))
+}
+
+/// XEP-0059 §2.1: which part of a list this is.
+fn set_of(first: &RoomItem, index: usize, last: &RoomItem) -> Tree {
+    let first = Tree::new("first", RSM)
+        .attr("index", index.to_string())
+        .text(first.address.as_str());
+    let last = Tree::new("last", RSM).text(last.address.as_str());
+    Tree::new("set", RSM).child(first).child(last)
 }
 
 fn listed<'r>(rooms: impl Iterator<Item = &'r RoomItem>) -> Tree {
@@ -186,5 +196,26 @@ mod tests {
         assert_eq!(page(&set("<max>0</max>")), " 5", "only how many there are");
         assert_eq!(page(&set("<max>99</max>")), "abcd 5");
         assert_eq!(page(&set("<max>many</max>")), "bad-request");
+    }
+
+    #[test]
+    fn xep0045_6_3_who_has_not_asked_for_pages_sees_that_the_list_goes_on() {
+        let query = Tree::new("query", DISCO_ITEMS);
+        let rooms = |names: &str| -> Vec<RoomItem> {
+            let item = |name: char| RoomItem {
+                address: Address::parse(&format!("{name}@chat.lit")).unwrap(),
+                name: String::new(),
+            };
+            names.chars().map(item).collect()
+        };
+        let list = list_of_rooms(&query, &rooms("abc"), 2).unwrap();
+        let set = list.find(RSM, "set").unwrap();
+        let text = |name| set.find(RSM, name).unwrap().content().into_owned();
+        assert_eq!(
+            (text("first"), text("last")),
+            ("a@chat.lit".to_owned(), "b@chat.lit".to_owned())
+        );
+        let list = list_of_rooms(&query, &rooms("ab"), 2).unwrap();
+        assert!(list.find(RSM, "set").is_none(), "it is all of it");
     }
 }

@@ -1,12 +1,12 @@
 //! Messages to all, the subject, and IQs between occupants (XEP-0045 §7.4, §8.1, §17.3).
 
 use machine::Context;
-use stanza::namespace::{DELAY, MUC_USER, PING};
+use stanza::namespace::{DELAY, DISCO_INFO, DISCO_ITEMS, MUC_USER, PING};
 use stanza::{Address, Condition, ErrorKind, IqType, Kind, MessageType, Parcel, Stanza, StanzaError};
 use xml::Tree;
 
 use crate::history::is_memorable;
-use crate::names::{OCCUPANT_ID, STANZA_ID, VCARD};
+use crate::names::{ADDRESSES, LEGACY_DELAY, OCCUPANT_ID, STANZA_ID, VCARD};
 use crate::occupant::Occupant;
 use crate::presence::occupant_id;
 use crate::privilege::{Action, may};
@@ -40,7 +40,7 @@ impl Room {
                 self.private(parcel, from, nick, out);
             }
             (MessageType::Chat | MessageType::Normal | MessageType::Headline, None) => {
-                self.for_the_room(parcel, from, out);
+                self.for_the_room(context, parcel, from, out);
             }
         }
     }
@@ -73,14 +73,8 @@ impl Room {
         }
         let id = context.token();
         let said = self.reflected(stanza, &occupant.address, &occupant.id, Some(&id));
-        if let Some(rate) = context.settings.message_rate
-            && let Some(client) = self.occupants.client_mut(from)
-            && !client.bucket.take(rate, context.now)
-        {
-            let error = StanzaError::new(Condition::PolicyViolation)
-                .kind(ErrorKind::Wait)
-                .text("too many messages");
-            self.refuse(parcel, error, out);
+        if !self.may_go_on(context, from) {
+            self.refuse(parcel, too_fast(), out);
             return;
         }
         // Every copy shares the bytes, and what is appended; only the address is new.
@@ -104,6 +98,15 @@ impl Room {
             self.subject = Some(subject);
         } else if is_memorable(stanza) {
             self.remember(id, delayed(), context, out);
+        }
+    }
+
+    /// Whether a client has not yet said more than it may (`limits.room_messages`). Counts what everybody, or everybody who
+    /// moderates, is told of it.
+    pub(crate) fn may_go_on(&mut self, context: &Context<'_, Settings>, from: &Address) -> bool {
+        match (context.settings.message_rate, self.occupants.client_mut(from)) {
+            (Some(rate), Some(client)) => client.bucket.take(rate, context.now),
+            (Some(_) | None, None) | (None, Some(_)) => true,
         }
     }
 
@@ -132,9 +135,11 @@ impl Room {
             child.is(OCCUPANT_ID, "occupant-id")
                 || child.namespace() == MUC_USER
                 || child.is(DELAY, "delay")
+                || child.is(LEGACY_DELAY, "x")
+                // §7.2.13: only the room knows who said what.
+                || child.namespace() == ADDRESSES
                 // XEP-0359 §6: nobody else speaks in the room's name.
-                || (child.is(STANZA_ID, "stanza-id")
-                    && child.attribute("by").as_deref() == Some(self.address.as_str()))
+                || (child.is(STANZA_ID, "stanza-id") && self.is_named(child.attribute("by").as_deref()))
         };
         let mut appended = Vec::new();
         occupant_id(id).write(&mut appended, "");
@@ -151,6 +156,12 @@ impl Room {
                 parcel.without_child(child.index())
             })
             .with_appended(&appended)
+    }
+
+    /// Whether this is the address of the room, however it is written.
+    fn is_named(&self, text: Option<&str>) -> bool {
+        text.and_then(|text| Address::parse(text).ok())
+            .is_some_and(|address| address.same_bare(&self.address))
     }
 
     /// What newcomers are told last (XEP-0045 §7.2.15): an empty subject when none was set.
@@ -191,7 +202,17 @@ impl Room {
                 {
                     out.effects.push(Effect::Count(Tally::SelfPing(false)));
                 }
-                self.refuse(parcel, Condition::NotAcceptable, out);
+                // §6.6.
+                let is_disco = parcel.stanza().payload().is_some_and(|payload| {
+                    let namespace = payload.namespace();
+                    namespace == DISCO_INFO || namespace == DISCO_ITEMS
+                });
+                let condition = if is_disco {
+                    Condition::BadRequest
+                } else {
+                    Condition::NotAcceptable
+                };
+                self.refuse(parcel, condition, out);
             }
             return;
         };
@@ -264,6 +285,13 @@ impl Room {
             Some((&client.address, own.to_owned()))
         })
     }
+}
+
+/// What a client hears that says more than it may.
+pub(crate) fn too_fast() -> StanzaError {
+    StanzaError::new(Condition::PolicyViolation)
+        .kind(ErrorKind::Wait)
+        .text("too many messages")
 }
 
 /// An IQ under another id.

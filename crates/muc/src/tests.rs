@@ -286,7 +286,7 @@ fn refusal(seen: &[Parcel]) -> Option<String> {
 }
 
 #[test]
-fn limits_room_occupants_counts_clients_and_turns_even_owners_away() {
+fn limits_room_occupants_counts_clients_and_lets_only_so_many_more_of_owners_in() {
     let mut stage = Stage::new();
     stage.settings.occupants_max = 2;
     let enter = |nick: &str| {
@@ -301,12 +301,28 @@ fn limits_room_occupants_counts_clients_and_turns_even_owners_away() {
         <x xmlns='jabber:x:data' type='submit'/></query></iq>";
     assert_eq!(refusal(&stage.send(owner, open)), None);
     assert_eq!(refusal(&stage.send(other, &enter("secondwitch"))), None);
+    // Others do not, under a new nick or their own; owners do, but not without end.
     for (third, nick) in [
         ("hag66@shakespeare.lit/pda", "thirdwitch"),
-        ("crone1@shakespeare.lit/phone", "another"),
+        ("wiccarocks@shakespeare.lit/phone", "secondwitch"),
     ] {
         let refused = refusal(&stage.send(third, &enter(nick)));
         assert_eq!(refused.as_deref(), Some("service-unavailable"), "{nick}");
+    }
+    let come = |stage: &mut Stage, number: usize| {
+        let client = format!("crone1@shakespeare.lit/{number}");
+        refusal(&stage.send(&client, &enter("firstwitch")))
+    };
+    for number in 0..20 {
+        assert_eq!(come(&mut stage, number), None, "{number}");
+    }
+    assert_eq!(come(&mut stage, 20).as_deref(), Some("service-unavailable"));
+    for number in 0..20 {
+        let client = format!("crone1@shakespeare.lit/{number}");
+        stage.send(
+            &client,
+            "<presence type='unavailable' to='coven@chat.lit/firstwitch'/>",
+        );
     }
     stage.send(
         other,

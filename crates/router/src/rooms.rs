@@ -346,7 +346,8 @@ impl Router {
         let max = self.settings.load().muc.listed_max;
         let which = WhichRooms::Listed {
             host: host.clone(),
-            max,
+            // One more tells that there are more.
+            max: max.saturating_add(1),
         };
         let done = move |outcome: Result<Vec<(Address, muc::RoomRow)>, StoreError>| {
             router.work(|worker| match &outcome {
