@@ -340,3 +340,15 @@ fn xep0203_xep0033_xep0359_nobody_forges_when_and_by_whom_something_was_said() {
     }
     assert_eq!(seen.len(), 3);
 }
+
+#[test]
+fn xep0045_7_8_2_a_refusal_reaches_every_client_of_the_inviter() {
+    let mut desk = coven(&[]);
+    let other = "wiccarocks@shakespeare.lit/phone";
+    desk.join(other, "second");
+    let decline = format!(
+        "<message to='{COVEN}'><x xmlns='http://jabber.org/protocol/muc#user'><decline to='wiccarocks@shakespeare.lit'/></x></message>"
+    );
+    let seen = desk.send("hecate@verona.lit/x", &decline);
+    assert!(seen.len() == 2 && for_one(&seen, other).len() == 1, "{seen:?}");
+}

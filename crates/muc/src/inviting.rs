@@ -102,18 +102,13 @@ impl Room {
         let to = to.ok_or(Condition::JidMalformed)?;
         let is_here =
             |client: &&crate::occupant::Client| client.address == to || client.address.same_bare(&to);
-        let Some(inviter) = self
-            .occupants
-            .clients()
-            .find(is_here)
-            .map(|client| client.address.clone())
-        else {
-            return Ok(());
-        };
         let mut told = decline.clone();
         told.attributes.retain(|(name, _)| name != "to");
         let extension = Tree::new("x", MUC_USER).child(told.attr("from", from.bare_str()));
-        self.tell(&inviter, &extension.to_bytes(""), out);
+        let payload = extension.to_bytes("");
+        for inviter in self.occupants.clients().filter(is_here) {
+            self.tell(&inviter.address, &payload, out);
+        }
         Ok(())
     }
 
