@@ -1,27 +1,22 @@
-//! The router as the world of rooms, and what it answers for the services that rooms live at.
+//! Rooms in memory and in the store: where they are, what is asked of them. What becomes of what they want to happen is in
+//! `world`, what the services that they live at answer in `service`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use machine::Context;
-use muc::{AdminRequest, Change, Effect, Input, KeptRoom, Key, Room, RoomItem, Tally, View};
+use muc::{AdminRequest, Input, KeptRoom, Room, Tally, View};
 use papaya::HashMap;
 use parking_lot::Mutex;
-use stanza::{
-    Address, Condition, ErrorKind, IqType, Kind, MessageType, Parcel, PresenceType, Stanza, StanzaError,
-};
+use stanza::{Address, Condition, ErrorKind, Kind, Parcel, PresenceType, StanzaError};
 use stream_management::Receipt;
-use turns::{
-    CommitFailed, CommitId, Death, Gone, Limits, LoadFailure, Priority, Refusal, Slot, Worker, World,
-};
+use turns::{Gone, LoadFailure, Priority, Slot, Worker};
 
-use crate::at_host::wish_to_domain;
-use crate::counters::Counter;
 use crate::makers::Makers;
 use crate::router::{Destination, Router, clear, in_order, settle};
 use crate::store::{Done, StoreError, WhichRooms};
-use crate::surroundings::Alarm;
-use crate::world::Dice;
+
+mod service;
+mod world;
 
 /// The place of one room.
 pub type RoomSlot = Slot<Room, Router>;
@@ -336,265 +331,6 @@ impl Router {
             }),
         );
     }
-
-    /// XEP-0045 §6.3: the rooms that are listed, whether anybody is in them or not.
-    fn list_rooms_for(self: &Arc<Self>, asked: Parcel) {
-        let Some(host) = asked.to().map(|to| to.domainpart().to_owned()) else {
-            return;
-        };
-        let router = Arc::clone(self);
-        let max = self.settings.load().muc.listed_max;
-        let which = WhichRooms::Listed {
-            host: host.clone(),
-            // One more tells that there are more.
-            max: max.saturating_add(1),
-        };
-        let done = move |outcome: Result<Vec<(Address, muc::RoomRow)>, StoreError>| {
-            router.work(|worker| match &outcome {
-                Ok(rows) => {
-                    let stored = rows
-                        .iter()
-                        .map(|(address, row)| (address.clone(), row.title.clone()));
-                    let slots = router.rooms.slots.pin();
-                    let here = slots.values().filter(|slot| slot.key().domainpart() == host);
-                    let live = here.filter_map(|slot| {
-                        let title = slot.look(Room::title_for_now).flatten()?;
-                        Some((slot.key().clone(), title))
-                    });
-                    let all: BTreeMap<Address, String> = stored.chain(live).collect();
-                    let all = all.into_iter();
-                    let all: Vec<RoomItem> = all.map(|(address, name)| RoomItem { address, name }).collect();
-                    let query = asked.stanza().payload().map(|payload| payload.to_tree());
-                    let Some(query) = query else { return };
-                    match muc::list_of_rooms(&query, &all, max) {
-                        Ok(list) => {
-                            let answer = asked.stanza().result(&list.to_bytes(""));
-                            router.route(Parcel::new(answer), None, worker);
-                        }
-                        Err(error) => router.bounce(&asked, error, None, worker),
-                    }
-                }
-                Err(error) => router.bounce(&asked, of_store(*error), None, worker),
-            });
-        };
-        self.store.list_rooms(which, Box::new(done));
-    }
-
-    /// A stanza to the service itself (XEP-0045 §6).
-    pub(crate) fn at_service(self: &Arc<Self>, parcel: &Parcel, worker: &mut Worker) {
-        let stanza = parcel.stanza();
-        match stanza.kind() {
-            Kind::Iq(kind @ (IqType::Get | IqType::Set)) => {
-                let Some(payload) = stanza.payload().map(|payload| payload.to_tree()) else {
-                    return;
-                };
-                if muc::asks_for_rooms(&payload, kind == IqType::Set) {
-                    self.list_rooms_for(parcel.clone());
-                    return;
-                }
-                let mut dice = Dice(&*self.surroundings);
-                let is_set = kind == IqType::Set;
-                let settings = self.settings.load();
-                match muc::answer_for_service(&payload, is_set, &settings.muc, &mut dice) {
-                    Ok(payload) => {
-                        let bytes = payload.map(|tree| tree.to_bytes("")).unwrap_or_default();
-                        let answer = Stanza::build(
-                            Kind::Iq(IqType::Result),
-                            parcel.to(),
-                            parcel.from(),
-                            stanza.id().as_deref(),
-                            &bytes,
-                        );
-                        self.route(Parcel::new(answer), None, worker);
-                    }
-                    Err(error) => self.bounce(parcel, error, None, worker),
-                }
-            }
-            Kind::Presence(PresenceType::Available) => match wish_to_domain(parcel) {
-                Some(decloak) => self.show_domain(parcel, decloak, worker),
-                // Somebody wants to enter, but no room is named.
-                None => self.bounce(parcel, Condition::ServiceUnavailable, None, worker),
-            },
-            Kind::Presence(
-                PresenceType::Error
-                | PresenceType::Probe
-                | PresenceType::Subscribe
-                | PresenceType::Subscribed
-                | PresenceType::Unavailable
-                | PresenceType::Unsubscribe
-                | PresenceType::Unsubscribed,
-            )
-            | Kind::Iq(IqType::Result | IqType::Error)
-            | Kind::Message(_) => {}
-        }
-    }
-}
-
-impl World<Room> for Router {
-    type Key = Address;
-
-    fn limits(&self) -> Limits {
-        self.settings.load().limits
-    }
-
-    fn with_context<R>(&self, decide: impl FnOnce(&mut Context<'_, muc::Settings>) -> R) -> R {
-        let settings = self.settings.load();
-        let mut dice = Dice(&*self.surroundings);
-        let (now, wall) = self.surroundings.times();
-        decide(&mut Context {
-            now,
-            wall,
-            random: &mut dice,
-            settings: &settings.muc,
-        })
-    }
-
-    fn commit(&self, slot: &Arc<RoomSlot>, id: CommitId, changes: Vec<Change>, _worker: &mut Worker) {
-        let slot = Arc::clone(slot);
-        self.store.commit_room(
-            slot.key().clone(),
-            changes,
-            Box::new(move |outcome| {
-                let router = Arc::clone(slot.world());
-                router.work(|worker| slot.committed(id, outcome.map_err(|_| CommitFailed), worker));
-            }),
-        );
-    }
-
-    fn perform(&self, slot: &Arc<RoomSlot>, effect: Effect, worker: &mut Worker) {
-        match effect {
-            Effect::Route(parcel, receipt) => slot.world().route(parcel, receipt, worker),
-            Effect::Settle(receipt) => receipt.settle(),
-            Effect::Kept(_, receipt) => settle(receipt),
-            Effect::CountRooms(creator) => slot.world().count_rooms(slot, creator),
-            Effect::Answer(answer) => answer.give(),
-            Effect::Watch(domain) => {
-                if self.destination(&domain) == Destination::Elsewhere {
-                    slot.world().watch(slot.key(), &domain, worker);
-                }
-            }
-            Effect::Unwatch(domain) => slot.world().unwatch(slot.key(), &domain, worker),
-            Effect::WakeAt(key, at) => {
-                let slot = Arc::downgrade(slot);
-                self.surroundings.call_at(at, Arc::new(RoomWake { slot, key }));
-            }
-            Effect::Learn(hash, wants) => self.learn(slot.key(), &hash, wants),
-            Effect::Count(tally) => {
-                let service = slot.key().domainpart().to_owned();
-                slot.world().count_of_rooms(service, tally);
-            }
-            Effect::CountError(kind, condition) => self.counters.add(Counter::Errors(kind, condition), 1),
-        }
-    }
-
-    /// What would have followed a commit that failed is taken back: whoever waits for it may try again. Everybody in the
-    /// room learns that the room is lost ([`Room::farewell`]), so that nothing else need be told of what was said.
-    fn abandon(&self, slot: &Arc<RoomSlot>, effect: Effect, worker: &mut Worker) {
-        let router = slot.world();
-        let error = of_store(StoreError::Unavailable);
-        match effect {
-            Effect::Route(parcel, receipt) => {
-                match parcel.stanza().kind() {
-                    // It would have said that something is kept. Who asked is its recipient.
-                    Kind::Iq(IqType::Result) if parcel.from().is_some_and(Address::is_bare) => {
-                        let mut payload = Vec::new();
-                        error.write(&mut payload);
-                        let id = parcel.stanza().id();
-                        let kind = Kind::Iq(IqType::Error);
-                        self.counters.add(Counter::Errors(kind, error.condition), 1);
-                        let answer = Stanza::build(kind, parcel.from(), parcel.to(), id.as_deref(), &payload);
-                        router.route(Parcel::new(answer), None, worker);
-                    }
-                    // One occupant asked another.
-                    Kind::Iq(IqType::Get | IqType::Set) => router.bounce(&parcel, error, None, worker),
-                    // They say what did not happen, or who is out: as true as before.
-                    Kind::Iq(IqType::Result | IqType::Error)
-                    | Kind::Message(MessageType::Error)
-                    | Kind::Presence(PresenceType::Error | PresenceType::Unavailable) => {
-                        router.route(parcel, receipt, worker);
-                        return;
-                    }
-                    Kind::Message(
-                        MessageType::Chat
-                        | MessageType::Groupchat
-                        | MessageType::Headline
-                        | MessageType::Normal,
-                    )
-                    | Kind::Presence(
-                        PresenceType::Available
-                        | PresenceType::Probe
-                        | PresenceType::Subscribe
-                        | PresenceType::Subscribed
-                        | PresenceType::Unsubscribe
-                        | PresenceType::Unsubscribed,
-                    ) => {}
-                }
-                settle(receipt);
-            }
-            Effect::Kept(parcel, receipt) => router.bounce(&parcel, error, receipt, worker),
-            Effect::Settle(receipt) => receipt.settle(),
-            Effect::Answer(answer) => answer.give(),
-            // The room that is loaded anew has nobody in it whom it could watch over.
-            Effect::Watch(domain) | Effect::Unwatch(domain) => router.unwatch(slot.key(), &domain, worker),
-            // These concerned only the machine that is gone.
-            Effect::WakeAt(..)
-            | Effect::Learn(..)
-            | Effect::Count(_)
-            | Effect::CountError(..)
-            | Effect::CountRooms(_) => {}
-        }
-    }
-
-    fn refuse(&self, slot: &Arc<RoomSlot>, input: Input, why: Refusal, worker: &mut Worker) {
-        let error = match why {
-            Refusal::Full => {
-                StanzaError::new(Condition::ResourceConstraint).text("too much is waiting for this room")
-            }
-            Refusal::NotLoaded(_) | Refusal::Died(_) => {
-                StanzaError::new(Condition::InternalServerError).kind(ErrorKind::Wait)
-            }
-        };
-        match input {
-            Input::Inbound { parcel, receipt } => {
-                // Nobody is in a room that could not be loaded, or died; whoever leaves it has left.
-                if is_goodbye(&parcel) && why != Refusal::Full {
-                    settle(receipt);
-                } else {
-                    slot.world().bounce(&parcel, error, receipt, worker);
-                }
-            }
-            Input::Undelivered { receipt, .. } => settle(receipt),
-            // They believe to be in it.
-            Input::Admin(AdminRequest::GoOn { kept, .. }) => {
-                for parcel in kept.farewell() {
-                    slot.world().route(parcel, None, worker);
-                }
-            }
-            // Whoever waits for an answer sees that there will be none; the rest concerned a room that is gone.
-            Input::Admin(_) | Input::Counted(_) | Input::Path { .. } | Input::Renewed(_) | Input::Wake(_) => {
-            }
-        }
-    }
-
-    fn bury(&self, slot: &Arc<RoomSlot>, mut room: Box<Room>, worker: &mut Worker) {
-        for (parcel, receipt) in room.take_held() {
-            let error = of_store(StoreError::Unavailable);
-            slot.world().bounce(&parcel, error, receipt, worker);
-        }
-        for parcel in room.farewell() {
-            slot.world().route(parcel, None, worker);
-        }
-    }
-
-    fn died(&self, slot: &Arc<RoomSlot>, _why: Death, _worker: &mut Worker) {
-        self.forget_room(slot);
-    }
-
-    fn idle(&self, slot: &Arc<RoomSlot>, _worker: &mut Worker) {
-        if slot.retire_if_idle() {
-            self.forget_room(slot);
-        }
-    }
 }
 
 /// Whether somebody takes leave of a room.
@@ -607,21 +343,6 @@ fn of_store(error: StoreError) -> StanzaError {
     match error {
         StoreError::Unavailable | StoreError::Refused => {
             StanzaError::new(Condition::InternalServerError).kind(ErrorKind::Wait)
-        }
-    }
-}
-
-/// A wake-up call; a room that has left memory meanwhile does not need it.
-struct RoomWake {
-    slot: Weak<RoomSlot>,
-    key: Key,
-}
-
-impl Alarm for RoomWake {
-    fn ring(self: Arc<Self>) {
-        if let Some(slot) = self.slot.upgrade() {
-            let router = Arc::clone(slot.world());
-            router.work(|worker| drop(slot.deliver(Input::Wake(self.key), Priority::Control, worker)));
         }
     }
 }

@@ -114,11 +114,12 @@ const CARRIERS: &[(&str, &str, usize, &str)] = &[
         1,
         "the account takes it, and asks",
     ),
+    ("Input::Inbound {", "router/src/rooms.rs", 1, "to a room"),
     (
         "Input::Inbound {",
-        "router/src/rooms.rs",
-        2,
-        "to a room, and its refusal",
+        "router/src/rooms/world.rs",
+        1,
+        "a room's refusal",
     ),
     (
         "Input::Inbound {",
