@@ -44,8 +44,6 @@ pub(crate) struct Strangers {
 pub struct Account {
     pub(crate) address: Address,
     pub(crate) standing: Standing,
-    /// Whether the store knows better by now: the account was removed, or made where there was none.
-    is_outdated: bool,
     pub(crate) flags: Flags,
     pub(crate) roster: roster::Roster,
     pub(crate) privacy: privacy::Lists,
@@ -115,7 +113,6 @@ impl Account {
     pub fn new(address: Address, saved: Saved) -> Result<Account, privacy::BadRow> {
         Ok(Account {
             standing: saved.standing,
-            is_outdated: false,
             flags: saved.flags,
             roster: roster::Roster::load(&address, saved.roster),
             privacy: privacy::Lists::load(saved.privacy)?,
@@ -181,10 +178,10 @@ impl Account {
         let requests = self.roster.requests().map(|(_, stanza)| CONTACT + stanza.len());
         let rules = self.privacy.iter().map(|list| RULE * (1 + list.items().len()));
         let size = ACCOUNT + CONTACT * self.roster.len() + requests.sum::<usize>() + rules.sum::<usize>();
-        match (self.is_outdated, self.standing) {
-            (true, _) => Resting::Outdated,
-            (false, Standing::Known) => Resting::Known(size),
-            (false, Standing::Unknown) => Resting::Unknown(size),
+        match self.standing {
+            Standing::Known => Resting::Known(size),
+            Standing::Unknown => Resting::Unknown(size),
+            Standing::Outdated => Resting::Outdated,
         }
     }
 
@@ -430,8 +427,7 @@ impl Account {
                 self.cancel_all_subscriptions(context, out);
                 // What contacts answer to that, and whatever else still comes, must not be kept: there will be no row
                 // that it could belong to.
-                self.standing = Standing::Unknown;
-                self.is_outdated = true;
+                self.standing = Standing::Outdated;
                 out.effects.push(Effect::Answer(Box::new(answer)));
             }
             AdminRequest::Expel(error, answer) => {
@@ -439,12 +435,15 @@ impl Account {
                 for id in &ids {
                     self.end_session(context, *id, error.clone(), out);
                 }
-                self.standing = Standing::Unknown;
-                self.is_outdated = true;
+                self.standing = Standing::Outdated;
                 out.effects
                     .push(Effect::Answer(Box::new(move || answer(ids.len()))));
             }
-            AdminRequest::Made => self.is_outdated |= !self.exists(),
+            AdminRequest::Made => {
+                if !self.exists() {
+                    self.standing = Standing::Outdated;
+                }
+            }
             AdminRequest::SetFlags(flags) => self.flags = flags,
             AdminRequest::Suspend => self.suspend(context, out),
             AdminRequest::Settle(answer) => self.settle_all(context, answer, out),

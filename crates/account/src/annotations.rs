@@ -264,8 +264,7 @@ impl Account {
         Held::new(news, self.sessions.iter().map(|session| &session.received))
     }
 
-    /// What the session at this place was sent is kept, if there is room (`psa.cache_bytes`). What is not kept will not be
-    /// annotated.
+    /// What the session at this place was sent is judged and kept.
     fn remember(
         &mut self,
         context: &Context<'_, Settings>,
@@ -286,8 +285,20 @@ impl Account {
             Some(Claim::Nothing) | None => None,
         };
         held.rank = rank;
-        held.number = context.now.as_micros();
         held.asks = asks == Some(true);
+        self.keep_held(context, place, held, out)
+    }
+
+    /// What is held is kept by the session at this place, if there is room (`psa.cache_bytes`). What is not kept will not be
+    /// annotated.
+    fn keep_held(
+        &mut self,
+        context: &Context<'_, Settings>,
+        place: usize,
+        mut held: Held,
+        out: &mut Out,
+    ) -> bool {
+        held.number = context.now.as_micros();
         let Some(session) = self.sessions.get_mut(place) else {
             return false;
         };
@@ -424,7 +435,11 @@ impl Account {
         if let Some(place) = self.sessions.iter().position(|session| session.id == id) {
             for mut held in inherited {
                 (held.shown, held.told, held.asked) = (false, false, false);
-                self.remember(context, place, &held.stanza(), held, out);
+                if held.rank == Rank::Stranger {
+                    // A contact by now, whatever it was when its presence came.
+                    held.rank = Rank::Contact;
+                }
+                self.keep_held(context, place, held, out);
             }
         }
         self.bring_up_to_date(context, out);

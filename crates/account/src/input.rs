@@ -432,6 +432,8 @@ pub enum Standing {
     Unknown,
     /// There is one.
     Known,
+    /// There is none any more, or one was made meanwhile: the store knows better.
+    Outdated,
 }
 
 /// What an account wants to happen.
