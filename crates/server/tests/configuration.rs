@@ -1,6 +1,6 @@
 //! The files about the configuration agree with the program: the example, the reference, the file for load runs.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

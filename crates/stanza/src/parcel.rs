@@ -196,13 +196,14 @@ impl Parcel {
     }
 }
 
+// Not derived for the sake of one field: a broadcast clones a parcel for each recipient, and the clone of a `SmallVec` has
+// to walk to find out that it is empty, as `drop` nearly always is.
 impl Clone for Parcel {
     fn clone(&self) -> Parcel {
         Parcel {
             stanza: self.stanza.clone(),
             from: self.from.clone(),
             to: self.to.clone(),
-            // Nearly always there is none, which a walk would have to find out.
             drop: if self.drop.is_empty() {
                 SmallVec::new()
             } else {

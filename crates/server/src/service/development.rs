@@ -39,8 +39,9 @@ struct Development {
 /// What keeps it from starting.
 pub fn run_dev(data: Option<&Path>) -> Result<Exit, Report> {
     let data = match data {
-        Some(data) => data.to_path_buf(),
-        None => temporary()?,
+        // As a whole path, so that a program that is started elsewhere finds what is in it.
+        Some(data) => std::path::absolute(data).unwrap_or_else(|_| data.to_path_buf()),
+        None => std::env::temp_dir().join(format!("balcony-{}", std::process::id())),
     };
     let development = configuration(&data)?;
     let filter = std::env::var("BALCONY_LOG").ok();
@@ -48,10 +49,6 @@ pub fn run_dev(data: Option<&Path>) -> Result<Exit, Report> {
     serve(&development.configuration, Some(&development.file), |server| {
         welcome(server, &data, &development)
     })
-}
-
-fn temporary() -> Result<PathBuf, Report> {
-    Ok(std::env::temp_dir().join(format!("balcony-{}", std::process::id())))
 }
 
 /// What it is configured to, as a file for the commands that look at it, and the file of its certificate.
@@ -65,12 +62,21 @@ fn configuration(data: &Path) -> Result<Development, Report> {
             .map(|name| name.display().to_string())
             .unwrap_or_default()
     };
-    let directory = std::path::absolute(data).unwrap_or_else(|_| data.to_path_buf());
+    let directory = data.to_str().ok_or_else(|| {
+        Report::failed(
+            format!(
+                "{} cannot be written into a configuration: it is not UTF-8",
+                data.display()
+            ),
+            "Name another directory with --data.",
+        )
+    })?;
+    let directory = toml::Value::from(directory);
     // Any system allows so many open files.
     let text = format!(
         "\
 # Made by `balcony run --dev` at each start.
-data_dir = {directory:?}
+data_dir = {directory}
 
 [hosts.\"{HOST}\"]
 certificate = {:?}
@@ -146,17 +152,10 @@ fn welcome(server: &Server, data: &Path, development: &Development) {
         .iter()
         .map(|name| (format!("{name}@{HOST}"), random_password(&server.system)))
         .collect();
-    let data = data.display().to_string();
-    // A program that is started elsewhere finds them too.
-    let whole = |file: &Path| {
-        let absolute = std::path::absolute(file);
-        absolute
-            .unwrap_or_else(|_| file.to_path_buf())
-            .display()
-            .to_string()
-    };
-    let (certificate, file) = (whole(&development.certificate), whole(&development.file));
-    let program = std::env::current_exe().map_or_else(|_| "balcony".to_owned(), |program| whole(&program));
+    let shown = |path: &Path| path.display().to_string();
+    let (data, file) = (shown(data), shown(&development.file));
+    let certificate = shown(&development.certificate);
+    let program = std::env::current_exe().map_or_else(|_| "balcony".to_owned(), |program| shown(&program));
     let metrics = server
         .metrics
         .map(|address| address.to_string())

@@ -9,16 +9,17 @@ use router::{Router, Store, Surroundings};
 use storage::{Database, Secret};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 use transport::tls::{CertificateFiles, Certificates, WATCH_INTERVAL};
-use transport::{Clients, Entrance, Listen, Listening, Servers, System};
+use transport::{Clients, Listening, Servers, System};
 
 use super::administration::{Offline, Running};
+use super::listeners::Listeners;
 use super::reload::{self, Reloader};
 use super::run::Ending;
-use super::{federation, figures, kept, kept_rooms, settings};
-use crate::admin::{self, Admin, ListenerStatus, Reply, Request};
-use crate::config::{Configuration, DatabaseUrl, OrOff, Sync};
+use super::{federation, figures, restoring, settings};
+use crate::admin::{self, Admin, Reply, Request};
+use crate::config::{Configuration, DatabaseUrl, Sync};
 use crate::lock::Lock;
 use crate::metrics::{self, Health, Registry, State};
 use crate::report::Report;
@@ -118,118 +119,14 @@ pub(super) async fn start(
     };
     figures::register(&registry, &sources, configuration);
     metrics::watch_runtime(&registry, runtime);
-    let mut listeners = Vec::new();
-    let mut metrics_address = None;
-    if let OrOff::On(address) = configuration.metrics.listen {
-        let listener = metrics::Listener::bind(address).await?;
-        let address = listener.address().unwrap_or(address);
-        metrics_address = Some(address);
-        listeners.push(ListenerStatus {
-            setting: "metrics.listen".to_owned(),
-            address: address.to_string(),
-        });
-        tokio::spawn(metrics::serve(
-            listener,
-            registry,
-            health.clone(),
-            std::future::pending(),
-        ));
-    }
+    let mut listeners = Listeners::default();
+    let metrics = listeners.open_for_metrics(configuration, registry, health.clone());
+    let metrics = metrics.await?;
 
-    // Before the first client can come back.
-    let sessions_file = configuration.sessions_file();
-    let found = kept::load(&sessions_file);
-    for problem in &found.problems {
-        warn!(
-            event = "sessions_lost",
-            "sessions of before cannot go on: {problem}"
-        );
-    }
-    let kept_sessions = found.sessions.len();
-    let sessions = found.sessions.iter();
-    let sessions = sessions.map(|session| session.address.clone()).collect();
-    router.restore_capabilities(Box::new(|outcome| match outcome {
-        Ok(hashes) => debug!(
-            event = "capabilities",
-            hashes, "what clients can do is known from before"
-        ),
-        Err(error) => warn!(event = "capabilities", %error, "clients will be asked anew what they can do"),
-    }));
-    router.restore(found.sessions);
-    let rooms_file = configuration.rooms_file();
-    let found = kept_rooms::load(&rooms_file);
-    for problem in &found.problems {
-        warn!(
-            event = "rooms_lost",
-            "who was in rooms must enter again: {problem}"
-        );
-    }
-    let kept_rooms = found.rooms.len();
-    router.restore_rooms(found.rooms, &sessions);
-    router.count_stored_rooms(Box::new(|outcome| match outcome {
-        Ok(()) => {}
-        Err(error) => warn!(
-            event = "rooms",
-            %error,
-            "how many rooms are in the store is not known: xmpp_muc_rooms counts those that come from now on"
-        ),
-    }));
-    router.tell_vanished_occupants(Box::new(|outcome| match outcome {
-        Ok(_) => {}
-        Err(error) => warn!(
-            event = "rooms_lost",
-            %error,
-            "people elsewhere may still believe to be in rooms of before"
-        ),
-    }));
-    router.tell_vanished(Box::new(|outcome| match outcome {
-        Ok(0) => {}
-        Ok(accounts) => info!(
-            event = "sessions_vanished",
-            accounts,
-            "the last process did not end in peace, or not all of its sessions can go on: people elsewhere learn who is gone"
-        ),
-        Err(error) => warn!(
-            event = "sessions_vanished",
-            %error,
-            "people elsewhere may still see users of before"
-        ),
-    }));
-
-    let mut listening = Vec::new();
-    for (setting, address, entrance) in entrances(configuration) {
-        let listener = listen(&clients, setting, address, entrance)?;
-        listeners.push(ListenerStatus {
-            setting: setting.to_owned(),
-            address: listener.address().to_string(),
-        });
-        listening.push(listener);
-    }
-
-    for (setting, address, transport) in federation::entrances(configuration) {
-        let listener = servers
-            .listen(address, transport)
-            .map_err(|error| cannot_listen(setting, address, &error))?;
-        listeners.push(ListenerStatus {
-            setting: setting.to_owned(),
-            address: listener.address().to_string(),
-        });
-        listening.push(listener);
-    }
-
-    if !configuration.components.domains.is_empty() {
-        let setting = "components.listen";
-        for address in &configuration.components.listen {
-            let listener = servers
-                .listen_for_components(*address)
-                .map_err(|error| cannot_listen(setting, *address, &error))?;
-            listeners.push(ListenerStatus {
-                setting: setting.to_owned(),
-                address: listener.address().to_string(),
-            });
-            listening.push(listener);
-        }
-    }
+    let restored = restoring::restore(configuration, &router);
+    listeners.open_for_clients(configuration, &clients)?;
+    listeners.open_for_servers(configuration, &servers)?;
+    let Listeners { listening, statuses } = listeners;
 
     let socket = admin::Listener::bind(&configuration.admin_socket())?;
     let reloader = Arc::new(Reloader {
@@ -250,35 +147,15 @@ pub(super) async fn start(
         router: Arc::clone(&router),
         system: system.clone(),
         health: health.clone(),
-        listeners: listeners.clone(),
+        listeners: statuses.clone(),
         database: database_name(configuration),
     };
     tokio::spawn(admin::serve(socket, Arc::new(running), std::future::pending()));
 
-    for file in [&sessions_file, &rooms_file] {
-        if let Err(error) = kept::remove(file) {
-            return Err(Report::failed(
-                format!("cannot remove {}: {error}", file.display()),
-                "The server must be able to write its data directory.",
-            ));
-        }
-    }
-    if kept_rooms > 0 {
-        info!(
-            event = "rooms_restored",
-            rooms = kept_rooms,
-            "rooms go on with those who were in them"
-        );
-    }
-    if kept_sessions > 0 {
-        info!(
-            event = "sessions_restored",
-            sessions = kept_sessions,
-            "sessions of before wait for their clients"
-        );
-    }
+    restored.remove_files()?;
+    restored.tell();
     health.set(State::Serving);
-    for listener in &listeners {
+    for listener in &statuses {
         info!(event = "listening", setting = %listener.setting, address = %listener.address, "listening");
     }
     info!(
@@ -293,12 +170,12 @@ pub(super) async fn start(
         store,
         health,
         listening,
-        metrics: metrics_address,
+        metrics,
         system,
         reloader,
         orders,
-        sessions_file,
-        rooms_file,
+        sessions_file: configuration.sessions_file(),
+        rooms_file: configuration.rooms_file(),
         _lock: lock,
     })
 }
@@ -414,46 +291,4 @@ pub(super) fn certificate_files(configuration: &Configuration) -> Vec<Certificat
             })
         })
         .collect()
-}
-
-/// Where clients come in, by the settings that say so.
-fn entrances(configuration: &Configuration) -> impl Iterator<Item = (&'static str, SocketAddr, Entrance)> {
-    let (c2s, http) = (&configuration.c2s, &configuration.http);
-    let has_certificate = configuration
-        .hosts
-        .values()
-        .any(|host| host.certificate.is_some());
-    let https = if has_certificate {
-        http.listen_tls.as_slice()
-    } else {
-        &[]
-    };
-    [
-        ("c2s.listen", c2s.listen.as_slice(), Entrance::Tcp),
-        ("c2s.listen_tls", &c2s.listen_tls, Entrance::DirectTls),
-        ("http.listen", &http.listen, Entrance::Http),
-        ("http.listen_tls", https, Entrance::Https),
-    ]
-    .into_iter()
-    .flat_map(|(setting, addresses, entrance)| {
-        addresses.iter().map(move |address| (setting, *address, entrance))
-    })
-}
-
-fn listen(
-    clients: &Arc<Clients>,
-    setting: &str,
-    address: SocketAddr,
-    entrance: Entrance,
-) -> Result<Listening, Report> {
-    clients
-        .listen(Listen { address, entrance })
-        .map_err(|error| cannot_listen(setting, address, &error))
-}
-
-fn cannot_listen(setting: &str, address: SocketAddr, error: &std::io::Error) -> Report {
-    Report::failed(
-        format!("cannot listen on {address} ({setting}): {error}"),
-        "Is another server running there? Ports below 1024 need a privilege (systemd: AmbientCapabilities=CAP_NET_BIND_SERVICE).",
-    )
 }

@@ -4,8 +4,7 @@
 
 #![no_main]
 
-// What it knows about documents with one fault is for the other target.
-#[allow(dead_code)]
+#[allow(dead_code, reason = "what it knows about documents with one fault is for the other target")]
 #[path = "../../tests/differential/agreement.rs"]
 mod agreement;
 #[path = "../../tests/differential/whole.rs"]
