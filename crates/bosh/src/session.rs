@@ -1,5 +1,8 @@
 //! One session: requests come in any order and more than once, the stream behind sees one order and each once.
 
+mod requests;
+mod responses;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +10,10 @@ use std::time::Duration;
 use machine::Moment;
 use xml::StreamHeader;
 
-use crate::body::{Condition, Kind, body, created, terminated};
+use self::responses::Payload;
+use crate::body::{Condition, created, terminated};
 use crate::key::Keys;
-use crate::settings::{HOLD_MAX, OPENING_WAIT, OUTBOX_BYTES, POLLING, REPEATS_MAX, WAIT_MAX};
+use crate::settings::{HOLD_MAX, OPENING_WAIT, OUTBOX_BYTES, POLLING, WAIT_MAX};
 use crate::{Purpose, Request, Settings};
 
 /// One HTTP request that waits for its response, by the number that the shell gave to it.
@@ -132,13 +136,6 @@ struct Answered {
     told: usize,
     key: Option<String>,
     repeats: u32,
-}
-
-/// What a response holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Payload {
-    All,
-    Nothing,
 }
 
 /// The version of BOSH that is spoken here.
@@ -286,168 +283,6 @@ impl Session {
         self.paused.unwrap_or(self.settings.inactivity)
     }
 
-    fn request(&mut self, now: Moment, request: Box<Request>, exchange: Exchange, out: &mut Vec<Effect>) {
-        let rid = request.rid;
-        if rid < self.next {
-            return self.repeated(&request, exchange, out);
-        }
-        // XEP-0124 §11: one more to pause or to end.
-        let more = u64::from(matches!(request.purpose, Purpose::Pause(_) | Purpose::Terminate));
-        if rid - self.next >= self.requests() + more {
-            return self.fail(Condition::ItemNotFound, Some(exchange), out);
-        }
-        if let Some((_, Some(earlier))) = self.early.insert(rid, (request, Some(exchange))) {
-            out.push(Effect::Respond(earlier, body(&Kind::Recoverable, None, b"")));
-        }
-        while let Some((request, exchange)) = self.early.remove(&self.next) {
-            self.take(now, *request, exchange, out);
-            if self.state == State::Over {
-                return;
-            }
-        }
-        self.gap_since = match self.gap_since {
-            _ if self.early.is_empty() => None,
-            Some(since) => Some(since),
-            None => Some(now),
-        };
-    }
-
-    /// Takes a request whose turn it is.
-    fn take(&mut self, now: Moment, request: Request, exchange: Option<Exchange>, out: &mut Vec<Effect>) {
-        let keys = (request.key.as_deref(), request.new_key.as_deref());
-        if self.keys.advance(keys.0, keys.1).is_err() {
-            return self.fail(Condition::ItemNotFound, exchange, out);
-        }
-        if self.is_too_often(now, &request) {
-            return self.fail(Condition::PolicyViolation, exchange, out);
-        }
-        self.next += 1;
-        self.last = (now, request.is_empty());
-        self.release(&request, out);
-        let pause = match &request.purpose {
-            Purpose::Pause(time) if !time.is_zero() && *time <= self.settings.max_pause => Some(*time),
-            Purpose::Create(_)
-            | Purpose::Exchange
-            | Purpose::Pause(_)
-            | Purpose::Restart(_)
-            | Purpose::Terminate => None,
-        };
-        if self.paused.take().is_some() && pause.is_none() {
-            out.push(Effect::Tell(Event::Resumed));
-        }
-        if self.state == State::Open {
-            if !request.payload.is_empty() {
-                out.push(Effect::Tell(Event::Said(request.payload)));
-            }
-            match request.purpose {
-                Purpose::Create(_) | Purpose::Exchange | Purpose::Pause(_) => {}
-                Purpose::Restart(header) => {
-                    self.awaits_opening = true;
-                    out.push(Effect::Tell(Event::Opened(header)));
-                }
-                Purpose::Terminate => {
-                    self.is_closing = true;
-                    out.push(Effect::Tell(Event::Closed));
-                }
-            }
-        }
-        if pause.is_some() {
-            // XEP-0124 §10: all are answered at once, and this one without payload.
-            while !self.held.is_empty() {
-                self.answer(Payload::All, out);
-            }
-        }
-        self.held.push_back(Held {
-            rid: request.rid,
-            exchange,
-            since: now,
-            key: request.key,
-            repeats: 0,
-        });
-        match pause {
-            Some(time) => {
-                self.answer(Payload::Nothing, out);
-                self.paused = Some(time);
-                out.push(Effect::Tell(Event::Paused(time)));
-            }
-            None => self.settle(out),
-        }
-    }
-
-    /// Requests that say nothing may not come too often (XEP-0124 §11, §12).
-    fn is_too_often(&self, now: Moment, request: &Request) -> bool {
-        let (last, last_was_empty) = self.last;
-        if !request.is_empty() || now.since(last) >= POLLING {
-            return false;
-        }
-        if self.hold == 0 {
-            last_was_empty && self.answered.back().is_some_and(|answered| !answered.has_payload)
-        } else {
-            let waiting = self.held.iter().filter(|held| held.exchange.is_some());
-            waiting.count() as u64 + 1 >= self.requests()
-        }
-    }
-
-    /// What the client must have by now, as this request shows. Without acknowledgements (XEP-0124 §9.2) it shows that
-    /// no more than so many responses are missing; and whoever only asks for more, or says goodbye, misses none.
-    fn release(&mut self, request: &Request, out: &mut Vec<Effect>) {
-        let (received, kept_from) = if self.acknowledges {
-            let received = request.ack.unwrap_or(request.rid - 1);
-            (received, received)
-        } else {
-            let certain = request.rid.saturating_sub(self.requests());
-            let nobody_waits = self.held.iter().all(|held| held.exchange.is_none());
-            let misses_none =
-                request.is_empty() && nobody_waits || matches!(request.purpose, Purpose::Terminate);
-            (if misses_none { request.rid } else { certain }, certain)
-        };
-        let received = self.answered.iter().filter(|answered| answered.rid <= received);
-        let told = received.map(|answered| answered.told).max().unwrap_or_default();
-        if told > self.delivered {
-            out.push(Effect::Delivered(told - self.delivered));
-            self.delivered = told;
-        }
-        // A response may have to be given again even so (XEP-0124 §14.3).
-        while self
-            .answered
-            .pop_front_if(|answered| answered.rid <= kept_from)
-            .is_some()
-        {}
-    }
-
-    /// A request whose number was taken already (XEP-0124 §14.3).
-    fn repeated(&mut self, request: &Request, exchange: Exchange, out: &mut Vec<Effect>) {
-        if let Some(held) = self.held.iter_mut().find(|held| held.rid == request.rid) {
-            held.repeats += 1;
-            let is_wrong = held.key != request.key;
-            let is_too_often = held.repeats > REPEATS_MAX;
-            if !is_wrong && !is_too_often {
-                if let Some(earlier) = held.exchange.replace(exchange) {
-                    out.push(Effect::Respond(earlier, body(&Kind::Recoverable, None, b"")));
-                }
-                return;
-            }
-            let condition = if is_wrong {
-                Condition::ItemNotFound
-            } else {
-                Condition::PolicyViolation
-            };
-            return self.fail(condition, Some(exchange), out);
-        }
-        let answered = self
-            .answered
-            .iter_mut()
-            .find(|answered| answered.rid == request.rid && answered.key == request.key);
-        match answered {
-            Some(answered) if answered.repeats < REPEATS_MAX => {
-                answered.repeats += 1;
-                out.push(Effect::Respond(exchange, Arc::clone(&answered.body)));
-            }
-            Some(_) => self.fail(Condition::PolicyViolation, Some(exchange), out),
-            None => self.fail(Condition::ItemNotFound, Some(exchange), out),
-        }
-    }
-
     fn gone(&mut self, exchange: Exchange) {
         let waiting = self
             .held
@@ -477,101 +312,5 @@ impl Session {
             self.awaits_opening = false;
             self.answer(Payload::All, out);
         }
-    }
-
-    /// Answers what is to be answered now.
-    fn settle(&mut self, out: &mut Vec<Effect>) {
-        if let State::Ending(condition) = self.state {
-            return self.finish(condition, out);
-        }
-        if self.is_closing {
-            return;
-        }
-        if !self.outbox.is_empty() {
-            self.awaits_opening = false;
-        }
-        while let Some(held) = self.held.front() {
-            let hold = if self.awaits_opening {
-                self.hold.max(1)
-            } else {
-                self.hold
-            };
-            // One that nobody waits for is left to be repeated, as long as there is no other.
-            let has_news = !self.outbox.is_empty() && held.exchange.is_some();
-            if self.held.len() <= hold && !has_news {
-                break;
-            }
-            self.answer(Payload::All, out);
-        }
-    }
-
-    /// Answers the oldest request that waits (XEP-0124 §8). Where nobody waits, what there is to say is better kept.
-    fn answer(&mut self, payload: Payload, out: &mut Vec<Effect>) {
-        let Some(held) = self.held.pop_front() else {
-            return;
-        };
-        let payload = match (payload, held.exchange) {
-            (Payload::All, Some(_)) => {
-                self.told = self.said;
-                std::mem::take(&mut self.outbox)
-            }
-            (Payload::Nothing, _) | (Payload::All, None) => Vec::new(),
-        };
-        let newest = self.next - 1;
-        let first = self.created.take();
-        let kind = first.as_deref().map_or(Kind::Ordinary, Kind::Created);
-        let ack = (first.is_none() && newest != held.rid).then_some(newest);
-        let body = body(&kind, ack, &payload);
-        if let Some(exchange) = held.exchange {
-            out.push(Effect::Respond(exchange, Arc::clone(&body)));
-        }
-        self.answered.push_back(Answered {
-            rid: held.rid,
-            body,
-            has_payload: !payload.is_empty(),
-            told: self.told,
-            key: held.key,
-            repeats: held.repeats,
-        });
-    }
-
-    /// Tells the client that the session is over, when somebody waits to hear it (XEP-0124 §13).
-    fn finish(&mut self, condition: Option<Condition>, out: &mut Vec<Effect>) {
-        let waiting = self.waiting();
-        let Some((first, others)) = waiting.split_first() else {
-            return;
-        };
-        let payload = std::mem::take(&mut self.outbox);
-        out.push(Effect::Respond(
-            *first,
-            body(&Kind::Terminate(condition), None, &payload),
-        ));
-        for other in others {
-            out.push(Effect::Respond(*other, body(&Kind::Ordinary, None, b"")));
-        }
-        self.state = State::Over;
-        self.held.clear();
-        self.early.clear();
-        out.push(Effect::Over);
-    }
-
-    /// Ends the session because of what the client did, or did not do.
-    fn fail(&mut self, condition: Condition, exchange: Option<Exchange>, out: &mut Vec<Effect>) {
-        for waiting in self.waiting().into_iter().chain(exchange) {
-            out.push(Effect::Respond(waiting, terminated(condition)));
-        }
-        self.state = State::Over;
-        self.held.clear();
-        self.early.clear();
-        out.push(Effect::Lost);
-    }
-
-    /// Those who wait for a response, in the order of their requests.
-    fn waiting(&self) -> Vec<Exchange> {
-        self.held
-            .iter()
-            .filter_map(|held| held.exchange)
-            .chain(self.early.values().filter_map(|(_, exchange)| *exchange))
-            .collect()
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use stanza::namespace::{BIND, STREAM_MANAGEMENT};
 use stanza::{Address, Condition, IqType, Kind, Stanza, StanzaError, StreamCondition};
-use stream_management::{Loan, Mailbox, NotResumed, Resumption, Signal};
-use xml::{Element, escape_attribute, escape_text};
+use stream_management::{Loan, Mailbox, NotResumed, Resumption, Signal, write_resumed};
+use xml::{Element, escape_text};
 
 use crate::Effect;
-use crate::bound::{Bound, too_high};
+use crate::bound::Bound;
 use crate::phase::{Phase, Stop, Turn, is_stanza};
 
 /// Refused requests on one stream; then it ends with `policy-violation` (RFC 6120 §7.7.3 wants five to ten).
@@ -193,10 +193,7 @@ impl Bind {
     /// The session goes on here. What the client has not handled follows from its mailbox.
     fn resumed(self, id: &str, address: Address, loan: Loan, turn: &mut Turn<'_, '_>) -> Phase {
         let handled = loan.handled();
-        let resumed = format!("<resumed xmlns='{STREAM_MANAGEMENT}' h='{handled}' previd='");
-        turn.out.bytes.extend_from_slice(resumed.as_bytes());
-        escape_attribute(&mut turn.out.bytes, id);
-        turn.out.bytes.extend_from_slice(b"'/>");
+        write_resumed(&mut turn.out.bytes, id, handled);
         Phase::Bound(Box::new(Bound::resumed(address, self.lang, loan)))
     }
 
@@ -207,7 +204,7 @@ impl Bind {
                 turn.management_failed(Condition::ItemNotFound, handled);
                 self.count_refusal()
             }
-            NotResumed::TooHigh(fault) => Err(too_high(fault)),
+            NotResumed::TooHigh(fault) => Err(Stop::Error(fault.into())),
         }
     }
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use stanza::namespace::{BIND, CLIENT, SESSION, STREAM_MANAGEMENT};
 use stanza::{
-    Address, Condition, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError, StreamCondition,
-    StreamError, Unfit,
+    Address, Condition, IqType, Kind, Parcel, PresenceType, Stanza, StanzaError, StreamCondition, Unfit,
 };
-use stream_management::{Drained, Entry, Loan, Receipt, Signal, TooHigh};
+use stream_management::{
+    Drained, Entry, Loan, Receipt, Signal, write_acknowledgement, write_enabled, write_request,
+};
 use xml::{Attribute, Element};
 
 use crate::phase::{Stop, Turn, unexpected};
@@ -111,7 +112,7 @@ impl Bound {
             Waiting::None
         };
         if requests.sent(drained.stanzas, waiting) == Request::Now {
-            write_request(turn.out);
+            write_request(&mut turn.out.bytes);
         } else if requests.is_open()
             && self.mailbox.unacknowledged() > turn.context.settings.limits.unacknowledged_stanzas
         {
@@ -165,7 +166,7 @@ impl Bound {
 
     fn write_acknowledgements(&self, requests: usize, handled: u32, out: &mut Output) {
         for _ in 0..requests {
-            self.write_acknowledgement(handled, out);
+            write_acknowledgement(&mut out.bytes, handled);
         }
     }
 
@@ -187,7 +188,7 @@ impl Bound {
         if self.requests.is_some()
             && let Some(handled) = self.mailbox.tell_handled()
         {
-            self.write_acknowledgement(handled, out);
+            write_acknowledgement(&mut out.bytes, handled);
         }
     }
 
@@ -369,23 +370,12 @@ impl Bound {
         self.mailbox.enable_counting();
         self.requests = Some(Requests::default());
         let time = resumption_time(element, turn.context.settings.resume_timeout);
-        let resumption = match time {
-            Some(time) => {
-                let id = turn.context.token();
-                let seconds = time.as_secs();
-                let promise = format!(" id='{id}' resume='true' max='{seconds}'");
-                turn.effect(Effect::Resumable { id, time });
-                promise
-            }
-            None => String::new(),
-        };
-        let enabled = format!("<enabled xmlns='{STREAM_MANAGEMENT}'{resumption}/>");
-        turn.out.bytes.extend_from_slice(enabled.as_bytes());
-    }
-
-    fn write_acknowledgement(&self, handled: u32, out: &mut Output) {
-        out.bytes
-            .extend_from_slice(format!("<a xmlns='{STREAM_MANAGEMENT}' h='{handled}'/>").as_bytes());
+        let promise = time.map(|time| (turn.context.token(), time));
+        let resumption = promise.as_ref().map(|(id, time)| (id.as_str(), *time));
+        write_enabled(&mut turn.out.bytes, resumption);
+        if let Some((id, time)) = promise {
+            turn.effect(Effect::Resumable { id, time });
+        }
     }
 }
 
@@ -438,24 +428,12 @@ fn acknowledged(
                 turn.effect(Effect::Released(released));
             }
             if requests.answered(mailbox.unacknowledged()) == Request::Now {
-                write_request(turn.out);
+                write_request(&mut turn.out.bytes);
             }
             Ok(())
         }
-        Err(fault) => Err(too_high(fault)),
+        Err(fault) => Err(Stop::Error(fault.into())),
     }
-}
-
-/// XEP-0198 §6
-pub(crate) fn too_high(TooHigh { handled, sent }: TooHigh) -> Stop {
-    let too_high =
-        format!("<handled-count-too-high xmlns='{STREAM_MANAGEMENT}' h='{handled}' send-count='{sent}'/>");
-    let text = format!("You acknowledged {handled} stanzas, but were sent {sent}.");
-    Stop::Error(
-        StreamError::new(StreamCondition::UndefinedCondition)
-            .text(text)
-            .application(too_high),
-    )
 }
 
 /// The kind of error that answers an element; `None` where none may (RFC 6120 §8.2.3 rule 4, §8.3.1 rule 8). A type that
@@ -474,9 +452,4 @@ fn settle(receipt: Option<Receipt>) {
     if let Some(receipt) = receipt {
         receipt.settle();
     }
-}
-
-fn write_request(out: &mut Output) {
-    out.bytes
-        .extend_from_slice(format!("<r xmlns='{STREAM_MANAGEMENT}'/>").as_bytes());
 }

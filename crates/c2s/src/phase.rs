@@ -1,9 +1,10 @@
 //! The states of a session, and what all of them work with.
 
 use machine::Context;
-use stanza::namespace::{CLIENT, SASL, STANZA_ERRORS, STREAM_MANAGEMENT};
+use stanza::namespace::{CLIENT, SASL, STREAM_MANAGEMENT};
 use stanza::{Address, Condition, Parcel, Stanza, StreamCondition, StreamError};
 use stream::{Framing, StartTls, read_error};
+use stream_management::write_failed;
 use xml::{Element, Framer};
 
 use crate::bind::Bind;
@@ -126,14 +127,9 @@ impl Turn<'_, '_> {
         ))
     }
 
-    /// Stream management that does not come about (XEP-0198 §6), with the last known count of a session that is over.
+    /// Stream management does not come about (XEP-0198 §6).
     pub(crate) fn management_failed(&mut self, condition: Condition, handled: Option<u32>) {
-        let name = condition.as_str();
-        let handled = handled.map_or(String::new(), |handled| format!(" h='{handled}'"));
-        let failed = format!(
-            "<failed xmlns='{STREAM_MANAGEMENT}'{handled}><{name} xmlns='{STANZA_ERRORS}'/></failed>"
-        );
-        self.out.bytes.extend_from_slice(failed.as_bytes());
+        write_failed(&mut self.out.bytes, condition, handled);
     }
 
     /// An element that nothing in an unbound session waits for.

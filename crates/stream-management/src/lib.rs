@@ -5,12 +5,17 @@
 //! of it that is settled: only that is ever acknowledged. Both are leaf locks: whoever holds one takes no other, and
 //! pushing, draining and acknowledging need no turn of the account.
 
+mod elements;
 mod inward;
 mod loan;
 mod mailbox;
 mod outward;
 mod restored;
 
+pub use elements::{
+    write_acknowledgement, write_enable, write_enabled, write_failed, write_request, write_resume,
+    write_resumed,
+};
 pub use inward::Receipt;
 pub use loan::{Loan, NotResumed, Resumption};
 pub use mailbox::{Limits, Mailbox, Signal};

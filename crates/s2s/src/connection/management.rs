@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use machine::Moment;
-use stanza::namespace::STREAM_MANAGEMENT;
-use stanza::{Condition, StreamCondition, StreamError};
-use stream_management::{Mailbox, Signal, TooHigh};
+use stanza::{Condition, StreamCondition};
+use stream_management::{
+    Mailbox, Signal, write_acknowledgement, write_enable, write_enabled, write_request, write_resume,
+    write_resumed,
+};
 use xml::Element;
 
 use super::open::{Open, Role};
@@ -140,11 +142,11 @@ impl Open {
     fn settled(&mut self, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
         match std::mem::take(&mut self.management) {
             Management::Settling(suspended) if suspended.mailbox.open_receipts() == 0 => {
-                write_resumption("resume", &suspended.id, suspended.mailbox.handled(), turn);
+                write_resume(&mut turn.out.bytes, &suspended.id, suspended.mailbox.handled());
                 self.management = Management::Resuming(suspended);
             }
             Management::Answering(suspended, handled) if suspended.mailbox.open_receipts() == 0 => {
-                write_resumption("resumed", &suspended.id, suspended.mailbox.handled(), turn);
+                write_resumed(&mut turn.out.bytes, &suspended.id, suspended.mailbox.handled());
                 return self.go_on(suspended, handled, turn);
             }
             other @ (Management::Untouched
@@ -170,8 +172,7 @@ impl Open {
     }
 
     fn enable(&mut self, turn: &mut Turn<'_, '_>) {
-        let enable = format!("<enable xmlns='{STREAM_MANAGEMENT}' resume='true'/>");
-        turn.out.bytes.extend_from_slice(enable.as_bytes());
+        write_enable(&mut turn.out.bytes);
         self.management = Management::Enabling;
     }
 
@@ -179,7 +180,7 @@ impl Open {
     pub(crate) fn management(&mut self, element: &Element, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
         match (element.name(), &self.role) {
             ("r", _) if self.management.counts() => {
-                write_acknowledgement(self.mailbox.asked(), turn);
+                write_acknowledgement(&mut turn.out.bytes, self.mailbox.asked());
                 Ok(())
             }
             ("a", _) if self.management.counts() => self.acknowledged(element, turn),
@@ -202,14 +203,16 @@ impl Open {
             return Ok(());
         };
         let handled = count(element)?;
-        self.mailbox.acknowledge(handled).map_err(too_high)?;
+        self.mailbox
+            .acknowledge(handled)
+            .map_err(|fault| Stop::Error(fault.into()))?;
         let unacknowledged = self.mailbox.unacknowledged();
         let now = turn.context.now;
         if let Some(asked) = counting.requests.open_since() {
             turn.effect(Effect::RoundTrip(now.since(asked)));
         }
         if counting.requests.answered(unacknowledged, now) == Request::Now {
-            write_request(turn);
+            write_request(&mut turn.out.bytes);
         }
         Ok(())
     }
@@ -220,7 +223,7 @@ impl Open {
             return;
         };
         if counting.requests.sent(stanzas, more, turn.context.now) == Request::Now {
-            write_request(turn);
+            write_request(&mut turn.out.bytes);
         }
     }
 
@@ -230,7 +233,7 @@ impl Open {
             return false;
         };
         if counting.requests.ask(turn.context.now) == Request::Now {
-            write_request(turn);
+            write_request(&mut turn.out.bytes);
         }
         true
     }
@@ -258,7 +261,7 @@ impl Open {
             Signal::AckDue if self.settling().is_some() => self.settled(turn),
             Signal::AckDue => {
                 if self.management.counts() {
-                    write_acknowledgement(self.mailbox.handled(), turn);
+                    write_acknowledgement(&mut turn.out.bytes, self.mailbox.handled());
                 }
                 Ok(())
             }
@@ -275,7 +278,7 @@ impl Open {
     /// The last words before the stream is closed in order (XEP-0198 §4).
     pub(crate) fn write_last_acknowledgement(&self, turn: &mut Turn<'_, '_>) {
         if self.management.counts() {
-            write_acknowledgement(self.mailbox.handled(), turn);
+            write_acknowledgement(&mut turn.out.bytes, self.mailbox.handled());
         }
     }
 
@@ -311,14 +314,10 @@ impl Open {
                 "Stream management is enabled already.",
             ));
         }
-        let seconds = turn.settings().times.resumption.as_secs();
-        let resumable = is_true(element, "resume") && seconds > 0;
+        let time = turn.settings().times.resumption;
+        let resumable = is_true(element, "resume") && time.as_secs() > 0;
         let id = resumable.then(|| turn.context.token());
-        let resumption = id.as_ref().map_or(String::new(), |id| {
-            format!(" id='{id}' resume='true' max='{seconds}'")
-        });
-        let enabled = format!("<enabled xmlns='{STREAM_MANAGEMENT}'{resumption}/>");
-        turn.out.bytes.extend_from_slice(enabled.as_bytes());
+        write_enabled(&mut turn.out.bytes, id.as_deref().map(|id| (id, time)));
         self.begin(id, turn);
         Ok(())
     }
@@ -376,7 +375,7 @@ impl Open {
     fn go_on(&mut self, suspended: Suspended, handled: u32, turn: &mut Turn<'_, '_>) -> Result<(), Stop> {
         if let Err(fault) = suspended.mailbox.resume(handled) {
             turn.effect(Effect::NotResumed(suspended.id));
-            return Err(too_high(fault));
+            return Err(Stop::Error(fault.into()));
         }
         self.mailbox = suspended.mailbox;
         turn.effect(Effect::Resumed(suspended.id.clone()));
@@ -465,36 +464,4 @@ fn count(element: &Element) -> Result<u32, Stop> {
             "Stream management needs a number as its 'h'.",
         )
     })
-}
-
-/// XEP-0198 §6
-fn too_high(fault: TooHigh) -> Stop {
-    let TooHigh { handled, sent } = fault;
-    let too_high =
-        format!("<handled-count-too-high xmlns='{STREAM_MANAGEMENT}' h='{handled}' send-count='{sent}'/>");
-    let text = format!("You acknowledged {handled} stanzas, but were sent {sent}.");
-    Stop::Error(
-        StreamError::new(StreamCondition::UndefinedCondition)
-            .text(text)
-            .application(too_high),
-    )
-}
-
-fn write_acknowledgement(handled: u32, turn: &mut Turn<'_, '_>) {
-    let acknowledgement = format!("<a xmlns='{STREAM_MANAGEMENT}' h='{handled}'/>");
-    turn.out.bytes.extend_from_slice(acknowledgement.as_bytes());
-}
-
-fn write_request(turn: &mut Turn<'_, '_>) {
-    turn.out
-        .bytes
-        .extend_from_slice(format!("<r xmlns='{STREAM_MANAGEMENT}'/>").as_bytes());
-}
-
-fn write_resumption(name: &str, id: &str, handled: u32, turn: &mut Turn<'_, '_>) {
-    turn.out
-        .bytes
-        .extend_from_slice(format!("<{name} xmlns='{STREAM_MANAGEMENT}' h='{handled}' previd='").as_bytes());
-    xml::escape_attribute(&mut turn.out.bytes, id);
-    turn.out.bytes.extend_from_slice(b"'/>");
 }

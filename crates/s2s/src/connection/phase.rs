@@ -1,9 +1,10 @@
 //! The states of a connection, and what all of them work with.
 
 use machine::{Context, Moment};
-use stanza::namespace::{SASL, SERVER, STANZA_ERRORS, STREAM_MANAGEMENT};
+use stanza::namespace::{SASL, SERVER};
 use stanza::{Address, Condition, StreamCondition, StreamError};
 use stream::{Framing, Opening, PeerHeader, StartTls, read_error};
+use stream_management::write_failed;
 use xml::{ContentNamespace, Element, Framer};
 
 use super::liveness::Liveness;
@@ -200,14 +201,9 @@ impl Turn<'_, '_> {
         ))
     }
 
-    /// The answer to stream management that cannot be (XEP-0198 §6).
+    /// Stream management does not come about (XEP-0198 §6).
     pub(crate) fn management_failed(&mut self, condition: Condition, handled: Option<u32>) {
-        let name = condition.as_str();
-        let handled = handled.map_or(String::new(), |handled| format!(" h='{handled}'"));
-        let failed = format!(
-            "<failed xmlns='{STREAM_MANAGEMENT}'{handled}><{name} xmlns='{STANZA_ERRORS}'/></failed>"
-        );
-        self.out.bytes.extend_from_slice(failed.as_bytes());
+        write_failed(&mut self.out.bytes, condition, handled);
     }
 }
 
