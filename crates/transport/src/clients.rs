@@ -12,17 +12,18 @@ use features::Setback;
 use parking_lot::Mutex;
 use router::{Login, Router, Surroundings};
 use sasl::{Lookup, Password, PasswordPolicy, Salt, Standing, Verdict};
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use socket2::{SockRef, TcpKeepalive};
 use stanza::Address;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, oneshot};
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::System;
 use crate::addresses::{AddressLimits, Addresses, Group, Limit};
 use crate::connection::{Answer, Connection};
 use crate::http::{self, BoshSessions, HttpSettings, Protection};
+use crate::listening::Listening;
 use crate::tls::Certificates;
 
 /// What client connections read of the configuration.
@@ -59,9 +60,6 @@ pub enum Entrance {
     /// HTTP on TLS.
     Https,
 }
-
-/// Pending connections that the kernel keeps for us.
-const BACKLOG: i32 = 4_096;
 
 /// A connection that says nothing is asked by the kernel after so many seconds whether it is still there, then every so
 /// often, and is over when that was asked so many times in vain.
@@ -128,10 +126,10 @@ impl Clients {
     /// # Errors
     /// When the address cannot be bound: it is taken, not ours, or needs privileges.
     pub fn listen(self: &Arc<Self>, listen: Listen) -> io::Result<Listening> {
-        let listener = bind(listen.address)?;
-        let address = listener.local_addr()?;
-        let task = tokio::spawn(Arc::clone(self).accept(listener, listen.entrance));
-        Ok(Listening { address, task })
+        let (clients, entrance) = (Arc::clone(self), listen.entrance);
+        Listening::begin(listen.address, move |socket, peer| {
+            clients.admit(socket, peer, entrance);
+        })
     }
 
     /// Other settings, for connections to come and for what existing ones do next.
@@ -284,19 +282,6 @@ impl Clients {
         answer
     }
 
-    async fn accept(self: Arc<Self>, listener: TcpListener, entrance: Entrance) {
-        loop {
-            match listener.accept().await {
-                Ok((socket, peer)) => self.admit(socket, peer, entrance),
-                Err(error) => {
-                    // Out of descriptors, most likely: others must close before we can go on.
-                    warn!(event = "accept_failed", %error, "a connection could not be accepted; is the limit of open files too low?");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-    }
-
     fn admit(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, entrance: Entrance) {
         if let Err(error) = tune(&socket) {
             debug!(event = "socket_options", %error, "a socket does not take its options");
@@ -334,28 +319,6 @@ impl Clients {
     }
 }
 
-/// A listener at work.
-pub struct Listening {
-    address: SocketAddr,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Listening {
-    pub(crate) fn new(address: SocketAddr, task: tokio::task::JoinHandle<()>) -> Listening {
-        Listening { address, task }
-    }
-
-    /// Where it listens; the port is known even if none was asked for.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// Takes no more connections; those that are open stay.
-    pub fn stop(&self) {
-        self.task.abort();
-    }
-}
-
 fn lookup(login: Result<Option<Login>, router::StoreError>) -> Lookup {
     match login {
         Ok(Some(login)) => {
@@ -374,19 +337,6 @@ fn lookup(login: Result<Option<Login>, router::StoreError>) -> Lookup {
     }
 }
 
-/// `[::]` takes IPv4 too.
-pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(!address.ip().is_unspecified())?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
-}
-
 fn tune(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let options = SockRef::from(socket);
@@ -402,6 +352,7 @@ fn tune(socket: &TcpStream) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listening::bind;
 
     /// As `tcp_keepalive_timer` of Linux decides: a silent connection ends at the first question that is due when the
     /// time for unacknowledged bytes is over, if one was asked before.

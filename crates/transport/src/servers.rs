@@ -16,16 +16,16 @@ use router::{Network, Order, Router, StreamOrders, Surroundings};
 use s2s::{Errand, Pair, Transport};
 use socket2::{SockRef, TcpKeepalive};
 use stanza::{Address, StreamCondition, StreamError};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tracing::{debug, warn};
+use tracing::debug;
 
+use crate::System;
 use crate::addresses::{AddressLimits, Addresses, Limit};
-use crate::clients::bind;
+use crate::listening::Listening;
 use crate::peer::{Orders, Peer};
 use crate::resolve::{Resolver, ResolverSettings};
 use crate::tls::{Certificates, Trust};
-use crate::{Listening, System};
 
 /// What connections with other servers read of the configuration, beside what streams and links do.
 #[derive(Debug, Clone)]
@@ -148,10 +148,8 @@ impl Servers {
     }
 
     fn listen_for(self: &Arc<Self>, address: SocketAddr, entrance: Entrance) -> io::Result<Listening> {
-        let listener = bind(address)?;
-        let address = listener.local_addr()?;
-        let task = tokio::spawn(Arc::clone(self).accept(listener, entrance));
-        Ok(Listening::new(address, task))
+        let servers = Arc::clone(self);
+        Listening::begin(address, move |socket, peer| servers.admit(socket, peer, entrance))
     }
 
     /// The domains of the router's settings have changed: components look whether they still belong to them.
@@ -252,19 +250,6 @@ impl Servers {
 
     pub(crate) fn system(&self) -> &System {
         &self.system
-    }
-
-    async fn accept(self: Arc<Self>, listener: TcpListener, entrance: Entrance) {
-        loop {
-            match listener.accept().await {
-                Ok((socket, peer)) => self.admit(socket, peer, entrance),
-                Err(error) => {
-                    // Out of descriptors, most likely: others must close before we can go on.
-                    warn!(event = "accept_failed", %error, "a connection could not be accepted; is the limit of open files too low?");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
     }
 
     fn admit(self: &Arc<Self>, socket: TcpStream, from: SocketAddr, entrance: Entrance) {

@@ -1,5 +1,10 @@
 //! Who is counted where, and what is remembered of whom.
 
+use std::time::Duration;
+
+use machine::Rate;
+
+use super::admission::HINTED_MAX;
 use super::*;
 
 fn limits(per_address: usize, unauthenticated: usize) -> AddressLimits {
