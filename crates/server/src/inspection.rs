@@ -236,32 +236,7 @@ impl Inspection<'_> {
     }
 
     fn ports(&mut self) {
-        let configuration = &self.loaded.configuration;
-        let lists = [
-            ("c2s.listen", &configuration.c2s.listen),
-            ("c2s.listen_tls", &configuration.c2s.listen_tls),
-            ("s2s.listen", &configuration.s2s.listen),
-            ("s2s.listen_tls", &configuration.s2s.listen_tls),
-            ("http.listen", &configuration.http.listen),
-            ("http.listen_tls", &configuration.http.listen_tls),
-        ];
-        let listed = lists
-            .iter()
-            .flat_map(|(key, list)| list.iter().map(move |address| (*key, *address)));
-        let metrics = configuration
-            .metrics
-            .listen
-            .on()
-            .map(|address| ("metrics.listen", *address));
-        // Without components nobody listens for them.
-        let for_components = match configuration.components.domains.is_empty() {
-            true => &[],
-            false => configuration.components.listen.as_slice(),
-        };
-        let for_components = for_components
-            .iter()
-            .map(|address| ("components.listen", *address));
-        for (key, address) in listed.chain(for_components).chain(metrics) {
+        for (key, address) in self.loaded.configuration.listeners() {
             self.port(key, address);
         }
     }

@@ -1,6 +1,6 @@
 //! What an operator hears about a wrong configuration: every mistake, where it is, and what to do.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::path::Path;
 
@@ -271,6 +271,11 @@ fn domains_are_compared_as_the_protocol_compares_them() {
 }
 
 #[test]
+fn what_is_kept_for_components_is_free_where_there_are_none() {
+    check("[metrics]\nlisten = \"127.0.0.1:5347\"\n", &[]);
+}
+
+#[test]
 fn what_contradicts_itself_is_refused() {
     for (text, complaint) in [
         ("", "hosts: the server has no domain"),
@@ -299,7 +304,7 @@ fn what_contradicts_itself_is_refused() {
             "s2s.listen: 127.0.0.1:5222 is already taken by c2s.listen ([::]:5222)",
         ),
         (
-            "[metrics]\nlisten = \"127.0.0.1:5347\"",
+            "[components.domains.\"b.lit\"]\nsecret_file = \"s\"\n[metrics]\nlisten = \"127.0.0.1:5347\"",
             "metrics.listen: 127.0.0.1:5347 is already taken by components.listen",
         ),
         (

@@ -7,6 +7,7 @@
 mod client;
 mod links;
 mod listener;
+mod reply;
 mod request;
 
 use std::future::Future;
@@ -17,11 +18,11 @@ use tokio::sync::mpsc;
 pub use client::{Client, ClientError};
 pub use links::{Attempt, Link, LinkStream, Lookup, Try};
 pub use listener::{Listener, serve};
-pub use request::{
-    Account, AccountDetails, AccountFlag, AccountSetting, HostStatus, ListenerStatus, Password, Poked,
-    PresenceExplained, PresencePath, PresenceTold, PrivacyVerdict, Refusal, RefusalKind, Reloaded, Reply,
-    Request, Room, Session, StanzaKind, Status, TraceRequest, Traced, Way,
+pub use reply::{
+    Account, AccountDetails, HostStatus, ListenerStatus, Poked, PresenceExplained, PresencePath,
+    PresenceTold, PrivacyVerdict, Refusal, RefusalKind, Reloaded, Reply, Room, Session, Status, Traced, Way,
 };
+pub use request::{AccountFlag, AccountSetting, Password, Request, StanzaKind, TraceRequest};
 
 /// What comes of a request.
 pub type Outcome = Result<Reply, Refusal>;

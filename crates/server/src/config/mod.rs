@@ -14,6 +14,7 @@ mod schema;
 mod sections;
 mod value;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
@@ -180,6 +181,31 @@ impl Configuration {
             .url
             .clone()
             .unwrap_or_else(|| DatabaseUrl::Sqlite(self.data_dir.join("balcony.db")))
+    }
+
+    /// Where the server listens, by the settings that say so. Nobody listens for components where there are none.
+    pub fn listeners(&self) -> Vec<(&'static str, SocketAddr)> {
+        let for_components: &[SocketAddr] = match self.components.domains.is_empty() {
+            true => &[],
+            false => &self.components.listen,
+        };
+        let lists = [
+            ("c2s.listen", self.c2s.listen.as_slice()),
+            ("c2s.listen_tls", &self.c2s.listen_tls),
+            ("s2s.listen", &self.s2s.listen),
+            ("s2s.listen_tls", &self.s2s.listen_tls),
+            ("components.listen", for_components),
+            ("http.listen", &self.http.listen),
+            ("http.listen_tls", &self.http.listen_tls),
+            (
+                "metrics.listen",
+                self.metrics.listen.on().map_or(&[], std::slice::from_ref),
+            ),
+        ];
+        let listed = lists.into_iter();
+        listed
+            .flat_map(|(key, list)| list.iter().map(move |address| (key, *address)))
+            .collect()
     }
 
     /// The socket on which the running server takes commands.

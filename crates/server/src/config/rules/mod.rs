@@ -185,25 +185,8 @@ fn domains(configuration: &Configuration, findings: &mut Findings<'_>) {
 
 /// No two listeners want the same place.
 fn listeners(configuration: &Configuration, findings: &mut Findings<'_>) {
-    let lists = [
-        ("c2s.listen", &configuration.c2s.listen),
-        ("c2s.listen_tls", &configuration.c2s.listen_tls),
-        ("s2s.listen", &configuration.s2s.listen),
-        ("s2s.listen_tls", &configuration.s2s.listen_tls),
-        ("components.listen", &configuration.components.listen),
-        ("http.listen", &configuration.http.listen),
-        ("http.listen_tls", &configuration.http.listen_tls),
-    ];
-    let listed = lists
-        .iter()
-        .flat_map(|(key, list)| list.iter().map(move |address| (*key, *address)));
-    let metrics = configuration
-        .metrics
-        .listen
-        .on()
-        .map(|address| ("metrics.listen", *address));
     let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
-    for (key, address) in listed.chain(metrics) {
+    for (key, address) in configuration.listeners() {
         if let Some((earlier, other)) = taken.iter().find(|(_, other)| overlap(*other, address)) {
             let advice = "Choose another port for one of them.";
             findings.error(
