@@ -62,6 +62,8 @@ listen_addresses = '127.0.0.1'
 port = $port
 unix_socket_directories = '$directory'
 max_connections = 200
+# Processes are killed here, never the machine: what was written is there without waiting for a disk.
+fsync = off
 SETTINGS
     control -l "$log" start
     echo "$port" >"$directory/port"

@@ -27,10 +27,10 @@ macro_rules! on_every_database {
         mod sqlite { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $case() {
             super::$case(crate::places::Place::sqlite().await).await;
         })* }
-        mod postgres { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)] async fn $case() {
-            if let Some(place) = crate::places::Place::postgres().await {
-                super::$case(place).await;
-            }
+        mod postgres { $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        #[ignore = "needs PostgreSQL: tests/run postgres"]
+        async fn $case() {
+            super::$case(crate::places::Place::postgres().await).await;
         })* }
     };
 }
@@ -74,8 +74,8 @@ impl Place {
         Place::open(settings, Some(directory)).await
     }
 
-    pub(crate) async fn postgres() -> Option<Place> {
-        Some(Place::open(Settings::new(fresh_postgres().await?), None).await)
+    pub(crate) async fn postgres() -> Place {
+        Place::open(Settings::new(fresh_postgres().await), None).await
     }
 
     pub(crate) async fn open(settings: Settings, directory: Option<Directory>) -> Place {
@@ -141,20 +141,21 @@ fn unique(prefix: &str) -> String {
 }
 
 /// The server of the environment.
-pub(crate) fn postgres_server() -> Option<String> {
-    match std::env::var("BALCONY_TEST_POSTGRES") {
-        Ok(url) => Some(url),
-        Err(std::env::VarError::NotPresent) => {
-            eprintln!("not run: BALCONY_TEST_POSTGRES is not set");
-            None
-        }
-        Err(error) => panic!("BALCONY_TEST_POSTGRES: {error}"),
-    }
+pub(crate) fn postgres_server() -> String {
+    let thread = std::thread::current();
+    // One thread for all tests is not named after them.
+    let test = thread.name().filter(|name| *name != "main");
+    assert!(
+        test.is_none_or(|name| name.contains("postgres")),
+        "`tests/run postgres` finds what needs PostgreSQL by that word in its name"
+    );
+    std::env::var("BALCONY_TEST_POSTGRES")
+        .expect("BALCONY_TEST_POSTGRES names a server, as in `tests/run postgres`")
 }
 
 /// A new, empty database on the server of the environment.
-pub(crate) async fn fresh_postgres() -> Option<Url> {
-    Some(fresh_postgres_on(&postgres_server()?).await.parse().unwrap())
+pub(crate) async fn fresh_postgres() -> Url {
+    fresh_postgres_on(&postgres_server()).await.parse().unwrap()
 }
 
 /// The URL of a new, empty database on this server.
@@ -182,16 +183,14 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// `None` where PostgreSQL is not tested at all.
-    pub(crate) fn start() -> Option<Cluster> {
-        postgres_server()?;
+    pub(crate) fn start() -> Cluster {
         let directory = std::env::temp_dir().join(unique("balcony-cluster-"));
         let mut cluster = Cluster {
             directory,
             url: String::new(),
         };
         cluster.url = cluster.control("start");
-        Some(cluster)
+        cluster
     }
 
     pub(crate) fn control(&self, action: &str) -> String {
@@ -213,13 +212,13 @@ impl Drop for Cluster {
     }
 }
 
-/// Waits until something is so, and fails when it is not within ten seconds.
+/// Waits until something is so, and fails when it is not within a minute.
 pub(crate) async fn eventually(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    for _ in 0..1000 {
+    for _ in 0..6000 {
         if is_so().await {
             return;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    panic!("not within ten seconds: {what}");
+    panic!("not within a minute: {what}");
 }

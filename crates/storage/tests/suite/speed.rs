@@ -1,5 +1,6 @@
 //! How fast it is, each in turn:
-//! `cargo test --release -p balcony-storage speed -- --ignored --nocapture --test-threads 1`.
+//! `cargo test --release -p balcony-storage speed -- --ignored --nocapture --test-threads 1`, with a PostgreSQL that waits
+//! for its disk, as that of `tests/postgres.sh` does not.
 
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ async fn measure_sqlite(durability: Durability) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "measures"]
 async fn postgres_full() {
-    let url = fresh_postgres().await.expect("BALCONY_TEST_POSTGRES is set");
+    let url = fresh_postgres().await;
     let place = Place::open(Settings::new(url), None).await;
     measure(&place, "postgres, Full").await;
 }
