@@ -129,12 +129,13 @@ pub async fn log_in(
 ) -> io::Result<LoggedIn> {
     let cfg = &sh.cfg;
     let (roles, next) = (Arc::new(Mutex::new(roles)), Arc::new(AtomicUsize::new(0)));
+    let entered = Arc::new(AtomicUsize::new(0));
     let (times, sessions) = (Arc::new(Hist::new()), Arc::new(Mutex::new(Vec::new())));
     let before = snap(cfg.pid);
     let mut workers: Vec<JoinHandle<io::Result<()>>> = vec![];
     for _ in 0..cfg.concurrency {
         let (sh, counter, roles, start) = (sh.clone(), next.clone(), roles.clone(), start.clone());
-        let (times, sessions) = (times.clone(), sessions.clone());
+        let (times, sessions, occupants) = (times.clone(), sessions.clone(), entered.clone());
         let (roster, no_presence) = (plan.roster || plan.kind == Kind::Roster, plan.no_presence);
         workers.push(tokio::spawn(async move {
             loop {
@@ -157,17 +158,18 @@ pub async fn log_in(
                 times.add(now_ns() - t);
                 if sh.kind == Kind::Muc {
                     enter(&mut s, &role.room, i, &sh).await?;
+                    occupants.fetch_add(1, Relaxed);
                 }
                 let task = tokio::spawn(session(sh.clone(), s, role, start.clone()));
                 sessions.lock().unwrap().push(task);
             }
         }));
         if plan.kind == Kind::Muc && workers.len() == 1 {
-            // rooms are created by their first occupants one after the other
-            while next.load(Relaxed) < plan.rooms.min(cfg.users) {
+            // Each room is made by its first occupant, who opens it to the others, before anybody else comes.
+            let made = || entered.load(Relaxed) >= plan.rooms.min(cfg.users);
+            while !made() && !workers[0].is_finished() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
     for worker in workers {
