@@ -7,6 +7,7 @@
 mod account;
 mod annotations;
 mod answers;
+mod arriving;
 mod attention;
 mod confirmations;
 mod delivery;
@@ -25,6 +26,7 @@ mod pause;
 mod paused;
 mod poke;
 mod presence;
+mod probes;
 mod questions;
 mod refresh;
 mod rooms;

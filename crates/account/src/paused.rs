@@ -11,7 +11,8 @@ use presence::{Annotations, Answer, Claim, State, annotation, with_annotation};
 use stanza::{Address, Aside, IqType, Kind, Parcel, PresenceType, Stanza};
 
 use crate::account::{Account, Out};
-use crate::annotations::{Truth, suppress};
+use crate::annotations::suppress;
+use crate::arriving::Truth;
 use crate::door::Passed;
 use crate::figures::Suppression;
 use crate::input::{Key, PauseCause, Tally};

@@ -37,9 +37,10 @@ const UNASKED: &[(&str, &str, usize, &str)] = &[
     (
         "to_own_session",
         "presence.rs",
-        2,
+        1,
         "presence among the user's own resources",
     ),
+    ("to_own_session", "probes.rs", 1, "the same, to one that comes"),
     ("to_own_session", "paused.rs", 1, "the same, annotated"),
     ("stored", "waiting.rs", 1, "Path::WaitedForTheUser"),
     ("stored", "subscriptions.rs", 1, "Path::PendingRequestsAtLogin"),
