@@ -7,7 +7,7 @@ use std::time::Duration;
 use machine::{Moment, Rate};
 use tokio::net::TcpStream;
 
-use super::counts::Progress;
+use super::counts::{Entry, Progress, Window};
 use super::{AddressLimits, Addresses, Limit, WrongPort};
 use crate::System;
 use crate::carrier::Tcp;
@@ -99,18 +99,8 @@ impl Admission {
 
     /// Counts a new connection; false when too many have come from the address lately.
     pub(crate) fn may_arrive(&self, now: Moment) -> bool {
-        let Some(rate) = self.rate(|limits| limits.arrivals) else {
-            return true;
-        };
-        let mut counts = self.addresses.counts.lock();
-        let arrivals = &mut counts.entry(self.address, now).arrivals;
-        let allowed = !arrivals.is_full(rate, now);
-        if allowed {
-            arrivals.count(rate, now);
-        } else {
-            self.addresses.reject(Limit::Arrivals);
-        }
-        allowed
+        let rate = self.rate(|limits| limits.arrivals);
+        self.count(now, rate, Limit::Arrivals, |entry| &mut entry.arrivals)
     }
 
     /// Counts a connection elsewhere that this one makes us open; false when its address has made us open enough.
@@ -161,18 +151,8 @@ impl Admission {
 
     /// Counts a new account that is about to be made; false when the address has made enough of them.
     pub(crate) fn may_register(&self, now: Moment) -> bool {
-        let Some(rate) = self.rate(|limits| limits.registrations) else {
-            return true;
-        };
-        let mut counts = self.addresses.counts.lock();
-        let made = &mut counts.entry(self.address, now).registrations;
-        let allowed = !made.is_full(rate, now);
-        if allowed {
-            made.count(rate, now);
-        } else {
-            self.addresses.reject(Limit::Registrations);
-        }
-        allowed
+        let rate = self.rate(|limits| limits.registrations);
+        self.count(now, rate, Limit::Registrations, |entry| &mut entry.registrations)
     }
 
     /// The account that was counted was not made after all.
@@ -195,6 +175,32 @@ impl Admission {
             hinted.insert(key, now + HINT_EVERY);
         }
         is_new
+    }
+
+    /// Counts one more of what the address does; false when it has done enough of it lately.
+    fn count(
+        &self,
+        now: Moment,
+        rate: Option<Rate>,
+        limit: Limit,
+        window: impl FnOnce(&mut Entry) -> &mut Window,
+    ) -> bool {
+        let Some(rate) = rate else {
+            return true;
+        };
+        let allowed = {
+            let mut counts = self.addresses.counts.lock();
+            let window = window(counts.entry(self.address, now));
+            let allowed = !window.is_full(rate, now);
+            if allowed {
+                window.count(rate, now);
+            }
+            allowed
+        };
+        if !allowed {
+            self.addresses.reject(limit);
+        }
+        allowed
     }
 
     fn rate(&self, which: impl FnOnce(&AddressLimits) -> Option<Rate>) -> Option<Rate> {
