@@ -299,7 +299,7 @@ fn xep0045_7_8_2_one_message_invites_only_so_many_and_all_of_them_or_none() {
 }
 
 #[test]
-fn limits_room_messages_holds_for_presence_nicks_invitations_and_requests_for_voice() {
+fn limits_room_messages_holds_for_presence_nicks_invitations_requests_for_voice_and_registration() {
     let mut desk = coven(&[("muc#roomconfig_moderatedroom", "1")]);
     let presence = format!("<presence to='{COVEN}/third'><show>away</show></presence>");
     let nick = format!("<presence to='{COVEN}/other'/>");
@@ -317,9 +317,17 @@ fn limits_room_messages_holds_for_presence_nicks_invitations_and_requests_for_vo
     for _ in 0..2 {
         assert!(!is_refused(&desk.send(HAG, &presence), "policy-violation"));
     }
-    for flood in [&presence, &nick, &invite, &voice] {
+    let leave = format!(
+        "<iq id='r' type='set' to='{COVEN}'><query xmlns='jabber:iq:register'><remove/></query></iq>"
+    );
+    for flood in [&presence, &nick, &invite, &voice, &leave] {
         assert!(is_refused(&desk.send(HAG, flood), "policy-violation"), "{flood}");
     }
+    let elsewhere = HAG.replace("pda", "laptop");
+    assert!(
+        is_refused(&desk.send(&elsewhere, &leave), "policy-violation"),
+        "all hear of it too"
+    );
     assert!(!desk.leave(HAG).is_empty(), "whoever goes may go");
 }
 
@@ -351,4 +359,25 @@ fn xep0045_7_8_2_a_refusal_reaches_every_client_of_the_inviter() {
     );
     let seen = desk.send("hecate@verona.lit/x", &decline);
     assert!(seen.len() == 2 && for_one(&seen, other).len() == 1, "{seen:?}");
+}
+
+#[test]
+fn xep0045_8_6_a_form_that_is_cancelled_gives_nobody_voice_and_one_that_is_submitted_does() {
+    let mut desk = coven(&[("muc#roomconfig_moderatedroom", "1")]);
+    admin(&mut desk, CRONE, "set", "<item nick='third' role='visitor'/>");
+    let form = |kind: &str| {
+        format!(
+            "<message to='{COVEN}'><x xmlns='jabber:x:data' type='{kind}'>\
+             <field var='FORM_TYPE'><value>http://jabber.org/protocol/muc#request</value></field>\
+             <field var='muc#roomnick'><value>third</value></field>\
+             <field var='muc#request_allow'><value>1</value></field></x></message>"
+        )
+    };
+    assert_eq!(desk.send(CRONE, &form("cancel")), [] as [String; 0]);
+    assert!(
+        is_refused(&desk.send(HAG, &form("submit")), "forbidden"),
+        "nobody gives it to himself"
+    );
+    let seen = desk.send(CRONE, &form("submit"));
+    assert!(for_one(&seen, HAG)[0].contains("role='participant'"), "{seen:?}");
 }

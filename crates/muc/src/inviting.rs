@@ -114,6 +114,10 @@ impl Room {
 
     /// XEP-0045 §7.13 asks for voice; §8.6 gives it.
     fn voice(&mut self, from: &Address, form: &Tree, out: &mut Out) -> Result<(), StanzaError> {
+        if form.attribute("type") == Some("cancel") {
+            // XEP-0004 §3.1: nothing in it is meant.
+            return Ok(());
+        }
         let submission = Submission::from_form(form);
         if submission.form_type().as_deref() == Some(REGISTRATION) {
             return self.decide(from, &submission, out);

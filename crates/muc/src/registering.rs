@@ -3,29 +3,46 @@
 //!
 //! In an open room everybody may. Where only members enter, those who run the room are asked.
 
+use machine::Context;
 use stanza::namespace::REGISTER;
 use stanza::{Address, Condition, StanzaError};
 use xml::Tree;
 
-use crate::Affiliation;
 use crate::administration::{AFFILIATED_MAX, Answer};
 use crate::form::{Form, Submission, is_cancelled, truth};
 use crate::names::REGISTRATION;
 use crate::nicks::is_visible;
 use crate::room::{Out, Room};
+use crate::talking::too_fast;
+use crate::{Affiliation, Settings};
 
 /// Users whose wish waits for a decision.
 const APPLICANTS_MAX: usize = 100;
 
 impl Room {
     /// `jabber:iq:register`.
-    pub(crate) fn register(&mut self, from: &Address, query: &Tree, is_set: bool, out: &mut Out) -> Answer {
+    pub(crate) fn register(
+        &mut self,
+        context: &Context<'_, Settings>,
+        from: &Address,
+        query: &Tree,
+        is_set: bool,
+        out: &mut Out,
+    ) -> Answer {
         let affiliation = self.affiliation(from);
         if affiliation == Affiliation::Outcast || self.locked {
             return Err(Condition::NotAllowed.into());
         }
         if !is_set {
             return Ok(Some(self.requirements(from)));
+        }
+        // Everybody is told of it, wherever it was said.
+        let clients = || self.occupants.clients().map(|client| &client.address);
+        let speaker = clients().find(|client| *client == from);
+        let speaker = speaker.or_else(|| clients().find(|client| client.same_bare(from)));
+        let speaker = speaker.cloned();
+        if speaker.is_some_and(|speaker| !self.may_go_on(context, &speaker)) {
+            return Err(too_fast());
         }
         if query.find(REGISTER, "remove").is_some() {
             return self.unregister(from, affiliation, out);

@@ -312,7 +312,7 @@ impl Room {
         let answer = match (payload.namespace.as_str(), payload.name.as_str()) {
             (crate::names::ADMIN, "query") => self.administer(from, &payload, is_set, &mut follow),
             (crate::names::OWNER, "query") => self.own(context, from, &payload, is_set, &mut follow),
-            (REGISTER, "query") => self.register(from, &payload, is_set, &mut follow),
+            (REGISTER, "query") => self.register(context, from, &payload, is_set, &mut follow),
             (crate::names::VCARD, "vCard") => self.show_card(context, from, &payload, is_set, &mut follow),
             _ => self.discover(from, &payload, is_set),
         };

@@ -295,3 +295,29 @@ fn psa_66_what_was_given_back_after_a_restart_and_did_not_arrive_is_given_back_a
         assert!(path(&mut desk, false).is_some());
     }
 }
+
+#[test]
+fn a_room_that_cannot_go_on_says_so_to_those_who_were_in_it() {
+    let mut desk = Desk::coven();
+    desk.join(WICCA, "second");
+    desk.join(HAG, "third");
+    let (tell, told) = std::sync::mpsc::channel();
+    let keep = AdminRequest::Keep(Box::new(move |kept| tell.send(kept).unwrap()));
+    desk.tell(Input::Admin(keep));
+    let seen: Vec<String> = told
+        .recv()
+        .unwrap()
+        .unwrap()
+        .farewell()
+        .iter()
+        .map(text)
+        .collect();
+    assert_eq!(seen.len(), 3);
+    for client in [CRONE, WICCA, HAG] {
+        let gone = for_one(&seen, client);
+        assert!(
+            gone.len() == 1 && gone[0].contains("type='unavailable'") && gone[0].contains("code='333'"),
+            "{gone:?}"
+        );
+    }
+}

@@ -149,7 +149,7 @@ section! {
         rooms_listed: usize = 1_000;
         /// Occupants of one room; further ones are turned away (`service-unavailable`).
         room_occupants: usize = 5_000;
-        /// Messages of one occupant in one room, with its changes of presence and nick, invitations and requests for voice;
+        /// Messages of one occupant in one room, with its changes of presence and nick, invitations, requests for voice and registration;
         /// beyond it they are returned.
         room_messages: OrOff<Rate> = OrOff::On(Rate { count: 30, period: Duration::from_secs(10) });
         /// Messages that a room keeps for those who come later.
