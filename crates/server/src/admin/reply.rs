@@ -346,4 +346,10 @@ pub struct Room {
     pub occupants: usize,
     /// How many clients they have there; one occupant may have several.
     pub clients: usize,
+    /// Occupants whose servers cannot be reached.
+    #[serde(default)]
+    pub unreachable: usize,
+    /// Occupants whose clients have no connection for now.
+    #[serde(default)]
+    pub paused: usize,
 }

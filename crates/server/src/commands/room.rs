@@ -48,9 +48,18 @@ fn page(room: &Room) -> String {
         text.push_str(&format!("\n    name: {}", room.name));
     }
     text.push_str(&format!(
-        "\n    in it: {}, {}\n    entry: {}",
+        "\n    in it: {}, {}",
         count(room.occupants, "occupant", "occupants"),
         count(room.clients, "client", "clients"),
+    ));
+    if room.unreachable + room.paused > 0 {
+        text.push_str(&format!(
+            "\n    out of reach: {} whose server cannot be reached, {} whose client has no connection",
+            room.unreachable, room.paused
+        ));
+    }
+    text.push_str(&format!(
+        "\n    entry: {}",
         match traits(room).join(", ") {
             words if words.is_empty() => "open to all".to_owned(),
             words => words,
@@ -100,7 +109,23 @@ mod tests {
             creator: Some("romeo@montague.lit".to_owned()),
             occupants: 1,
             clients: 2,
+            unreachable: 0,
+            paused: 0,
         }
+    }
+
+    #[test]
+    fn who_is_out_of_reach_is_told() {
+        let outage = Room {
+            occupants: 5,
+            unreachable: 2,
+            paused: 1,
+            ..garden()
+        };
+        let words =
+            "\n    out of reach: 2 whose server cannot be reached, 1 whose client has no connection\n";
+        assert!(page(&outage).contains(words), "{}", page(&outage));
+        assert!(!page(&garden()).contains("out of reach"));
     }
 
     #[test]

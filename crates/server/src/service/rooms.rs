@@ -177,6 +177,8 @@ fn told(view: View) -> Room {
         creator: view.creator.map(|creator| creator.to_string()),
         occupants: view.occupants,
         clients: view.clients,
+        unreachable: view.unreachable,
+        paused: view.paused,
     }
 }
 
