@@ -310,8 +310,8 @@ impl Guest {
                 self.stay = None;
                 self.wants_in = true;
             }
-            // The end of an earlier stay.
-            Some("unavailable") if is_own && !stay.is_in => {}
+            // The end of an earlier stay, and of all that it was shown in it.
+            Some("unavailable") if is_own && !stay.is_in => stay.views.clear(),
             Some("unavailable") if is_own => {
                 self.news.push(News::Left(nick.to_owned()));
                 self.news.push(News::Removed);
@@ -389,4 +389,31 @@ impl Guest {
         self.news.push(News::Said(number, is_late));
         Ok(())
     }
+}
+
+/// What world 2363 showed: its server was killed, and the room, which could not reach it, had kept for it whom it saw then. That
+/// comes when it has asked to enter again, and before the room's word that it had been put out.
+#[test]
+fn what_a_guest_was_shown_in_an_earlier_stay_is_over_when_it_hears_that_this_is() {
+    let mut servers = Servers::new(0, [simulation::Settings::default()]);
+    let mut nurse = Guest::new(4);
+    nurse.stay = Some(Stay {
+        number: 17,
+        ..Stay::default()
+    });
+    let own = format!("<x xmlns='{MUC_USER}'><status code='110'/></x>");
+    for (nick, rest) in [
+        ("juliet", "><status>10</status>".to_owned()),
+        ("nurse", format!(" type='unavailable'>{own}")),
+        ("romeo", "><status>8</status>".to_owned()),
+        ("nurse", format!("><status>17</status>{own}")),
+    ] {
+        let presence = format!("<presence from='{ROOM}/{nick}'{rest}</presence>");
+        let limits = xml::Limits::unlimited();
+        let element = Element::parse(presence.as_bytes(), xml::ContentNamespace::Client, &limits).unwrap();
+        nurse.hear_presence(&mut servers, &element).unwrap();
+    }
+    assert!(nurse.is_in());
+    let seen: Vec<String> = nurse.stay.unwrap().views.into_keys().collect();
+    assert_eq!(seen, ["nurse", "romeo"]);
 }
