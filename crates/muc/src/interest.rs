@@ -49,11 +49,13 @@ impl Room {
             let Some(claim @ Claim::Hash(hash)) = &client.interest.claim else {
                 continue;
             };
-            if client.interest.wants.is_some() {
+            if client.interest.is_known() {
                 continue;
             }
             match known.wants_annotations(hash) {
+                // Also of one that has not answered: its server may have done so when it had no connection.
                 Some(wants) => client.interest.wants = Some(wants),
+                None if client.interest.wants.is_some() => {}
                 None => {
                     let can_answer = client.reach.lost.is_none() && !client.reach.paused;
                     if can_answer && !unknown.iter().any(|(_, other)| other == claim) {

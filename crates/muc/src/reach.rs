@@ -149,6 +149,10 @@ impl Room {
                 client.reach.lost = Some(context.now);
             }
         }
+        // What it was asked, or what it answered, may be lost on the way: somebody else with the same capabilities is asked.
+        self.outages
+            .questions
+            .retain(|_, (asked, _)| !clients.contains(asked));
         let grace = context.settings.ghost_grace;
         if grace.is_zero() {
             self.let_go(clients, out);

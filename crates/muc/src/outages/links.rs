@@ -143,6 +143,54 @@ fn psa_59_an_unknown_hash_is_asked_for_once_by_the_room_and_the_answer_brings_wh
 }
 
 #[test]
+fn psa_59_when_who_was_asked_gets_out_of_reach_another_is_asked() {
+    let mut stage = Stage::new();
+    stage.joins(ROMEO, "romeo", ASKS);
+    stage.configures("");
+    stage.joins(JULIET, "juliet", ASKS);
+    stage.joins("nurse@verona.lit/hall", "nurse", "");
+    let (asked, other) = {
+        let seen = stage.path("verona.lit", true);
+        assert!(seen.len() == 1 && seen[0].contains("disco#info"), "{seen:?}");
+        match seen[0].contains(JULIET) {
+            true => (JULIET, ROMEO),
+            false => (ROMEO, JULIET),
+        }
+    };
+    let (_, domain) = asked.split_once('@').unwrap();
+    let (domain, _) = domain.split_once('/').unwrap();
+    let seen = stage.path(domain, true);
+    assert!(
+        seen.len() == 1 && seen[0].contains(other) && seen[0].contains("disco#info"),
+        "{asked} cannot answer any more: {seen:?}"
+    );
+}
+
+#[test]
+fn psa_59_who_did_not_answer_asks_for_annotations_when_its_hash_is_learnt_elsewhere() {
+    let mut stage = Stage::new();
+    stage.joins(ROMEO, "romeo", ASKS);
+    stage.configures("");
+    stage.joins(JULIET, "juliet", "");
+    let seen = stage.path("capulet.lit", true);
+    let id = seen[0].split("id='").nth(1).unwrap().split('\'').next().unwrap();
+    // As its server says it when there is no connection for now.
+    let error =
+        "<error type='cancel'><service-unavailable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error>";
+    stage.says(
+        ROMEO,
+        &format!("<iq type='error' id='{id}' to='orchard@chats.shakespeare.lit'>{error}</iq>"),
+    );
+    stage.path("capulet.lit", false);
+    stage.knows_the_hash();
+    let seen = stage.path("capulet.lit", true);
+    assert!(
+        to(&seen, ROMEO).iter().any(|copy| copy.contains(LOST)),
+        "{seen:?}"
+    );
+}
+
+#[test]
 fn psa_03_psa_59_a_lie_about_a_hash_counts_for_nothing_and_the_next_one_is_asked() {
     let mut stage = Stage::new();
     stage.joins(ROMEO, "romeo", ASKS);
