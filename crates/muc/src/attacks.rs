@@ -381,3 +381,24 @@ fn xep0045_8_6_a_form_that_is_cancelled_gives_nobody_voice_and_one_that_is_submi
     let seen = desk.send(CRONE, &form("submit"));
     assert!(for_one(&seen, HAG)[0].contains("role='participant'"), "{seen:?}");
 }
+
+#[test]
+fn xep0045_8_2_9_1_first_goes_who_must_go_then_who_did_it_has_the_answer_then_the_others_are_told() {
+    for item in [
+        "<item nick='third' role='none'/>",
+        "<item affiliation='outcast' jid='hag66@verona.lit'/>",
+    ] {
+        let mut desk = coven(&[]);
+        let seen = admin(&mut desk, CRONE, "set", item);
+        let to = |copy: &String, user: &str| copy.contains(&format!(" to='{user}'"));
+        assert!(
+            to(&seen[0], HAG) && seen[0].contains("type='unavailable'"),
+            "{seen:?}"
+        );
+        assert!(seen[1].starts_with("<iq ") && to(&seen[1], CRONE), "{seen:?}");
+        assert!(
+            seen.len() == 4 && seen[2..].iter().all(|copy| !to(copy, HAG)),
+            "{seen:?}"
+        );
+    }
+}

@@ -297,6 +297,15 @@ impl Room {
         found.map(|(bears, _, slot)| (bears, slot))
     }
 
+    /// Whether something goes to a client that is in the room.
+    fn is_for_occupant(&self, effect: &Effect) -> bool {
+        let Effect::Route(parcel, _) = effect else {
+            return false;
+        };
+        let client = parcel.to().and_then(|to| self.occupants.client(to));
+        client.is_some()
+    }
+
     fn room_iq(&mut self, context: &Context<'_, Settings>, parcel: &Parcel, from: &Address, out: &mut Out) {
         let stanza = parcel.stanza();
         let Some(payload) = stanza.payload().map(|payload| payload.to_tree()) else {
@@ -309,6 +318,7 @@ impl Room {
         }
         let is_set = stanza.kind() == Kind::Iq(IqType::Set);
         let mut follow = Out::default();
+        let is_moderation = payload.namespace == crate::names::ADMIN;
         let answer = match (payload.namespace.as_str(), payload.name.as_str()) {
             (crate::names::ADMIN, "query") => self.administer(from, &payload, is_set, &mut follow),
             (crate::names::OWNER, "query") => self.own(context, from, &payload, is_set, &mut follow),
@@ -326,10 +336,14 @@ impl Room {
                     stanza.id().as_deref(),
                     &bytes,
                 );
-                // A change that makes somebody leave is told before it is answered, and the answer comes all the same.
+                // A change that makes somebody leave is told before it is answered, and the answer comes all the same. What
+                // moderators do is told to others afterwards (§8.2, §9.1).
+                let is_last = |effect: &Effect| is_moderation && self.is_for_occupant(effect);
                 out.commit.append(&mut follow.commit);
-                out.effects.append(&mut follow.effects);
+                let (last, first): (Vec<Effect>, Vec<Effect>) = follow.effects.into_iter().partition(is_last);
+                out.effects.extend(first);
                 self.reply(Some(result), out);
+                out.effects.extend(last);
             }
             Err(error) => self.refuse(parcel, error, out),
         }
