@@ -274,9 +274,11 @@ impl Account {
             .directed
             .iter()
             .map(|(to, bytes)| Some((to.clone(), parse(bytes)?)))
-            .collect::<Option<_>>()?;
+            .collect::<Option<BTreeMap<Address, Stanza>>>()?;
+        // Some clients say what they can do only to rooms.
         let mut interest = Interest::default();
-        if let Some(Available { stanza, .. }) = &presence {
+        let broadcast = presence.as_ref().map(|available| &available.stanza);
+        for stanza in directed.values().chain(broadcast) {
             interest.follow(stanza);
         }
         if let Some(asks) = kept.asks {

@@ -376,13 +376,18 @@ impl Home {
 
     /// It says so.
     pub(crate) fn says_hash(&mut self, resource: &str) -> Vec<String> {
-        let hash = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='NPSAVER'/>";
+        self.says_hash_with(resource, "")
+    }
+
+    /// The same in presence with an attribute more.
+    pub(crate) fn says_hash_with(&mut self, resource: &str, attribute: &str) -> Vec<String> {
+        let caps = format!(
+            "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='{}'/>",
+            ver()
+        );
         self.says(
             resource,
-            &format!(
-                "<presence xmlns='jabber:client'>{}</presence>",
-                hash.replace("NPSAVER", &ver())
-            ),
+            &format!("<presence xmlns='jabber:client'{attribute}>{caps}</presence>"),
         )
     }
 

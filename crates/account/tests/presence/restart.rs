@@ -62,6 +62,22 @@ fn psa_22_presence_from_elsewhere_is_still_held_after_a_restart_and_its_domain_w
 }
 
 #[test]
+fn psa_03_psa_44_a_client_that_says_only_to_a_room_what_it_can_do_is_known_by_it_after_a_restart() {
+    let mut before = romeo();
+    before.connects("lane");
+    before.says("lane", "<presence xmlns='jabber:client'/>");
+    before.says_hash_with("lane", " to='orchard@chats.verona.lit/romeo'");
+    before.loses("lane");
+    let (mut after, _) = before.restarts(romeo());
+    after.knows_the_hash();
+    after.resumes("lane");
+    let seen = after.arrives(&format!(
+        "<presence xmlns='jabber:client' from='benvolio@montague.lit/street' to='romeo@montague.lit/lane'>{PAUSED}</presence>"
+    ));
+    assert!(seen.iter().any(|line| line.contains(PAUSED)), "{seen:?}");
+}
+
+#[test]
 fn psa_29_who_was_told_of_a_lost_link_before_a_restart_is_told_of_its_return_after_it() {
     let mut before = at_home();
     before.arrives(JULIET);
