@@ -320,6 +320,25 @@ impl Account {
         self.check_occupancies(context, |room| rooms.contains(room), out);
     }
 
+    /// The room has answered a later question, so that the wish to enter is lost, or what was said to it: the room speaks of
+    /// an earlier stay, or the client waits to hear who is there. Who is in may enter again (XEP-0045 §17.3).
+    fn ask_once_more(&mut self, place: usize, occupant: &Address, out: &mut Out) {
+        let Some(session) = self.sessions.get(place) else {
+            return;
+        };
+        let Some(said) = session.directed.get(occupant.as_str()) else {
+            return;
+        };
+        let wish = said.readdressed(Some(session.address.clone()), Some(occupant.clone()));
+        let id = session.id;
+        if let Ok(parcel) = self.release(id, wish) {
+            out.effects.push(Effect::Route {
+                parcel,
+                receipt: None,
+            });
+        }
+    }
+
     /// A room has not answered, and the question may be lost: the session is not in, and both are told.
     fn could_not_enter(
         &mut self,
@@ -423,10 +442,16 @@ impl Account {
         if !occupancy.check.take().is_some_and(|check| check.counts) {
             return true;
         }
+        let is_unanswered = !occupancy.has_answered();
         let (from, result) = (from.clone(), verdict(answer.stanza()));
         out.effects.push(Effect::Count(Tally::SelfPing(result)));
         match result {
-            SelfPing::In | SelfPing::Unanswered => self.bring_up_to_date(context, out),
+            SelfPing::In | SelfPing::Unanswered => {
+                if result == SelfPing::In && is_unanswered {
+                    self.ask_once_more(place, &from, out);
+                }
+                self.bring_up_to_date(context, out);
+            }
             SelfPing::Out => self.put_out(context, place, &from, out),
         }
         true

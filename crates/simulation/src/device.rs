@@ -44,7 +44,7 @@ pub struct Device {
     is_bound: bool,
     /// Under which name its session can be resumed, once it was told.
     resumption: Option<String>,
-    /// On its next features it resumes instead of binding.
+    /// On its next features it resumes instead of binding, and it says nothing until it has.
     resumes: bool,
     /// Stanzas heard since it counts.
     handled: u32,
@@ -82,7 +82,7 @@ impl Device {
 
     /// Whether it can say something.
     pub fn is_there(&self) -> bool {
-        self.line == Line::On && self.is_bound && self.login.is_none()
+        self.line == Line::On && self.is_bound && self.login.is_none() && !self.resumes
     }
 
     /// Whether its session waits for it.
@@ -193,6 +193,7 @@ impl Device {
                 self.resumption = element.attribute("id").map(std::borrow::Cow::into_owned);
                 self.handled = 0;
             }
+            "resumed" | "failed" => self.resumes = false,
             "r" => {
                 let word = format!("<a xmlns='{MANAGEMENT}' h='{}'/>", self.handled);
                 self.say(servers, &word);

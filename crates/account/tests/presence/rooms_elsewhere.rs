@@ -444,6 +444,28 @@ fn psa_67_a_room_that_has_not_answered_is_asked_too_when_it_is_back() {
 }
 
 #[test]
+fn psa_67_who_is_in_and_waits_for_an_answer_that_was_lost_asks_once_more() {
+    const WISH: &str = "<presence xmlns='jabber:client' to='orchard@chats.lit/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>";
+    let mut home = in_the_room();
+    home.says(
+        "lane",
+        "<presence xmlns='jabber:client' to='orchard@chats.lit/romeo' type='unavailable'/>",
+    );
+    home.says("lane", WISH);
+    home.path("chats.lit", LOST);
+    let id = ping(&home.path("chats.lit", Path::Clear)).unwrap();
+    // The room has heard of neither.
+    let seen = home.arrives(&answer(&id, "result", ""));
+    let again = "> <presence from='romeo@montague.lit/lane' to='orchard@chats.lit/romeo'><x xmlns='http://jabber.org/protocol/muc'/></presence>";
+    assert_eq!(seen, [again]);
+    home.arrives(&from_room("romeo", "<status code='110'/>"));
+    home.path("chats.lit", LOST);
+    let id = ping(&home.path("chats.lit", Path::Clear)).unwrap();
+    let seen = home.arrives(&answer(&id, "result", ""));
+    assert!(!seen.contains(&again.to_owned()), "it has its answer: {seen:?}");
+}
+
+#[test]
 fn rfc6121_4_6_6_the_answer_to_a_rooms_probe_that_comes_back_is_nothing_to_the_client() {
     let mut home = in_the_room();
     let probe = "<presence xmlns='jabber:client' type='probe' id='mark.1' from='orchard@chats.lit/romeo' to='romeo@montague.lit/lane'/>";

@@ -66,6 +66,8 @@ pub(crate) struct Guest {
     sent: u32,
     /// What it has said to all that is not acknowledged yet, by the place in its count.
     unacknowledged: BTreeMap<u32, u64>,
+    /// What it has said of itself that is not acknowledged yet, in the same way.
+    unheard: BTreeMap<u32, String>,
     /// What it has said to all, and its server has acknowledged.
     pub(crate) acknowledged: BTreeSet<u64>,
     /// What came back to it.
@@ -85,6 +87,7 @@ impl Guest {
             device: Device::new(GUESTS[place].1),
             sent: 0,
             unacknowledged: BTreeMap::new(),
+            unheard: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
             returned: BTreeSet::new(),
             stay: None,
@@ -132,6 +135,7 @@ impl Guest {
         self.stay = None;
         self.wants_in = false;
         self.unacknowledged.clear();
+        self.unheard.clear();
         // What comes back now comes back to nobody.
         self.acknowledged.clear();
     }
@@ -139,6 +143,9 @@ impl Guest {
     pub(crate) fn say(&mut self, servers: &mut Servers, stanza: &str) {
         self.note(|| format!("says {stanza}"));
         self.sent = self.sent.wrapping_add(1);
+        if stanza.starts_with("<presence") && self.device.can_resume() {
+            self.unheard.insert(self.sent, stanza.to_owned());
+        }
         self.device.say(servers, stanza);
     }
 
@@ -162,6 +169,7 @@ impl Guest {
         let later = self.unacknowledged.split_off(&(handled + 1));
         let arrived = std::mem::replace(&mut self.unacknowledged, later);
         self.acknowledged.extend(arrived.into_values());
+        self.unheard = self.unheard.split_off(&(handled + 1));
         handled
     }
 
@@ -219,14 +227,14 @@ impl Guest {
                 }
                 Heard::Word(element) => {
                     self.note(|| format!("    hears {}", element.as_str()));
-                    self.hear_word(&element)?;
+                    self.hear_word(servers, &element)?;
                 }
             }
         }
         Ok(has_come)
     }
 
-    fn hear_word(&mut self, element: &Element) -> Result<(), String> {
+    fn hear_word(&mut self, servers: &mut Servers, element: &Element) -> Result<(), String> {
         match element.name() {
             // The presence that came right behind the wish.
             "enabled" => self.sent = 1,
@@ -234,10 +242,13 @@ impl Guest {
             // The session is no more: the client knows that it must begin anew.
             "failed" => self.end(),
             "a" => drop(self.acknowledged(element)),
-            // It does not say again what was lost.
+            // Of what was lost it says again what others believe of it (XEP-0198 §5), and not its messages.
             "resumed" => {
                 self.sent = self.acknowledged(element);
                 self.unacknowledged.clear();
+                for presence in std::mem::take(&mut self.unheard).into_values() {
+                    self.say(servers, &presence);
+                }
             }
             name => return Err(format!("hears <{name}/>")),
         }
