@@ -144,7 +144,7 @@ async def storm(options, server):
     print(f"{server.version()}: {told} of {wanted} annotations, the last {took:.1f} s after the domain counted as lost; "
           f"{lost} of {options.sessions} sessions lost")
     for name, figures in (("before", calm), ("during", stormy)):
-        print(f"chat at 1,000 messages/s {name}: p50 {figures['p50_us'] / 1000:.1f} ms, p99 {figures['p99_us'] / 1000:.1f} ms")
+        print(f"chat at 1,000 messages/s {name}: p50 {figures['p50_us'] / 1000:.2f} ms, p99 {figures['p99_us'] / 1000:.2f} ms")
     return told == wanted and not lost and took < 10
 
 

@@ -418,16 +418,17 @@ impl Link {
     }
 
     pub(super) fn tell(&mut self, step: &mut Step<'_>) {
-        let watchers = self.watchers.batch(step.settings.batch, self.announced);
+        let most = step.settings.batch.max(self.watchers.pending() / 1_000);
+        let watchers = self.watchers.batch(most, self.announced);
         if !watchers.is_empty() {
             let path = self.announced;
             step.effect(Effect::Tell { watchers, path });
         }
-        let watchers = self.watchers.doubtful(step.settings.batch);
+        let watchers = self.watchers.doubtful(most);
         if !watchers.is_empty() {
             step.effect(Effect::Renewed { watchers });
         }
-        if self.watchers.has_pending() {
+        if self.watchers.pending() > 0 {
             self.arm(Key::Tell, step.now + step.settings.pace, step);
         }
     }

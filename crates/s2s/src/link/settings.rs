@@ -39,8 +39,8 @@ pub struct Settings {
     pub flap_window: Duration,
     /// A return that is doubted is told only after the link was up for so long.
     pub flap_calm: Duration,
-    /// So many watchers are told at once. What each makes of it comes in the same moment, and again in later ones: few at a
-    /// time, so that nothing else has to wait for many of them.
+    /// So many watchers are told at once, and of very many at least a thousandth. What each makes of it comes in the same
+    /// moment, and again in later ones: few at a time, so that nothing else has to wait for many of them.
     pub batch: usize,
     /// The pause between two batches.
     pub pace: Duration,
@@ -79,7 +79,7 @@ impl Default for Settings {
             flaps: 5,
             flap_window: Duration::from_secs(600),
             flap_calm: Duration::from_secs(30),
-            batch: 2,
+            batch: 1,
             pace: Duration::from_millis(1),
         }
     }

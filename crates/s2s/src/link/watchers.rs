@@ -94,8 +94,9 @@ impl Watchers {
         batch
     }
 
-    pub(crate) fn has_pending(&self) -> bool {
-        !self.pending.is_empty() || !self.doubtful.is_empty()
+    /// How many are still to be told something.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len() + self.doubtful.len()
     }
 }
 

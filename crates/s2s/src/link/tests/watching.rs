@@ -57,6 +57,24 @@ fn changes_are_told_in_batches() {
 }
 
 #[test]
+fn however_many_watch_all_are_told_within_ten_seconds() {
+    let mut world = World::new();
+    for number in 0..20_000 {
+        world.input(Input::Watch(watcher(number)));
+    }
+    let stream = world.carried(Ways::Both);
+    world.pass(60.0);
+    world.forget();
+    world.lose(stream);
+    world.fail(Cause::Refused);
+    assert_eq!(world.told[0].0.len(), 20, "as the settings are");
+    world.pass(10.0);
+    let told: usize = world.told.iter().map(|(batch, _)| batch.len()).sum();
+    assert_eq!(told, 20_000);
+    assert_eq!(world.told.last().unwrap().0.len(), 1);
+}
+
+#[test]
 fn the_newest_state_wins_over_what_is_still_to_be_told() {
     let (mut world, stream) = watched(250);
     world.lose(stream);
