@@ -46,7 +46,7 @@ impl Room {
 
     /// Tells of those whose state is not what was told of it, so many at a time (PSA-51, PSA-53, PSA-56).
     pub(crate) fn annotate(&mut self, context: &mut Context<'_, Settings>, out: &mut Out) {
-        if self.outages.untold.is_empty() {
+        if self.outages.untold.is_empty() || self.outages.more {
             return;
         }
         let Some(words) = self.outages.words else {
@@ -89,9 +89,16 @@ impl Room {
             }
         }
         if !self.outages.untold.is_empty() {
+            self.outages.more = true;
             out.effects
                 .push(Effect::WakeAt(Key::Annotate, context.now + rate.per));
         }
+    }
+
+    /// It is time for more of it.
+    pub(crate) fn annotate_more(&mut self, context: &mut Context<'_, Settings>, out: &mut Out) {
+        self.outages.more = false;
+        self.annotate(context, out);
     }
 
     /// A client turns out to ask for annotations while others are annotated (PSA-05).

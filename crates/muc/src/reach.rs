@@ -30,6 +30,8 @@ pub(crate) struct Outages {
     pub(crate) domains: BTreeMap<Address, bool>,
     /// Nicks of those whose state is not what was told of it.
     pub(crate) untold: BTreeSet<String>,
+    /// More of them wait than go in one step: the next step has its moment.
+    pub(crate) more: bool,
     /// Clients that were asked for their capabilities, by the id of the question.
     pub(crate) questions: BTreeMap<String, (Address, Claim)>,
 }

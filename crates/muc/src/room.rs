@@ -405,7 +405,7 @@ impl Machine for Room {
             } => self.undelivered(context, &parcel, error, receipt, out),
             Input::Path { domain, is_broken } => self.path_changed(context, &domain, is_broken, out),
             Input::Renewed(domain) => self.path_renewed(context, &domain, out),
-            Input::Wake(Key::Annotate) => self.annotate(context, out),
+            Input::Wake(Key::Annotate) => self.annotate_more(context, out),
             Input::Wake(Key::Grace) => self.end_grace(context, out),
             Input::Wake(Key::Again) => self.try_again(out),
             Input::Admin(request) => self.admin(context, request, out),
